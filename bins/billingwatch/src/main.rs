@@ -1,0 +1,2 @@
+//! The `billingwatch` command.
+fn main() {}

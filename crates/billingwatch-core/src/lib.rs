@@ -1,1 +1,13 @@
 #![doc = include_str!("../README.md")]
+
+pub mod alert;
+pub mod detector;
+pub mod detectors;
+pub mod engine;
+pub mod event;
+pub mod ids;
+pub mod ledger;
+pub mod money;
+pub mod stats;
+pub mod stripe;
+pub mod time;

@@ -1,0 +1,44 @@
+//! Engine state to bytes and back, with a version in front.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The layout of everything a snapshot holds. Any change of a state struct raises it; a snapshot of
+/// another version is refused, and the engine is rebuilt from the journal.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// Why a snapshot could not be written or taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// It was written by another version of the engine.
+    #[error(
+        "the snapshot has version {found}, this engine writes {SNAPSHOT_VERSION}: rebuild from the journal"
+    )]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// It names a detector that is not registered, or lacks one that is.
+    #[error("the snapshot's detectors are not this engine's: rebuild from the journal")]
+    Detectors,
+    /// The bytes are broken, or the state cannot be written.
+    #[error("the snapshot cannot be read or written: {0}")]
+    Codec(#[from] postcard::Error),
+}
+
+/// Any serde type as compact bytes.
+///
+/// # Errors
+/// When the type's own serialisation fails.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, SnapshotError> {
+    Ok(postcard::to_stdvec(value)?)
+}
+
+/// The counterpart of [`encode`].
+///
+/// # Errors
+/// When the bytes do not hold such a value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SnapshotError> {
+    Ok(postcard::from_bytes(bytes)?)
+}

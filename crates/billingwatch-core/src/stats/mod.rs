@@ -1,0 +1,1 @@
+//! Small exact tests: how surprising is what was seen?

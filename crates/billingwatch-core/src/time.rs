@@ -1,0 +1,236 @@
+//! Instants and lengths of time as integers: milliseconds, UTC, saturating.
+//!
+//! Nothing here reads a clock: "now" always comes in as an argument.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use serde::{Deserialize, Serialize};
+
+/// An instant, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+/// A length of time in milliseconds; may be negative.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Span(i64);
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+    /// The farthest future.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// From Unix seconds, as Stripe writes them; saturates.
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// From Unix milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Unix seconds, rounded down.
+    #[must_use]
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Unix milliseconds.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; negative when it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The last multiple of `grid` at or before this instant.
+    ///
+    /// A grid of zero or less returns the instant itself.
+    #[must_use]
+    pub const fn floor_to(self, grid: Span) -> Self {
+        if grid.0 <= 0 {
+            return self;
+        }
+        Self(self.0.div_euclid(grid.0).saturating_mul(grid.0))
+    }
+
+    /// Days since 1970-01-01, in UTC.
+    #[must_use]
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(86_400_000)
+    }
+
+    /// Hour of the week in UTC, 0 (Monday 00:00) to 167.
+    #[must_use]
+    pub fn hour_of_week(self) -> usize {
+        self.to_utc().map_or(0, |t| {
+            (t.weekday().num_days_from_monday() * 24 + t.hour()) as usize
+        })
+    }
+
+    /// The same instant as a `chrono` date and time; `None` outside its range.
+    #[must_use]
+    pub fn to_utc(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.0)
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// So many seconds; saturates.
+    #[must_use]
+    pub const fn secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// So many minutes; saturates.
+    #[must_use]
+    pub const fn minutes(minutes: i64) -> Self {
+        Self::secs(minutes.saturating_mul(60))
+    }
+
+    /// So many hours; saturates.
+    #[must_use]
+    pub const fn hours(hours: i64) -> Self {
+        Self::secs(hours.saturating_mul(3600))
+    }
+
+    /// So many days of 24 hours; saturates.
+    #[must_use]
+    pub const fn days(days: i64) -> Self {
+        Self::secs(days.saturating_mul(86_400))
+    }
+
+    /// Whole seconds, rounded down.
+    #[must_use]
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Milliseconds.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Self;
+    fn sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, with milliseconds only where there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_utc() {
+            Some(t) if self.0 % 1000 == 0 => {
+                f.write_str(&t.to_rfc3339_opts(SecondsFormat::Secs, true))
+            }
+            Some(t) => f.write_str(&t.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            None => write!(f, "@{}ms", self.0),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    /// The two largest units, such as `2d 4h`, `5m 30s` or `250ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, ms) = if self.0 < 0 {
+            ("-", self.0.saturating_neg())
+        } else {
+            ("", self.0)
+        };
+        f.write_str(sign)?;
+        if ms < 1000 {
+            return write!(f, "{ms}ms");
+        }
+        let secs = ms / 1000;
+        let parts = [
+            (secs / 86_400, "d"),
+            (secs / 3600 % 24, "h"),
+            (secs / 60 % 60, "m"),
+            (secs % 60, "s"),
+        ];
+        let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
+        let (n, unit) = parts[first];
+        write!(f, "{n}{unit}")?;
+        match parts.get(first + 1) {
+            Some((n, unit)) if *n > 0 => write!(f, " {n}{unit}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_show_their_two_largest_units() {
+        let shown: Vec<String> = [
+            Span::millis(250),
+            Span::secs(75),
+            Span::hours(27),
+            Span::days(3),
+            Span::secs(-90),
+        ]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+        assert_eq!(shown, ["250ms", "1m 15s", "1d 3h", "3d", "-1m 30s"]);
+    }
+
+    #[test]
+    fn extremes_saturate_and_still_display() {
+        assert_eq!(
+            Timestamp::from_secs(i64::MAX) + Span::days(1),
+            Timestamp::MAX
+        );
+        assert_eq!(Timestamp::MAX.to_string(), format!("@{}ms", i64::MAX));
+        assert_eq!(
+            Timestamp::from_secs(-2_208_988_800).to_string(),
+            "1900-01-01T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn the_week_starts_on_monday() {
+        assert_eq!(Timestamp::from_secs(1_709_510_400).hour_of_week(), 0);
+        assert_eq!(
+            Timestamp::from_secs(1_709_510_400 - 3600).hour_of_week(),
+            167
+        );
+    }
+}

@@ -263,7 +263,6 @@ macro_rules! settings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     mod declared {
         settings! {

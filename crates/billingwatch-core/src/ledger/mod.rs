@@ -1,9 +1,184 @@
-//! What the engine knows from the journal: payments, invoices, subscriptions.
+//! What the engine knows from the journal: payments, invoices, subscriptions and when each should
+//! next pay.
+//!
+//! The ledger turns events into [`Fact`]s: things of the world, each told once, however many
+//! events announce it, in whatever order and API shape. Detectors read facts and ask the ledger
+//! for the rest; none of them joins or de-duplicates by itself.
+//!
+//! Memory grows with live subjects, not with events: payments and invoices are remembered for
+//! [`MEMORY_HALF_LIFE`] to twice that, and at most [`MEMORY_HALF_MAX`] of each to twice that;
+//! subscriptions while they live. What falls out is treated as never seen: a refund of a
+//! forgotten charge has no known payment.
 
-/// Something of the world, learned for the first time.
-#[derive(Clone, Debug)]
-pub enum Fact {}
+mod dispute;
+mod fact;
+mod generations;
+mod invoice;
+mod learn_charge;
+mod learn_invoice;
+mod learn_subscription;
+mod payment;
+mod refund;
+mod subscription;
+
+pub use fact::{AttemptFact, DisputeFact, Fact, PaymentFact, RefundFact};
+pub(crate) use generations::Generations;
+pub use invoice::InvoiceRecord;
+pub use payment::Payment;
+pub use subscription::{NothingDue, SubscriptionRecord};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventData};
+use crate::ids::{Key, KeyMap};
+use crate::time::{Span, Timestamp};
+
+/// The least time a payment or invoice is remembered: disputes come up to 120 days late (card
+/// network rules), refunds up to 180.
+pub const MEMORY_HALF_LIFE: Span = Span::days(120);
+
+/// At most twice so many payments, and invoices, are remembered.
+pub const MEMORY_HALF_MAX: usize = 5_000_000;
+
+/// While charges were announced within this time, intents and invoices announce no payments of
+/// their own: one payment is one charge.
+const WITNESS_SPAN: Span = Span::days(7);
 
 /// What is known of one scope.
-#[derive(Debug, Default)]
-pub struct Ledger {}
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ledger {
+    payments: Generations<Payment>,
+    /// Intent → its successful charge.
+    intents: Generations<Key>,
+    /// Purchases that failed at least once.
+    failed_purchases: Generations<()>,
+    invoices: Generations<InvoiceRecord>,
+    /// Refunds, disputes, warnings and credit notes that were told.
+    told: Generations<()>,
+    subscriptions: KeyMap<SubscriptionRecord>,
+    /// Ended subscriptions, so that a stale event does not bring one back.
+    ended: Generations<Timestamp>,
+    /// Payments for subscriptions not met yet: paid through when, and how much.
+    early_payments: Generations<(Option<Timestamp>, i64)>,
+    charge_seen_at: Option<Timestamp>,
+    intent_seen_at: Option<Timestamp>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        fn half<V>(max: usize) -> Generations<V> {
+            Generations::new(MEMORY_HALF_LIFE, max)
+        }
+        Self {
+            payments: half(MEMORY_HALF_MAX),
+            intents: half(MEMORY_HALF_MAX),
+            failed_purchases: Generations::new(Span::days(30), MEMORY_HALF_MAX / 5),
+            invoices: half(MEMORY_HALF_MAX),
+            told: half(MEMORY_HALF_MAX / 5),
+            subscriptions: KeyMap::default(),
+            ended: Generations::new(Span::days(35), MEMORY_HALF_MAX / 5),
+            early_payments: Generations::new(Span::days(35), MEMORY_HALF_MAX / 50),
+            charge_seen_at: None,
+            intent_seen_at: None,
+        }
+    }
+}
+
+impl Ledger {
+    /// The payment of a charge.
+    #[must_use]
+    pub fn payment(&self, charge: Key) -> Option<&Payment> {
+        self.payments.get(charge)
+    }
+
+    /// The successful charge of a payment intent.
+    #[must_use]
+    pub fn charge_of_intent(&self, intent: Key) -> Option<Key> {
+        self.intents.get(intent).copied()
+    }
+
+    /// An invoice.
+    #[must_use]
+    pub fn invoice(&self, invoice: Key) -> Option<&InvoiceRecord> {
+        self.invoices.get(invoice)
+    }
+
+    /// A subscription that has not ended.
+    #[must_use]
+    pub fn subscription(&self, subscription: Key) -> Option<&SubscriptionRecord> {
+        self.subscriptions.get(&subscription)
+    }
+
+    /// All subscriptions that have not ended, in an order that depends on their history alone.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (Key, &SubscriptionRecord)> {
+        self.subscriptions
+            .iter()
+            .map(|(key, record)| (*key, record))
+    }
+
+    /// How many payments, invoices and subscriptions are remembered.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (
+            self.payments.len(),
+            self.invoices.len(),
+            self.subscriptions.len(),
+        )
+    }
+
+    /// Forgets what is old.
+    pub(crate) fn advance_to(&mut self, now: Timestamp) {
+        self.payments.advance_to(now);
+        self.intents.advance_to(now);
+        self.failed_purchases.advance_to(now);
+        self.invoices.advance_to(now);
+        self.told.advance_to(now);
+        self.ended.advance_to(now);
+        self.early_payments.advance_to(now);
+    }
+
+    /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.
+    pub(crate) fn learn(&mut self, event: &Event, event_at: Timestamp, facts: &mut Vec<Fact>) {
+        match &event.data {
+            EventData::Charge(charge) => self.learn_charge(charge, event_at, facts),
+            EventData::PaymentIntent(intent) => {
+                self.learn_intent(&event.event_type, intent, event_at, facts);
+            }
+            EventData::Invoice(invoice) => {
+                self.learn_invoice(&event.event_type, invoice, event_at, facts);
+            }
+            EventData::InvoicePayment(payment) => {
+                self.learn_invoice_payment(payment, event_at, facts);
+            }
+            EventData::Subscription(subscription) => {
+                self.learn_subscription(&event.event_type, subscription, event_at, facts);
+            }
+            EventData::Refund(refund) => self.learn_refund(refund, event_at, facts),
+            EventData::Dispute(dispute) => self.learn_dispute(dispute, event_at, facts),
+            EventData::FraudWarning(warning) => self.learn_warning(warning, event_at, facts),
+            EventData::CreditNote(note) => self.learn_credit_note(note, facts),
+            EventData::SetupIntent(_) | EventData::Other(_) => {}
+        }
+    }
+
+    /// Whether charges announce the payments of this scope.
+    fn has_charges(&self, at: Timestamp) -> bool {
+        self.charge_seen_at
+            .is_some_and(|seen| at.since(seen) < WITNESS_SPAN)
+    }
+
+    /// Whether intents do, where charges do not.
+    fn has_intents(&self, at: Timestamp) -> bool {
+        self.intent_seen_at
+            .is_some_and(|seen| at.since(seen) < WITNESS_SPAN)
+    }
+}
+
+/// The first time this is told.
+fn tell_once(told: &mut Generations<()>, key: Key) -> bool {
+    let is_new = !told.contains(key);
+    if is_new {
+        told.insert(key, ());
+    }
+    is_new
+}

@@ -1,1 +1,58 @@
-//! Small exact tests: how surprising is what was seen?
+//! Small exact tests: how surprising is what was seen, when nothing is wrong?
+//!
+//! Bare ratios cry wolf where numbers are small: two declines of three attempts are 67 % and mean
+//! nothing. The distributions are those of the `statrs` crate.
+
+mod amounts;
+
+pub use amounts::AmountHistogram;
+
+use statrs::distribution::{Binomial, DiscreteCDF, Poisson};
+
+/// The probability of `hits` or more among `trials`, each with probability `p`.
+///
+/// ```
+/// use billingwatch_core::stats::binomial_tail;
+/// assert!(binomial_tail(2, 3, 0.05) > 0.005); // two declines of three: it happens
+/// assert!(binomial_tail(20, 30, 0.05) < 1e-18); // twenty of thirty: it does not
+/// assert_eq!(binomial_tail(0, 10, 0.5), 1.0);
+/// ```
+#[must_use]
+pub fn binomial_tail(hits: u64, trials: u64, p: f64) -> f64 {
+    if hits == 0 {
+        return 1.0;
+    }
+    if hits > trials {
+        return 0.0;
+    }
+    Binomial::new(p.clamp(0.0, 1.0), trials).map_or(1.0, |binomial| binomial.sf(hits - 1))
+}
+
+/// The probability of `count` or more when `mean` are usual.
+///
+/// ```
+/// use billingwatch_core::stats::poisson_tail;
+/// assert!(poisson_tail(5, 4.0) > 0.3);
+/// assert!(poisson_tail(40, 4.0) < 1e-20);
+/// ```
+#[must_use]
+pub fn poisson_tail(count: u64, mean: f64) -> f64 {
+    if count == 0 {
+        return 1.0;
+    }
+    if mean <= 0.0 {
+        return 0.0;
+    }
+    Poisson::new(mean).map_or(1.0, |poisson| poisson.sf(count - 1))
+}
+
+/// The median; 0 for nothing. Sorts in place.
+#[must_use]
+pub fn median(values: &mut [i64]) -> i64 {
+    values.sort_unstable();
+    match values.len() {
+        0 => 0,
+        len if len % 2 == 1 => values[len / 2],
+        len => values[len / 2 - 1].midpoint(values[len / 2]),
+    }
+}

@@ -1,0 +1,257 @@
+//! The book of alerts: findings in, one alert per key out.
+//!
+//! A detector reports what it sees as often as it sees it. The book fires an alert at the first
+//! finding under a key, lets it grow with the next, escalates it when it becomes more severe, and
+//! resolves it at the all-clear. A finding soon after the end reopens the same alert, so that
+//! what flickers is one incident.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Alert, AlertChange, AlertStatus, Finding, SUBJECTS_MAX, Suppressed};
+use crate::detector::Output;
+use crate::ids::Scope;
+use crate::time::{Span, Timestamp};
+
+/// A finding this soon after an alert's end reopens it instead of firing a new one.
+pub const REOPEN_SPAN: Span = Span::hours(2);
+
+/// The most alerts one scope keeps open. Findings under further keys are suppressed, with the
+/// reason `too_many_alerts`, until some resolve.
+pub const OPEN_ALERTS_MAX: usize = 5_000;
+
+/// Which detector speaks, and when.
+pub(super) struct Verdict<'a> {
+    pub(super) detector: &'static str,
+    pub(super) scope: &'a Scope,
+    pub(super) now: Timestamp,
+    pub(super) is_historical: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Book {
+    /// By full key: open alerts, and those that ended within [`REOPEN_SPAN`].
+    alerts: BTreeMap<String, Entry>,
+    open_count: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    alert: Alert,
+    is_grown: bool,
+}
+
+impl Book {
+    /// Judges everything a detector put out in one call.
+    pub(super) fn judge(
+        &mut self,
+        verdict: &Verdict<'_>,
+        outputs: &mut Vec<Output>,
+        changes: &mut Vec<AlertChange>,
+        suppressed: &mut Vec<Suppressed>,
+    ) {
+        for output in outputs.drain(..) {
+            match output {
+                // What history shows is known to everybody: it teaches and never pages.
+                Output::Fire(_) if verdict.is_historical => {}
+                Output::Fire(finding) => self.fire(verdict, *finding, changes, suppressed),
+                Output::Clear { key, reason } => {
+                    let key = Alert::key_of(verdict.detector, verdict.scope, &key);
+                    self.resolve(&key, reason, verdict.now, changes);
+                }
+                Output::Suppress {
+                    reason,
+                    subject,
+                    message,
+                } => suppressed.push(Suppressed {
+                    at: verdict.now,
+                    detector: verdict.detector.to_owned(),
+                    scope: verdict.scope.clone(),
+                    reason: reason.to_owned(),
+                    subject,
+                    message,
+                }),
+            }
+        }
+    }
+
+    fn fire(
+        &mut self,
+        verdict: &Verdict<'_>,
+        finding: Finding,
+        changes: &mut Vec<AlertChange>,
+        suppressed: &mut Vec<Suppressed>,
+    ) {
+        let key = Alert::key_of(verdict.detector, verdict.scope, &finding.key);
+        let Some(entry) = self.alerts.get_mut(&key) else {
+            if self.open_count >= OPEN_ALERTS_MAX {
+                suppressed.push(Suppressed {
+                    at: verdict.now,
+                    detector: verdict.detector.to_owned(),
+                    scope: verdict.scope.clone(),
+                    reason: "too_many_alerts".to_owned(),
+                    subject: finding.subject,
+                    message: finding.message,
+                });
+                return;
+            }
+            let alert = begin(verdict, key.clone(), finding);
+            changes.push(AlertChange {
+                at: verdict.now,
+                alert: alert.clone(),
+            });
+            self.alerts.insert(
+                key,
+                Entry {
+                    alert,
+                    is_grown: false,
+                },
+            );
+            self.open_count += 1;
+            return;
+        };
+        let alert = &mut entry.alert;
+        let was_open = alert.status.is_open();
+        let is_worse = finding.severity > alert.severity;
+        let is_more = finding.occurrences > 0;
+        let was_seen = (alert.message.clone(), alert.amount_at_stake);
+        grow(alert, finding, verdict.now);
+        if !was_open {
+            alert.status = AlertStatus::Firing;
+            alert.resolved_at = None;
+            alert.resolution = None;
+            self.open_count += 1;
+        } else if is_worse {
+            alert.status = AlertStatus::Escalated;
+        } else {
+            // A repeated look that sees the same is not worth a write.
+            entry.is_grown |= is_more || was_seen != (alert.message.clone(), alert.amount_at_stake);
+            return;
+        }
+        alert.revision += 1;
+        entry.is_grown = false;
+        changes.push(AlertChange {
+            at: verdict.now,
+            alert: alert.clone(),
+        });
+    }
+
+    fn resolve(
+        &mut self,
+        key: &str,
+        reason: String,
+        now: Timestamp,
+        changes: &mut Vec<AlertChange>,
+    ) {
+        let Some(entry) = self.alerts.get_mut(key) else {
+            return;
+        };
+        if !entry.alert.status.is_open() {
+            return;
+        }
+        entry.alert.status = AlertStatus::Resolved;
+        entry.alert.resolved_at = Some(now);
+        entry.alert.resolution = Some(reason);
+        entry.alert.revision += 1;
+        entry.is_grown = false;
+        self.open_count = self.open_count.saturating_sub(1);
+        changes.push(AlertChange {
+            at: now,
+            alert: entry.alert.clone(),
+        });
+    }
+
+    /// Ends the alert with this id by a person's word; false when it is not open here.
+    pub(super) fn resolve_by_id(
+        &mut self,
+        id: &str,
+        reason: &str,
+        now: Timestamp,
+        changes: &mut Vec<AlertChange>,
+    ) -> bool {
+        let is_it = |entry: &&Entry| entry.alert.id == id && entry.alert.status.is_open();
+        let Some(key) = self
+            .alerts
+            .values()
+            .find(is_it)
+            .map(|entry| entry.alert.key.clone())
+        else {
+            return false;
+        };
+        self.resolve(&key, reason.to_owned(), now, changes);
+        true
+    }
+
+    /// Forgets alerts that ended too long ago to reopen.
+    pub(super) fn advance_to(&mut self, now: Timestamp) {
+        if self.open_count == self.alerts.len() {
+            return;
+        }
+        self.alerts.retain(|_, entry| {
+            entry
+                .alert
+                .resolved_at
+                .is_none_or(|ended_at| now.since(ended_at) < REOPEN_SPAN)
+        });
+    }
+
+    pub(super) fn take_updates(&mut self, updates: &mut Vec<Alert>) {
+        for entry in self.alerts.values_mut().filter(|entry| entry.is_grown) {
+            entry.is_grown = false;
+            updates.push(entry.alert.clone());
+        }
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts
+            .values()
+            .map(|entry| &entry.alert)
+            .filter(|alert| alert.status.is_open())
+    }
+}
+
+fn begin(verdict: &Verdict<'_>, key: String, finding: Finding) -> Alert {
+    let mut alert = Alert {
+        id: Alert::id_of(&key, verdict.now),
+        key,
+        detector: verdict.detector.to_owned(),
+        scope: verdict.scope.clone(),
+        status: AlertStatus::Firing,
+        severity: finding.severity,
+        anomaly_score: finding.anomaly_score,
+        title: finding.title,
+        message: finding.message,
+        subject: finding.subject,
+        subjects: finding.subjects,
+        currency: finding.currency,
+        amount_at_stake: finding.amount_at_stake,
+        evidence: finding.evidence,
+        count: finding.occurrences.max(1),
+        revision: 1,
+        fired_at: verdict.now,
+        last_seen_at: verdict.now,
+        resolved_at: None,
+        resolution: None,
+    };
+    alert.subjects.truncate(SUBJECTS_MAX);
+    alert.evidence.bound();
+    alert
+}
+
+fn grow(alert: &mut Alert, finding: Finding, now: Timestamp) {
+    alert.severity = alert.severity.max(finding.severity);
+    alert.anomaly_score = alert.anomaly_score.max(finding.anomaly_score);
+    alert.title = finding.title;
+    alert.message = finding.message;
+    alert.currency = finding.currency.or(alert.currency);
+    alert.amount_at_stake = finding.amount_at_stake.or(alert.amount_at_stake);
+    alert.evidence.merge(finding.evidence);
+    alert.count = alert.count.saturating_add(finding.occurrences);
+    alert.last_seen_at = now;
+    for subject in finding.subjects {
+        if alert.subjects.len() < SUBJECTS_MAX && !alert.subjects.contains(&subject) {
+            alert.subjects.push(subject);
+        }
+    }
+}

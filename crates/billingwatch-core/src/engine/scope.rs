@@ -1,0 +1,204 @@
+//! One scope's detectors, ledger, alerts and memory of event ids.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{AlertChange, Suppressed};
+use crate::detector::{Context, Detector, Output, SettingsError};
+use crate::event::{Event, FamilySet};
+use crate::ids::Scope;
+use crate::ledger::{Fact, Generations, Ledger};
+use crate::time::{Span, Timestamp};
+
+use super::book::{Book, Verdict};
+use super::settings::SettingsTable;
+use super::{Registry, SnapshotError};
+
+/// Ids are remembered for this long to twice as long: Stripe retries for 3 days and lets people
+/// resend for 30.
+const IDS_HALF_LIFE: Span = Span::days(31);
+
+/// At most twice so many ids are remembered. The journal refuses duplicates for ever; this memory
+/// serves replays and embedders.
+const IDS_HALF_MAX: usize = 2_000_000;
+
+pub(super) struct ScopeState {
+    slots: Vec<Slot>,
+    ledger: Ledger,
+    seen: Generations<()>,
+    pub(super) book: Book,
+    facts: Vec<Fact>,
+    outputs: Vec<Output>,
+}
+
+struct Slot {
+    name: &'static str,
+    listens: FamilySet,
+    is_enabled: bool,
+    detector: Box<dyn Detector>,
+}
+
+/// A scope's state in a snapshot.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedScope {
+    ledger: Ledger,
+    seen: Generations<()>,
+    book: Book,
+    detectors: Vec<Vec<u8>>,
+}
+
+impl ScopeState {
+    pub(super) fn new(registry: &Registry, settings: &SettingsTable, source: &str) -> Self {
+        let slots = registry
+            .factories()
+            .iter()
+            .map(|factory| Slot {
+                name: factory.spec().name,
+                listens: factory.spec().listens,
+                is_enabled: true,
+                detector: factory.build(),
+            })
+            .collect();
+        let mut state = Self {
+            slots,
+            ledger: Ledger::default(),
+            seen: Generations::new(IDS_HALF_LIFE, IDS_HALF_MAX),
+            book: Book::default(),
+            facts: Vec::new(),
+            outputs: Vec::new(),
+        };
+        // The table holds checked values only; a refusal leaves that detector at its defaults.
+        let _ = state.configure(registry, settings, source);
+        state
+    }
+
+    pub(super) fn configure(
+        &mut self,
+        _registry: &Registry,
+        settings: &SettingsTable,
+        source: &str,
+    ) -> Result<(), SettingsError> {
+        for slot in &mut self.slots {
+            let (is_enabled, values) = settings.of(slot.name, source);
+            slot.is_enabled = is_enabled;
+            slot.detector.configure(&values)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in an event; false when its id was seen before.
+    pub(super) fn event(
+        &mut self,
+        scope: &Scope,
+        event: &Event,
+        now: Timestamp,
+        is_historical: bool,
+        changes: &mut Vec<AlertChange>,
+        suppressed: &mut Vec<Suppressed>,
+    ) -> bool {
+        let id = event.id.key();
+        if self.seen.contains(id) {
+            return false;
+        }
+        self.seen.insert(id, ());
+        let event_at = event.created.min(now);
+        self.facts.clear();
+        self.ledger.learn(event, event_at, &mut self.facts);
+        let family = event.event_type.family();
+        for slot in &mut self.slots {
+            if !slot.is_enabled || !slot.listens.contains(family) {
+                continue;
+            }
+            let mut ctx = Context {
+                now,
+                event_at,
+                is_historical,
+                scope,
+                ledger: &self.ledger,
+                facts: &self.facts,
+                outputs: &mut self.outputs,
+            };
+            slot.detector.event(event, &mut ctx);
+            if !self.outputs.is_empty() {
+                let verdict = Verdict {
+                    detector: slot.name,
+                    scope,
+                    now,
+                    is_historical,
+                };
+                self.book
+                    .judge(&verdict, &mut self.outputs, changes, suppressed);
+            }
+        }
+        true
+    }
+
+    pub(super) fn tick(
+        &mut self,
+        scope: &Scope,
+        now: Timestamp,
+        changes: &mut Vec<AlertChange>,
+        suppressed: &mut Vec<Suppressed>,
+    ) {
+        self.seen.advance_to(now);
+        self.ledger.advance_to(now);
+        self.book.advance_to(now);
+        for slot in &mut self.slots {
+            if !slot.is_enabled {
+                continue;
+            }
+            let mut ctx = Context {
+                now,
+                event_at: now,
+                is_historical: false,
+                scope,
+                ledger: &self.ledger,
+                facts: &[],
+                outputs: &mut self.outputs,
+            };
+            slot.detector.tick(&mut ctx);
+            if !self.outputs.is_empty() {
+                let verdict = Verdict {
+                    detector: slot.name,
+                    scope,
+                    now,
+                    is_historical: false,
+                };
+                self.book
+                    .judge(&verdict, &mut self.outputs, changes, suppressed);
+            }
+        }
+    }
+
+    pub(super) fn save(&self) -> Result<SavedScope, SnapshotError> {
+        let detectors = self
+            .slots
+            .iter()
+            .map(|slot| slot.detector.snapshot())
+            .collect::<Result<_, _>>()?;
+        Ok(SavedScope {
+            ledger: self.ledger.clone(),
+            seen: self.seen.clone(),
+            book: self.book.clone(),
+            detectors,
+        })
+    }
+
+    pub(super) fn load(
+        registry: &Registry,
+        settings: &SettingsTable,
+        source: &str,
+        saved: SavedScope,
+    ) -> Result<Self, SnapshotError> {
+        let mut state = Self::new(registry, settings, source);
+        if saved.detectors.len() != state.slots.len() {
+            return Err(SnapshotError::Detectors);
+        }
+        for (slot, bytes) in state.slots.iter_mut().zip(&saved.detectors) {
+            slot.detector.restore(bytes)?;
+        }
+        state.ledger = saved.ledger;
+        state.seen = saved.seen;
+        state.book = saved.book;
+        Ok(state)
+    }
+}

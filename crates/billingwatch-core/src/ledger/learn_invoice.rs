@@ -1,0 +1,180 @@
+//! Invoices, the ties to their payments, and credit notes.
+
+use crate::event::EventType;
+use crate::event::credit_note::CreditNote;
+use crate::event::invoice::{Invoice, InvoicePayment, InvoiceStatus};
+use crate::ids::Key;
+use crate::time::Timestamp;
+
+use super::{Fact, InvoiceRecord, Ledger, PaymentFact, tell_once};
+
+impl Ledger {
+    pub(super) fn learn_invoice(
+        &mut self,
+        event_type: &EventType,
+        invoice: &Invoice,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        let Some(id) = &invoice.id else { return };
+        if invoice.has_test_clock {
+            return;
+        }
+        let key = id.key();
+        let customer = invoice.customer.as_ref().map(|id| id.key());
+        let record = self.invoices.entry(key, InvoiceRecord::default);
+        record.subscription = invoice
+            .subscription
+            .as_ref()
+            .map(|id| id.key())
+            .or(record.subscription);
+        record.customer = customer.or(record.customer);
+        record.total = invoice.total.or(record.total);
+        record.paid_through = record.paid_through.max(service_end(invoice));
+        record.amount_paid = record
+            .amount_paid
+            .max(invoice.amount_paid.unwrap_or_default());
+        let says_paid = matches!(
+            event_type,
+            EventType::InvoicePaid | EventType::InvoicePaymentSucceeded
+        );
+        record.is_paid |= says_paid || invoice.status == InvoiceStatus::Paid;
+        record.is_closed |= matches!(
+            invoice.status,
+            InvoiceStatus::Void | InvoiceStatus::Uncollectible
+        );
+        let is_final = *event_type == EventType::InvoiceFinalized
+            || invoice.finalized_at.is_some()
+            || record.is_paid
+            || invoice.status == InvoiceStatus::Open;
+        if is_final && !record.is_finalized_told {
+            record.is_finalized_told = true;
+            facts.push(Fact::InvoiceFinalized { invoice: key });
+        }
+        let is_paid = record.is_paid;
+        if let Some(charge) = &invoice.charge {
+            self.tie(charge.key(), key);
+        } else if let Some(intent) = &invoice.payment_intent
+            && let Some(charge) = self.charge_of_intent(intent.key())
+        {
+            self.tie(charge, key);
+        }
+        if is_paid {
+            self.settle_invoice(key, event_at, facts);
+            self.count_invoice_money(key, invoice, event_at, facts);
+        }
+    }
+
+    pub(super) fn learn_invoice_payment(
+        &mut self,
+        payment: &InvoicePayment,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        let Some(invoice) = payment.invoice.as_ref().map(|id| id.key()) else {
+            return;
+        };
+        let charge = match (&payment.charge, &payment.payment_intent) {
+            (Some(charge), _) => Some(charge.key()),
+            (None, Some(intent)) => self.charge_of_intent(intent.key()),
+            (None, None) => None,
+        };
+        if let Some(charge) = charge {
+            self.tie(charge, invoice);
+        }
+        if !payment.is_paid {
+            return;
+        }
+        let paid = payment.amount_paid.unwrap_or_default();
+        let record = self.invoices.entry(invoice, InvoiceRecord::default);
+        record.amount_paid = record.amount_paid.max(paid);
+        // A part payment does not settle an invoice; without its total the tie itself is the word.
+        record.is_paid |= record.total.is_none_or(|total| record.amount_paid >= total);
+        if record.is_paid {
+            self.settle_invoice(invoice, event_at, facts);
+        }
+    }
+
+    pub(super) fn learn_credit_note(&mut self, note: &CreditNote, facts: &mut Vec<Fact>) {
+        let key = note.id.key();
+        if note.is_voided || !tell_once(&mut self.told, key) {
+            return;
+        }
+        if let Some(invoice) = &note.invoice {
+            let record = self.invoices.entry(invoice.key(), InvoiceRecord::default);
+            let amount = note.total.unwrap_or_default().max(0);
+            record.amount_credited = record.amount_credited.saturating_add(amount);
+        }
+        facts.push(Fact::CreditNote { credit_note: key });
+    }
+
+    /// Tells once that a subscription's invoice is paid, as soon as both are known.
+    fn settle_invoice(&mut self, key: Key, event_at: Timestamp, facts: &mut Vec<Fact>) {
+        let Some(record) = self.invoices.get_mut(key) else {
+            return;
+        };
+        let Some(subscription) = record.subscription else {
+            return;
+        };
+        if record.is_paid_told {
+            return;
+        }
+        record.is_paid_told = true;
+        if record.is_proration_only {
+            return;
+        }
+        let (through, amount) = (record.paid_through, record.amount_paid);
+        self.pay_subscription(subscription, through, amount, event_at);
+        facts.push(Fact::SubscriptionPaid {
+            subscription,
+            invoice: key,
+        });
+    }
+
+    /// Counts an invoice's money where neither charges nor intents announce it.
+    fn count_invoice_money(
+        &mut self,
+        key: Key,
+        invoice: &Invoice,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        if self.has_charges(event_at) || self.has_intents(event_at) || invoice.is_paid_out_of_band {
+            return;
+        }
+        let amount = invoice.amount_paid.unwrap_or_default();
+        let (true, Some(currency)) = (amount > 0, invoice.currency) else {
+            return;
+        };
+        let charge = invoice.charge.as_ref().map_or(key, |id| id.key());
+        let customer = invoice.customer.as_ref().map(|id| id.key());
+        let at = invoice.paid_at.unwrap_or(event_at).min(event_at);
+        let payment = self
+            .payments
+            .entry(charge, || super::Payment::new(at, currency));
+        if payment.tell(super::payment::TOLD_PAYMENT) {
+            payment.amount_collected = amount;
+            payment.customer = customer;
+            payment.invoice = Some(key);
+            facts.push(Fact::Payment(PaymentFact {
+                charge,
+                at,
+                amount,
+                currency,
+                customer,
+            }));
+        }
+    }
+
+    fn tie(&mut self, charge: Key, invoice: Key) {
+        if let Some(payment) = self.payments.get_mut(charge) {
+            payment.invoice = Some(invoice);
+        }
+    }
+}
+
+/// The end of the service an invoice bills: `period_end` of the invoice itself is something else.
+fn service_end(invoice: &Invoice) -> Option<Timestamp> {
+    let regular = invoice.lines.iter().filter(|line| !line.is_proration);
+    regular.filter_map(|line| line.period_end).max()
+}

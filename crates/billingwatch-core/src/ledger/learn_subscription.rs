@@ -1,0 +1,77 @@
+//! Subscriptions: the newest state of each, and what is paid for them.
+
+use indexmap::map::Entry;
+
+use crate::event::EventType;
+use crate::event::subscription::{Subscription, SubscriptionStatus};
+use crate::ids::Key;
+use crate::time::Timestamp;
+
+use super::{Fact, Ledger, SubscriptionRecord};
+
+impl Ledger {
+    pub(super) fn learn_subscription(
+        &mut self,
+        event_type: &EventType,
+        subscription: &Subscription,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        let key = subscription.id.key();
+        if self
+            .ended
+            .get(key)
+            .is_some_and(|ended_at| event_at <= *ended_at)
+        {
+            return;
+        }
+        let is_over = *event_type == EventType::SubscriptionDeleted
+            || matches!(
+                subscription.status,
+                SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired
+            );
+        if is_over {
+            self.subscriptions.swap_remove(&key);
+            self.ended.insert(key, event_at);
+            facts.push(Fact::SubscriptionChanged { subscription: key });
+            return;
+        }
+        match self.subscriptions.entry(key) {
+            Entry::Occupied(mut known) => {
+                let record = known.get_mut();
+                if !record.is_newer(subscription, event_at) {
+                    return;
+                }
+                record.take(subscription, event_at);
+            }
+            Entry::Vacant(place) => {
+                let is_birth = *event_type == EventType::SubscriptionCreated;
+                let mut record = SubscriptionRecord::new(subscription, event_at, is_birth);
+                if let Some((through, amount)) = self.early_payments.get(key) {
+                    record.pay(*through, *amount);
+                }
+                place.insert(record);
+            }
+        }
+        facts.push(Fact::SubscriptionChanged { subscription: key });
+    }
+
+    /// Takes in that a subscription's service is paid up to `through`.
+    pub(super) fn pay_subscription(
+        &mut self,
+        key: Key,
+        through: Option<Timestamp>,
+        amount: i64,
+        event_at: Timestamp,
+    ) {
+        // Without lines the invoice does not say what it covers: its own day at least.
+        match self.subscriptions.get_mut(&key) {
+            Some(record) => record.pay(through, amount),
+            None => {
+                let early = self.early_payments.entry(key, || (None, 0));
+                early.0 = early.0.max(through).max(Some(event_at));
+                early.1 = early.1.max(amount);
+            }
+        }
+    }
+}

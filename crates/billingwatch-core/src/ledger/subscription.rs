@@ -1,0 +1,286 @@
+//! Subscriptions: where each stands, and when it should next pay.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::invoice::CollectionMethod;
+use crate::event::subscription::{
+    Discount, Interval, Subscription, SubscriptionItem, SubscriptionStatus,
+};
+use crate::money::Currency;
+use crate::time::{Span, Timestamp};
+
+/// Boundaries of periods this near are the same: invoices finalise an hour late, and calendars
+/// round.
+const BOUNDARY_SLACK: Span = Span::days(1);
+
+/// A subscription first met this soon after its period began has its payment still ahead: Stripe
+/// finalises the renewal invoice about an hour after the period turns.
+const FRESH_PERIOD: Span = Span::hours(12);
+
+/// What is remembered of one subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionRecord {
+    /// `sub_…`.
+    pub id: Box<str>,
+    /// `cus_…`.
+    pub customer: Option<Box<str>>,
+    /// Where it stands.
+    pub status: SubscriptionStatus,
+    /// The price of one period, minor units, discounts off; `None` when it cannot be known
+    /// (tiers, amounts below a minor unit, discounts sent as bare ids).
+    pub amount: Option<i64>,
+    /// Its currency.
+    pub currency: Option<Currency>,
+    /// The current period.
+    pub period_start: Option<Timestamp>,
+    /// The end of the current period: when it should pay next.
+    pub period_end: Option<Timestamp>,
+    /// The unit of its period.
+    pub interval: Interval,
+    /// Intervals in a period.
+    pub interval_count: i64,
+    /// The end of the service that paid invoices cover.
+    pub paid_through: Option<Timestamp>,
+    /// Something positive was once paid.
+    pub has_paid: bool,
+    /// When a trial ends.
+    pub trial_end: Option<Timestamp>,
+    /// When it will end.
+    pub ends_at: Option<Timestamp>,
+    /// Time to pay a sent invoice; zero when charged automatically.
+    pub payment_term: Span,
+    /// Collection is paused.
+    pub is_paused: bool,
+    /// Every price is by use.
+    pub is_metered: bool,
+    /// A schedule may change its price.
+    pub has_schedule: bool,
+    /// Something is taken off, nobody knows how much.
+    pub has_opaque_discounts: bool,
+    /// Runs on simulated time.
+    pub has_test_clock: bool,
+    /// The newest event that shaped it.
+    pub seen_at: Timestamp,
+}
+
+/// Why nothing is expected of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NothingDue {
+    /// Its status is not active: Stripe itself says why.
+    NotActive,
+    /// Collection is paused.
+    Paused,
+    /// Free, or wholly discounted.
+    Free,
+    /// All by use: no use, no money.
+    Metered,
+    /// Its price cannot be known and it never paid anything.
+    UnknownPrice,
+    /// It ends before it would pay again.
+    Ending,
+    /// Simulated time.
+    TestClock,
+    /// Nothing is known of its periods.
+    NoPeriod,
+}
+
+impl NothingDue {
+    /// The word used for suppressed findings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotActive => "not_active",
+            Self::Paused => "collection_paused",
+            Self::Free => "free",
+            Self::Metered => "metered",
+            Self::UnknownPrice => "unknown_price",
+            Self::Ending => "ending",
+            Self::TestClock => "test_clock",
+            Self::NoPeriod => "no_period",
+        }
+    }
+}
+
+impl SubscriptionRecord {
+    /// A record of a subscription met for the first time, by an event made then.
+    pub(super) fn new(subscription: &Subscription, event_at: Timestamp, is_birth: bool) -> Self {
+        let mut record = Self {
+            id: subscription.id.as_str().into(),
+            customer: None,
+            status: SubscriptionStatus::Unknown,
+            amount: None,
+            currency: None,
+            period_start: None,
+            period_end: None,
+            interval: Interval::Unknown,
+            interval_count: 1,
+            paid_through: None,
+            has_paid: false,
+            trial_end: None,
+            ends_at: None,
+            payment_term: Span::ZERO,
+            is_paused: false,
+            is_metered: false,
+            has_schedule: false,
+            has_opaque_discounts: false,
+            has_test_clock: false,
+            seen_at: event_at,
+        };
+        record.take(subscription, event_at);
+        let is_fresh = record
+            .period_start
+            .is_some_and(|start| event_at.since(start) < FRESH_PERIOD);
+        // Met in mid-life: what came before is unknown, so the period at hand counts as paid.
+        record.paid_through = if is_birth || is_fresh {
+            record.period_start
+        } else {
+            record.period_end
+        };
+        record
+    }
+
+    /// Whether an event is no older than what shaped the record. Events of one second are settled
+    /// by content: the later period, then the more final status, is the newer.
+    pub(super) fn is_newer(&self, subscription: &Subscription, event_at: Timestamp) -> bool {
+        let rank = |end: Option<Timestamp>, status| (end, finality(status));
+        (
+            event_at,
+            rank(subscription.current_period_end, subscription.status),
+        ) >= (self.seen_at, rank(self.period_end, self.status))
+    }
+
+    /// Takes over the state an event shows.
+    pub(super) fn take(&mut self, subscription: &Subscription, event_at: Timestamp) {
+        let was_paused = self.is_paused;
+        self.seen_at = event_at;
+        self.customer = subscription.customer.as_ref().map(|id| id.as_str().into());
+        self.status = subscription.status;
+        self.currency = subscription.currency.or(self.currency);
+        self.period_start = subscription.current_period_start.or(self.period_start);
+        self.period_end = subscription.current_period_end.or(self.period_end);
+        self.trial_end = subscription.trial_end;
+        self.ends_at = end_of(subscription);
+        self.payment_term = match subscription.collection_method {
+            CollectionMethod::ChargeAutomatically => Span::ZERO,
+            CollectionMethod::SendInvoice => {
+                Span::days(subscription.days_until_due.unwrap_or(30).clamp(0, 365))
+            }
+        };
+        self.is_paused = subscription.pause_collection.is_some();
+        self.has_schedule = subscription.has_schedule;
+        self.has_opaque_discounts = subscription.has_opaque_discounts;
+        self.has_test_clock = subscription.has_test_clock;
+        self.is_metered =
+            !subscription.items.is_empty() && subscription.items.iter().all(|item| item.is_metered);
+        if let Some(item) = subscription.items.first() {
+            self.interval = item.interval;
+            self.interval_count = item.interval_count.max(1);
+        }
+        if !subscription.items.is_empty() {
+            self.amount = price_of(&subscription.items, &subscription.discounts);
+        }
+        if was_paused && !self.is_paused {
+            // What was due in the pause is forgiven; the next period is the first to be paid.
+            self.paid_through = self.paid_through.max(self.period_end);
+        }
+    }
+
+    /// Takes in that service up to `through` is paid.
+    pub(super) fn pay(&mut self, through: Option<Timestamp>, amount_paid: i64) {
+        let through = through.or(self.period_end);
+        self.paid_through = self.paid_through.max(through);
+        self.has_paid |= amount_paid > 0;
+    }
+
+    /// When its next payment should arrive, or why none is expected.
+    ///
+    /// # Errors
+    /// The first reason for expecting nothing.
+    pub fn due_at(&self) -> Result<Timestamp, NothingDue> {
+        if self.has_test_clock {
+            return Err(NothingDue::TestClock);
+        }
+        if self.status != SubscriptionStatus::Active {
+            return Err(NothingDue::NotActive);
+        }
+        if self.is_paused {
+            return Err(NothingDue::Paused);
+        }
+        if self.is_metered {
+            return Err(NothingDue::Metered);
+        }
+        if self.amount == Some(0) {
+            return Err(NothingDue::Free);
+        }
+        let is_price_known = self.amount.is_some() && !self.has_opaque_discounts;
+        if !self.has_paid && (!is_price_known || self.has_schedule) {
+            return Err(NothingDue::UnknownPrice);
+        }
+        let turn = self.next_unpaid_turn().ok_or(NothingDue::NoPeriod)?;
+        let turn = turn.max(self.trial_end.unwrap_or(turn));
+        if self.ends_at.is_some_and(|end| end <= turn + BOUNDARY_SLACK) {
+            return Err(NothingDue::Ending);
+        }
+        Ok(turn + self.payment_term)
+    }
+
+    /// The first turn of a period that no payment covers.
+    fn next_unpaid_turn(&self) -> Option<Timestamp> {
+        let (Some(start), Some(end)) = (self.period_start, self.period_end) else {
+            return self.paid_through;
+        };
+        let paid = self.paid_through.unwrap_or(start);
+        if paid + BOUNDARY_SLACK >= end {
+            Some(paid.max(end))
+        } else if paid > start + BOUNDARY_SLACK {
+            // Paid into the middle: the period was moved, and its end is the next turn.
+            Some(end)
+        } else {
+            Some(paid)
+        }
+    }
+}
+
+/// Whether the status can still change: of two in one second the more final is the later.
+const fn finality(status: SubscriptionStatus) -> u8 {
+    match status {
+        SubscriptionStatus::Unknown => 0,
+        SubscriptionStatus::Incomplete => 1,
+        SubscriptionStatus::Trialing => 2,
+        SubscriptionStatus::Active => 3,
+        SubscriptionStatus::PastDue => 4,
+        SubscriptionStatus::Paused => 5,
+        SubscriptionStatus::Unpaid => 6,
+        SubscriptionStatus::IncompleteExpired => 7,
+        SubscriptionStatus::Canceled => 8,
+    }
+}
+
+fn end_of(subscription: &Subscription) -> Option<Timestamp> {
+    let at_period_end = subscription
+        .cancel_at_period_end
+        .then_some(subscription.current_period_end)
+        .flatten();
+    [subscription.ended_at, subscription.cancel_at, at_period_end]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// The price of one period: unit times quantity, less percentages, less amounts.
+fn price_of(items: &[SubscriptionItem], discounts: &[Discount]) -> Option<i64> {
+    let mut sum: i64 = 0;
+    for item in items.iter().filter(|item| !item.is_metered) {
+        sum = sum.checked_add(item.unit_amount?.checked_mul(item.quantity.unwrap_or(1))?)?;
+    }
+    for discount in discounts {
+        sum = match discount {
+            Discount::PercentBps(bps) => {
+                let kept = i128::from(sum) * i128::from(10_000 - (*bps).clamp(0, 10_000));
+                i64::try_from(kept / 10_000).ok()?
+            }
+            Discount::Amount(amount) => sum.saturating_sub((*amount).max(0)),
+        };
+    }
+    Some(sum.max(0))
+}

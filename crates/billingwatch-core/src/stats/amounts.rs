@@ -1,0 +1,111 @@
+//! How large amounts usually are: a histogram over powers of two, each split in eight.
+
+use serde::{Deserialize, Serialize};
+
+/// Steps within one doubling: a quantile is right within an eighth.
+const STEPS: u32 = 8;
+
+/// One bucket for zero and eight for each of 63 doublings.
+const BUCKETS_MAX: usize = 1 + 63 * STEPS as usize;
+
+/// Counts of positive amounts by size; bounded, and right within an eighth of the amount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmountHistogram {
+    counts: Vec<u32>,
+    total: u64,
+    largest: i64,
+}
+
+impl AmountHistogram {
+    /// Takes in one amount, minor units; zero and less are ignored.
+    pub fn add(&mut self, amount: i64) {
+        let Some(bucket) = bucket_of(amount) else {
+            return;
+        };
+        if self.counts.len() <= bucket {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] = self.counts[bucket].saturating_add(1);
+        self.total = self.total.saturating_add(1);
+        self.largest = self.largest.max(amount);
+    }
+
+    /// How many were taken in.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The largest taken in; 0 for none.
+    #[must_use]
+    pub const fn largest(&self) -> i64 {
+        self.largest
+    }
+
+    /// An amount that `share_bps` of all are not above; never below the true quantile, and above
+    /// it by an eighth at the most. 0 for none.
+    #[must_use]
+    pub fn quantile(&self, share_bps: u32) -> i64 {
+        let wanted = (u128::from(self.total) * u128::from(share_bps.min(10_000))).div_ceil(10_000);
+        let mut seen: u128 = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += u128::from(*count);
+            if *count > 0 && seen >= wanted.max(1) {
+                return upper_edge(bucket).min(self.largest);
+            }
+        }
+        self.largest
+    }
+}
+
+fn bucket_of(amount: i64) -> Option<usize> {
+    let amount = u64::try_from(amount).ok().filter(|amount| *amount > 0)?;
+    let doubling = amount.ilog2();
+    let step = if doubling >= 3 {
+        (amount >> (doubling - 3)) & 7
+    } else {
+        (amount << (3 - doubling)) & 7
+    };
+    let bucket = 1 + doubling as usize * STEPS as usize + usize::try_from(step).ok()?;
+    Some(bucket.min(BUCKETS_MAX - 1))
+}
+
+/// The largest amount that falls into a bucket.
+fn upper_edge(bucket: usize) -> i64 {
+    let steps = bucket.saturating_sub(1) as u128;
+    let (doubling, step) = (steps / u128::from(STEPS), steps % u128::from(STEPS));
+    let next = ((8 + step + 1) << doubling).div_ceil(8);
+    i64::try_from(next - 1).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_within_an_eighth() {
+        let mut histogram = AmountHistogram::default();
+        for amount in 1..=10_000 {
+            histogram.add(amount);
+        }
+        for (share, truth) in [(100, 100), (5_000, 5_000), (9_500, 9_500), (10_000, 10_000)] {
+            let found = histogram.quantile(share);
+            assert!(
+                found >= truth && found <= truth + truth / 8 + 1,
+                "{share}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn extremes_are_bounded() {
+        let mut histogram = AmountHistogram::default();
+        for amount in [i64::MIN, -1, 0, 1, i64::MAX] {
+            histogram.add(amount);
+        }
+        assert_eq!(histogram.total(), 2);
+        assert_eq!(histogram.largest(), i64::MAX);
+        assert!(histogram.counts.len() <= BUCKETS_MAX);
+        assert_eq!(AmountHistogram::default().quantile(5_000), 0);
+    }
+}

@@ -94,9 +94,9 @@ def test_events_are_listed_page_by_page_and_given_back_as_they_came(server):
         server.send(one)
     found, cursor = [], None
     for _ in range(10):
-        page = server.json("/api/v1/events", limit=3, **({"cursor": cursor} if cursor else {}))
+        page = server.json("/api/v1/events", limit=3, **({"after": cursor} if cursor else {}))
         found += page["data"]
-        cursor = page.get("next_cursor")
+        cursor = page["next_cursor"]
         if not cursor:
             break
     assert sorted(one["id"] for one in found) == sorted(one.id for one in sent)

@@ -7,9 +7,9 @@ def alerts(server, **filters):
     """All alerts of `/api/v1/alerts`, every page."""
     found, cursor = [], None
     while True:
-        page = server.json("/api/v1/alerts", limit=100, **filters, **({"cursor": cursor} if cursor else {}))
+        page = server.json("/api/v1/alerts", limit=100, **filters, **({"after": cursor} if cursor else {}))
         found += page["data"]
-        cursor = page.get("next_cursor")
+        cursor = page["next_cursor"]
         if not cursor:
             return found
 

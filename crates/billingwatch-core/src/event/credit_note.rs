@@ -1,6 +1,6 @@
 //! A credit note: a bill made smaller after the fact.
 
-use crate::ids::{CreditNoteId, CustomerId, InvoiceId};
+use crate::ids::{CreditNoteId, CustomerId, InvoiceId, RefundId};
 use crate::money::Currency;
 use crate::time::Timestamp;
 
@@ -23,4 +23,6 @@ pub struct CreditNote {
     pub reason: Option<Box<str>>,
     /// Withdrawn.
     pub is_voided: bool,
+    /// The refunds it was paid out by: they come as events of their own, and count once.
+    pub refunds: Vec<RefundId>,
 }

@@ -1,0 +1,156 @@
+//! `charge`.
+
+use serde::de::MapAccess;
+
+use crate::event::EventData;
+use crate::event::charge::{Card, Charge, ChargeStatus, Outcome, OutcomeKind};
+use crate::ids::{ChargeId, CustomerId};
+
+use super::lenient::{Metadata, Perhaps, read, read_id, shape_of_map, shape_of_words, skip};
+use super::object::Draft;
+
+pub(super) struct ChargeDraft {
+    charge: Charge,
+    captured: Option<bool>,
+    paid: Option<bool>,
+    customer_account: Option<CustomerId>,
+    /// `source`, which was the card before `payment_method_details` (2018).
+    source: CardSource,
+}
+
+impl Default for ChargeDraft {
+    fn default() -> Self {
+        Self {
+            charge: Charge {
+                id: ChargeId::from(""),
+                created: None,
+                amount: None,
+                amount_captured: None,
+                amount_refunded: None,
+                currency: None,
+                captured: false,
+                status: ChargeStatus::Unknown,
+                customer: None,
+                payment_intent: None,
+                invoice: None,
+                failure_code: None,
+                description: None,
+                metadata: Vec::new(),
+                outcome: Outcome::default(),
+                card: None,
+                payment_method_type: None,
+            },
+            captured: None,
+            paid: None,
+            customer_account: None,
+            source: CardSource::default(),
+        }
+    }
+}
+
+impl Draft for ChargeDraft {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let charge = &mut self.charge;
+        match key {
+            "created" => charge.created = read(map)?,
+            "amount" => charge.amount = read(map)?,
+            "amount_captured" => charge.amount_captured = read(map)?,
+            "amount_refunded" => charge.amount_refunded = read(map)?,
+            "currency" => charge.currency = read(map)?,
+            "captured" => self.captured = read(map)?,
+            "paid" => self.paid = read(map)?,
+            "status" => charge.status = read(map)?,
+            "customer" => charge.customer = read_id(map)?,
+            "customer_account" => self.customer_account = read_id(map)?,
+            "payment_intent" => charge.payment_intent = read_id(map)?,
+            "invoice" => charge.invoice = read_id(map)?,
+            "failure_code" => charge.failure_code = read(map)?,
+            "description" => charge.description = read(map)?,
+            "metadata" => charge.metadata = read::<Metadata, A>(map)?.0,
+            "outcome" => charge.outcome = read(map)?,
+            "payment_method_details" => {
+                let details: MethodDetails = read(map)?;
+                charge.payment_method_type = details.method_type;
+                charge.card = details.card.or(details.card_present);
+            }
+            "source" => self.source = read(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, id: Option<Box<str>>) -> Option<EventData> {
+        let mut charge = self.charge;
+        charge.id = id?.into();
+        if charge.status == ChargeStatus::Unknown && self.paid == Some(true) {
+            charge.status = ChargeStatus::Succeeded;
+        }
+        // Stripe always says; a body put together by hand may leave it out, and then it is the
+        // ordinary case, since only an authorisation held back on purpose is not captured.
+        charge.captured = self
+            .captured
+            .or_else(|| charge.amount_captured.map(|amount| amount > 0))
+            .unwrap_or(charge.status != ChargeStatus::Failed);
+        charge.customer = charge.customer.or(self.customer_account);
+        if charge.card.is_none() && self.source.object.as_deref() == Some("card") {
+            charge.card = Some(self.source.card);
+            charge.payment_method_type = charge.payment_method_type.or(self.source.object);
+        }
+        Some(EventData::Charge(Box::new(charge)))
+    }
+}
+
+shape_of_words!(ChargeStatus {
+    "succeeded" => Succeeded,
+    "paid" => Succeeded,
+    "pending" => Pending,
+    "failed" => Failed,
+});
+
+shape_of_map!(Outcome {
+    "type" => |this, map| this.kind = read(map)?,
+    "reason" => |this, map| this.reason = read(map)?,
+    "risk_level" => |this, map| this.risk_level = read(map)?,
+});
+
+shape_of_words!(OutcomeKind {
+    "authorized" => Authorized,
+    "manual_review" => ManualReview,
+    "issuer_declined" => IssuerDeclined,
+    "blocked" => Blocked,
+    "invalid" => Invalid,
+});
+
+#[derive(Default)]
+struct MethodDetails {
+    method_type: Option<Box<str>>,
+    card: Option<Card>,
+    card_present: Option<Card>,
+}
+
+shape_of_map!(MethodDetails {
+    "type" => |this, map| this.method_type = read(map)?,
+    "card" => |this, map| this.card = read::<Perhaps<Card>, A>(map)?.0,
+    "card_present" => |this, map| this.card_present = read::<Perhaps<Card>, A>(map)?.0,
+});
+
+shape_of_map!(Card {
+    "fingerprint" => |this, map| this.fingerprint = read(map)?,
+    "brand" => |this, map| this.brand = read(map)?,
+    "country" => |this, map| this.country = read(map)?,
+    "funding" => |this, map| this.funding = read(map)?,
+});
+
+#[derive(Default)]
+struct CardSource {
+    object: Option<Box<str>>,
+    card: Card,
+}
+
+shape_of_map!(CardSource {
+    "object" => |this, map| this.object = read(map)?,
+    "fingerprint" => |this, map| this.card.fingerprint = read(map)?,
+    "brand" => |this, map| this.card.brand = read(map)?,
+    "country" => |this, map| this.card.country = read(map)?,
+    "funding" => |this, map| this.card.funding = read(map)?,
+});

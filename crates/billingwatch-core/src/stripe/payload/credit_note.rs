@@ -1,0 +1,96 @@
+//! `credit_note`.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use crate::event::EventData;
+use crate::event::credit_note::CreditNote;
+use crate::ids::{CreditNoteId, CustomerId, RefundId};
+
+use super::lenient::{Ref, read, read_id, shape_of_map, skip};
+use super::object::Draft;
+
+pub(super) struct CreditNoteDraft {
+    note: CreditNote,
+    amount: Option<i64>,
+    customer_account: Option<CustomerId>,
+    /// `refund`, one, until acacia.
+    refund: Option<RefundId>,
+    /// `refunds`, any number, from basil on.
+    refunds: Vec<RefundShare>,
+}
+
+impl Default for CreditNoteDraft {
+    fn default() -> Self {
+        Self {
+            note: CreditNote {
+                id: CreditNoteId::from(""),
+                created: None,
+                invoice: None,
+                customer: None,
+                currency: None,
+                total: None,
+                reason: None,
+                is_voided: false,
+                refunds: Vec::new(),
+            },
+            amount: None,
+            customer_account: None,
+            refund: None,
+            refunds: Vec::new(),
+        }
+    }
+}
+
+impl Draft for CreditNoteDraft {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let note = &mut self.note;
+        match key {
+            "created" => note.created = read(map)?,
+            "invoice" => note.invoice = read_id(map)?,
+            "customer" => note.customer = read_id(map)?,
+            "customer_account" => self.customer_account = read_id(map)?,
+            "currency" => note.currency = read(map)?,
+            "total" => note.total = read(map)?,
+            "amount" => self.amount = read(map)?,
+            "reason" => note.reason = read(map)?,
+            "status" => {
+                note.is_voided = read::<Option<Cow<'de, str>>, A>(map)?.as_deref() == Some("void");
+            }
+            "refund" => self.refund = read_id(map)?,
+            "refunds" => self.refunds = read(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, id: Option<Box<str>>) -> Option<EventData> {
+        let mut note = self.note;
+        note.id = id?.into();
+        note.customer = note.customer.or(self.customer_account);
+        note.total = note.total.or(self.amount);
+        let shares = self.refunds.into_iter();
+        note.refunds = shares
+            .filter_map(|share| share.refund.into_id().or(share.id))
+            .collect();
+        if let Some(refund) = self.refund
+            && !note.refunds.contains(&refund)
+        {
+            note.refunds.push(refund);
+        }
+        Some(EventData::CreditNote(Box::new(note)))
+    }
+}
+
+/// How much of a refund a credit note accounts for; or, in a plain list, the refund itself.
+#[derive(Default)]
+struct RefundShare {
+    id: Option<RefundId>,
+    refund: Ref,
+}
+
+shape_of_map!(RefundShare {
+    "id" => |this, map| this.id = read_id(map)?,
+    "refund" => |this, map| this.refund = read(map)?,
+});

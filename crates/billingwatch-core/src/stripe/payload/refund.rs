@@ -1,0 +1,58 @@
+//! `refund`.
+
+use serde::de::MapAccess;
+
+use crate::event::EventData;
+use crate::event::refund::{Refund, RefundStatus};
+use crate::ids::RefundId;
+
+use super::lenient::{read, read_id, shape_of_words, skip};
+use super::object::Draft;
+
+pub(super) struct RefundDraft(Refund);
+
+impl Default for RefundDraft {
+    fn default() -> Self {
+        Self(Refund {
+            id: RefundId::from(""),
+            created: None,
+            amount: None,
+            currency: None,
+            charge: None,
+            payment_intent: None,
+            reason: None,
+            status: RefundStatus::Unknown,
+        })
+    }
+}
+
+impl Draft for RefundDraft {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let refund = &mut self.0;
+        match key {
+            "created" => refund.created = read(map)?,
+            "amount" => refund.amount = read(map)?,
+            "currency" => refund.currency = read(map)?,
+            "charge" => refund.charge = read_id(map)?,
+            "payment_intent" => refund.payment_intent = read_id(map)?,
+            "reason" => refund.reason = read(map)?,
+            "status" => refund.status = read(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, id: Option<Box<str>>) -> Option<EventData> {
+        let mut refund = self.0;
+        refund.id = id?.into();
+        Some(EventData::Refund(Box::new(refund)))
+    }
+}
+
+shape_of_words!(RefundStatus {
+    "pending" => Pending,
+    "requires_action" => RequiresAction,
+    "succeeded" => Succeeded,
+    "failed" => Failed,
+    "canceled" => Canceled,
+});

@@ -1,0 +1,329 @@
+//! `subscription`: its period, prices and discounts in the places of all versions.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use crate::event::EventData;
+use crate::event::subscription::{
+    Discount, Interval, PauseCollection, Subscription, SubscriptionItem, SubscriptionStatus,
+};
+use crate::ids::{CustomerId, SubscriptionId};
+use crate::money::Currency;
+
+use super::lenient::{Decimal, List, Perhaps, Presence, Shape, next_key, read, read_id};
+use super::lenient::{shape_of_map, shape_of_words, skip};
+use super::object::Draft;
+
+/// Basis points in a whole.
+const BPS_WHOLE: i64 = 10_000;
+
+pub(super) struct SubscriptionDraft {
+    subscription: Subscription,
+    customer_account: Option<CustomerId>,
+    items: List<Item>,
+    /// The subscription's own plan and quantity, where it has a single one.
+    plan: Option<Price>,
+    quantity: Option<i64>,
+    /// `discount`, deprecated for `discounts`; acacia sends both.
+    discount: Option<DiscountRef>,
+    discounts: Vec<DiscountRef>,
+}
+
+impl Default for SubscriptionDraft {
+    fn default() -> Self {
+        Self {
+            subscription: Subscription {
+                id: SubscriptionId::from(""),
+                created: None,
+                status: SubscriptionStatus::Unknown,
+                customer: None,
+                currency: None,
+                current_period_start: None,
+                current_period_end: None,
+                items: Vec::new(),
+                collection_method: Default::default(),
+                days_until_due: None,
+                trial_start: None,
+                trial_end: None,
+                cancel_at: None,
+                cancel_at_period_end: false,
+                canceled_at: None,
+                ended_at: None,
+                cancellation_reason: None,
+                pause_collection: None,
+                discounts: Vec::new(),
+                has_opaque_discounts: false,
+                has_schedule: false,
+                latest_invoice: None,
+                has_test_clock: false,
+            },
+            customer_account: None,
+            items: List::default(),
+            plan: None,
+            quantity: None,
+            discount: None,
+            discounts: Vec::new(),
+        }
+    }
+}
+
+impl Draft for SubscriptionDraft {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let subscription = &mut self.subscription;
+        match key {
+            "created" => subscription.created = read(map)?,
+            "status" => subscription.status = read(map)?,
+            "customer" => subscription.customer = read_id(map)?,
+            "customer_account" => self.customer_account = read_id(map)?,
+            "currency" => subscription.currency = read(map)?,
+            "current_period_start" => subscription.current_period_start = read(map)?,
+            "current_period_end" => subscription.current_period_end = read(map)?,
+            "items" => self.items = read(map)?,
+            "plan" => self.plan = read::<Perhaps<Price>, A>(map)?.0,
+            "quantity" => self.quantity = read(map)?,
+            // `billing` until 2019-10-17.
+            "collection_method" | "billing" => subscription.collection_method = read(map)?,
+            "days_until_due" => subscription.days_until_due = read(map)?,
+            "trial_start" => subscription.trial_start = read(map)?,
+            "trial_end" => subscription.trial_end = read(map)?,
+            "cancel_at" => subscription.cancel_at = read(map)?,
+            "cancel_at_period_end" => subscription.cancel_at_period_end = read(map)?,
+            "canceled_at" => subscription.canceled_at = read(map)?,
+            "ended_at" => subscription.ended_at = read(map)?,
+            "cancellation_details" => {
+                subscription.cancellation_reason = read::<CancellationDetails, A>(map)?.reason;
+            }
+            "pause_collection" => {
+                subscription.pause_collection = read::<Perhaps<PauseCollection>, A>(map)?.0;
+            }
+            "discount" => self.discount = read(map)?,
+            "discounts" => {
+                let discounts: Vec<Option<DiscountRef>> = read(map)?;
+                self.discounts = discounts.into_iter().flatten().collect();
+            }
+            "schedule" => subscription.has_schedule = read::<Presence, A>(map)?.0,
+            "latest_invoice" => subscription.latest_invoice = read_id(map)?,
+            "test_clock" => subscription.has_test_clock = read::<Presence, A>(map)?.0,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, id: Option<Box<str>>) -> Option<EventData> {
+        let mut subscription = self.subscription;
+        subscription.id = id?.into();
+        subscription.customer = subscription.customer.or(self.customer_account);
+        if self.items.data.is_empty() {
+            self.items.data.extend(self.plan.map(|price| Item {
+                price: Some(price),
+                quantity: self.quantity,
+                ..Item::default()
+            }));
+        }
+        let items = &self.items.data;
+        let of_an_item = || items.iter().find_map(|item| item.price.as_ref()?.currency);
+        subscription.currency = subscription.currency.or_else(of_an_item);
+        // What a discount on one of the items takes off the whole is not worked out.
+        subscription.has_opaque_discounts = items.iter().any(|item| item.has_discounts);
+        subscription.items = self.items.data.into_iter().map(Item::finish).collect();
+        let items = subscription.items.iter();
+        subscription.current_period_start = subscription
+            .current_period_start
+            .or_else(|| items.clone().filter_map(|i| i.current_period_start).min());
+        subscription.current_period_end = subscription
+            .current_period_end
+            .or_else(|| items.filter_map(|i| i.current_period_end).min());
+        let refs = self.discount.into_iter().chain(self.discounts).collect();
+        read_discounts(&mut subscription, refs);
+        Some(EventData::Subscription(Box::new(subscription)))
+    }
+}
+
+/// The same discount may come twice: whole as `discount`, and as a bare id in `discounts`.
+fn read_discounts(subscription: &mut Subscription, mut refs: Vec<DiscountRef>) {
+    // Those that say what they take off come before those that do not.
+    refs.sort_by_key(|discount| discount.off.is_none());
+    let mut seen: Vec<Box<str>> = Vec::new();
+    for DiscountRef { id, off } in refs {
+        if id.as_ref().is_some_and(|id| seen.contains(id)) {
+            continue;
+        }
+        match off {
+            Some(off) => subscription.discounts.push(off),
+            None => subscription.has_opaque_discounts = true,
+        }
+        seen.extend(id);
+    }
+}
+
+shape_of_words!(SubscriptionStatus {
+    "incomplete" => Incomplete,
+    "incomplete_expired" => IncompleteExpired,
+    "trialing" => Trialing,
+    "active" => Active,
+    "past_due" => PastDue,
+    "canceled" => Canceled,
+    "unpaid" => Unpaid,
+    "paused" => Paused,
+});
+
+#[derive(Default)]
+struct CancellationDetails {
+    reason: Option<Box<str>>,
+}
+
+shape_of_map!(CancellationDetails {
+    "reason" => |this, map| this.reason = read(map)?,
+});
+
+shape_of_map!(PauseCollection {
+    "resumes_at" => |this, map| this.resumes_at = read(map)?,
+});
+
+#[derive(Default)]
+struct Item {
+    item: SubscriptionItem,
+    price: Option<Price>,
+    plan: Option<Price>,
+    quantity: Option<i64>,
+    has_discounts: bool,
+}
+
+shape_of_map!(Item {
+    "price" => |this, map| this.price = read::<Perhaps<Price>, A>(map)?.0,
+    "plan" => |this, map| this.plan = read::<Perhaps<Price>, A>(map)?.0,
+    "quantity" => |this, map| this.quantity = read(map)?,
+    "current_period_start" => |this, map| this.item.current_period_start = read(map)?,
+    "current_period_end" => |this, map| this.item.current_period_end = read(map)?,
+    "discounts" => |this, map| {
+        let discounts: Vec<Option<DiscountRef>> = read(map)?;
+        this.has_discounts = discounts.iter().any(Option::is_some);
+    },
+});
+
+impl Item {
+    fn finish(self) -> SubscriptionItem {
+        let mut item = self.item;
+        item.quantity = self.quantity;
+        if let Some(price) = self.price.or(self.plan) {
+            item.unit_amount = price
+                .unit_amount
+                .or(price.unit_amount_decimal)
+                .filter(|_| !price.is_tiered);
+            item.is_metered = price.recurring.is_metered;
+            item.interval = price.recurring.interval;
+            item.interval_count = price.recurring.count.filter(|n| *n > 0).unwrap_or(1);
+        }
+        item
+    }
+}
+
+/// A price, or the plan it was called before: the same under other names, and flat.
+#[derive(Default)]
+struct Price {
+    unit_amount: Option<i64>,
+    unit_amount_decimal: Option<i64>,
+    currency: Option<Currency>,
+    is_tiered: bool,
+    recurring: Recurring,
+}
+
+shape_of_map!(Price {
+    "unit_amount" => |this, map| this.unit_amount = read(map)?,
+    "amount" => |this, map| this.unit_amount = read(map)?,
+    "unit_amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
+    "amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
+    "currency" => |this, map| this.currency = read(map)?,
+    "billing_scheme" => |this, map| this.is_tiered = is_word(map, "tiered")?,
+    "recurring" => |this, map| this.recurring = read(map)?,
+    "interval" => |this, map| this.recurring.interval = read(map)?,
+    "interval_count" => |this, map| this.recurring.count = read(map)?,
+    "usage_type" => |this, map| this.recurring.is_metered = is_word(map, "metered")?,
+});
+
+#[derive(Default)]
+struct Recurring {
+    interval: Interval,
+    count: Option<i64>,
+    is_metered: bool,
+}
+
+shape_of_map!(Recurring {
+    "interval" => |this, map| this.interval = read(map)?,
+    "interval_count" => |this, map| this.count = read(map)?,
+    "usage_type" => |this, map| this.is_metered = is_word(map, "metered")?,
+});
+
+shape_of_words!(Interval {
+    "day" => Day,
+    "week" => Week,
+    "month" => Month,
+    "year" => Year,
+});
+
+fn is_word<'de, A: MapAccess<'de>>(map: &mut A, word: &str) -> Result<bool, A::Error> {
+    Ok(read::<Option<Cow<'de, str>>, A>(map)?.as_deref() == Some(word))
+}
+
+/// A discount: a bare id, or an object with the coupon in it or in its `source`.
+struct DiscountRef {
+    id: Option<Box<str>>,
+    off: Option<Discount>,
+}
+
+impl<'de> Shape<'de> for Option<DiscountRef> {
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Some(DiscountRef {
+            id: Some(text.into()),
+            off: None,
+        })
+    }
+
+    fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut id = None;
+        let mut coupon = Coupon::default();
+        let mut source = Source::default();
+        while let Some(key) = next_key(&mut map)? {
+            match &*key {
+                "id" => id = read(&mut map)?,
+                "coupon" => coupon = read(&mut map)?,
+                "source" => source = read(&mut map)?,
+                _ => skip(&mut map)?,
+            }
+        }
+        let off = coupon.off().or_else(|| source.coupon.off());
+        Ok(Some(DiscountRef { id, off }))
+    }
+}
+
+#[derive(Default)]
+struct Source {
+    coupon: Coupon,
+}
+
+shape_of_map!(Source {
+    "coupon" => |this, map| this.coupon = read(map)?,
+});
+
+#[derive(Default)]
+struct Coupon {
+    percent_off_bps: Option<i64>,
+    amount_off: Option<i64>,
+}
+
+shape_of_map!(Coupon {
+    "percent_off" => |this, map| this.percent_off_bps = read::<Decimal<2>, A>(map)?.0,
+    "amount_off" => |this, map| this.amount_off = read(map)?,
+});
+
+impl Coupon {
+    fn off(&self) -> Option<Discount> {
+        let percent = self
+            .percent_off_bps
+            .filter(|bps| (0..=BPS_WHOLE).contains(bps));
+        percent
+            .map(Discount::PercentBps)
+            .or(self.amount_off.map(Discount::Amount))
+    }
+}

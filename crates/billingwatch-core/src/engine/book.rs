@@ -54,7 +54,7 @@ impl Book {
         for output in outputs.drain(..) {
             match output {
                 // What history shows is known to everybody: it teaches and never pages.
-                Output::Fire(_) if verdict.is_historical => {}
+                Output::Fire(_) | Output::Suppress { .. } if verdict.is_historical => {}
                 Output::Fire(finding) => self.fire(verdict, *finding, changes, suppressed),
                 Output::Clear { key, reason } => {
                     let key = Alert::key_of(verdict.detector, verdict.scope, &key);

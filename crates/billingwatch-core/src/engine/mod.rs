@@ -112,6 +112,12 @@ impl Engine {
 
     /// Lets time pass: every tick up to and including `to` is crossed, in order.
     pub fn advance_to(&mut self, to: Timestamp) {
+        self.cross(to, false);
+    }
+
+    /// Crosses the ticks up to `to`. Those on the way to a historical record are history too:
+    /// what detectors find at them is not told.
+    fn cross(&mut self, to: Timestamp, is_historical: bool) {
         if to <= self.now {
             return;
         }
@@ -125,7 +131,13 @@ impl Engine {
         while tick <= to {
             self.now = tick;
             for (scope, state) in &mut self.scopes {
-                state.tick(scope, tick, &mut self.changes, &mut self.suppressed);
+                state.tick(
+                    scope,
+                    tick,
+                    is_historical,
+                    &mut self.changes,
+                    &mut self.suppressed,
+                );
             }
             self.bound_suppressed();
             if tick == Timestamp::MAX {
@@ -138,7 +150,7 @@ impl Engine {
 
     /// Takes in one record; time advances to its `received_at` first.
     pub fn apply(&mut self, record: &Record) -> Applied {
-        self.advance_to(record.received_at);
+        self.cross(record.received_at, record.is_historical);
         match &record.input {
             Input::Event(event) => self.apply_event(event, &record.source, record.is_historical),
             Input::Settings(change) => match self.set(change) {

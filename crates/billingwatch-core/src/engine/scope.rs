@@ -136,6 +136,7 @@ impl ScopeState {
         &mut self,
         scope: &Scope,
         now: Timestamp,
+        is_historical: bool,
         changes: &mut Vec<AlertChange>,
         suppressed: &mut Vec<Suppressed>,
     ) {
@@ -149,7 +150,7 @@ impl ScopeState {
             let mut ctx = Context {
                 now,
                 event_at: now,
-                is_historical: false,
+                is_historical,
                 scope,
                 ledger: &self.ledger,
                 facts: &[],
@@ -161,7 +162,7 @@ impl ScopeState {
                     detector: slot.name,
                     scope,
                     now,
-                    is_historical: false,
+                    is_historical,
                 };
                 self.book
                     .judge(&verdict, &mut self.outputs, changes, suppressed);

@@ -41,8 +41,8 @@ pub struct SubscriptionRecord {
     pub interval_count: i64,
     /// The end of the service that paid invoices cover.
     pub paid_through: Option<Timestamp>,
-    /// Something positive was once paid.
-    pub has_paid: bool,
+    /// The largest invoice it ever paid, minor units.
+    pub largest_paid: i64,
     /// When a trial ends.
     pub trial_end: Option<Timestamp>,
     /// When it will end.
@@ -115,7 +115,7 @@ impl SubscriptionRecord {
             interval: Interval::Unknown,
             interval_count: 1,
             paid_through: None,
-            has_paid: false,
+            largest_paid: 0,
             trial_end: None,
             ends_at: None,
             payment_term: Span::ZERO,
@@ -189,7 +189,7 @@ impl SubscriptionRecord {
     pub(super) fn pay(&mut self, through: Option<Timestamp>, amount_paid: i64) {
         let through = through.or(self.period_end);
         self.paid_through = self.paid_through.max(through);
-        self.has_paid |= amount_paid > 0;
+        self.largest_paid = self.largest_paid.max(amount_paid);
     }
 
     /// When its next payment should arrive, or why none is expected.
@@ -213,7 +213,7 @@ impl SubscriptionRecord {
             return Err(NothingDue::Free);
         }
         let is_price_known = self.amount.is_some() && !self.has_opaque_discounts;
-        if !self.has_paid && (!is_price_known || self.has_schedule) {
+        if self.largest_paid <= 0 && (!is_price_known || self.has_schedule) {
             return Err(NothingDue::UnknownPrice);
         }
         let turn = self.next_unpaid_turn().ok_or(NothingDue::NoPeriod)?;

@@ -56,3 +56,16 @@ pub fn median(values: &mut [i64]) -> i64 {
         len => values[len / 2 - 1].midpoint(values[len / 2]),
     }
 }
+
+/// The probability of a deviation of `distance` or more when `deviation` is the standard one and
+/// the sum is normal: a rough guide, as sums of a day are only nearly so.
+#[must_use]
+pub fn normal_tail(distance: i64, deviation: i64) -> f64 {
+    use statrs::distribution::{ContinuousCDF, Normal};
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio for a score of three decimals"
+    )]
+    let ratio = distance as f64 / deviation.max(1) as f64;
+    Normal::new(0.0, 1.0).map_or(1.0, |normal| normal.sf(ratio))
+}

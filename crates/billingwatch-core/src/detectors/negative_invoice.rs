@@ -1,0 +1,376 @@
+//! Invoices below zero, and credits and refunds larger than they can rightly be.
+//!
+//! Opens, one alert per object, for
+//! - an invoice finalised with a `total` below zero that no proration explains. A downgrade's
+//!   credit to the customer's balance is harmless as long as it gives back no more than the
+//!   subscription ever paid;
+//! - refunds of a charge that add up to more than the charge took;
+//! - credit notes of an invoice that add up to more than its total;
+//! - a single refund or credit note far above this merchant's usual payments.
+//!
+//! It looks at `total`, at finalisation: drafts change, and `amount_paid` and `amount_due` never
+//! go below zero. Closes when the invoice is voided, the refund comes back, or after [`HOLD`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::engine::{SnapshotError, decode, encode};
+use crate::event::credit_note::CreditNote;
+use crate::event::invoice::{BillingReason, Invoice};
+use crate::event::{Event, EventData, EventType, Family, FamilySet};
+use crate::ledger::{Fact, RefundFact};
+use crate::money::{Currency, Money};
+use crate::stats::AmountHistogram;
+use crate::time::{Span, Timestamp};
+
+/// How long an alert stays open when nothing mends it.
+const HOLD: Span = Span::days(7);
+
+/// The share of payments that a refund's size is held against: all but the largest hundredth.
+const USUAL_SHARE_BPS: u32 = 9_900;
+
+/// The most currencies whose amounts are learned.
+const CURRENCIES_MAX: usize = 64;
+
+/// The most alerts held open; the oldest ends early beyond it.
+const OPEN_MAX: usize = 2_000;
+
+crate::settings! {
+    /// A single refund or credit note is outsized above so many times the amount that 99 % of this
+    /// merchant's payments do not pass. A refund of an annual plan is none.
+    outsized_times: i64 = 4, 2 => 1_000;
+    /// Payments of a currency that must be known before a single amount can be called outsized.
+    payments_min: i64 = 50, 10 => 1_000_000;
+    /// The smallest negative total spoken of, in minor units without the sign.
+    negative_min: i64 = 1, 1 => 1_000_000_000;
+}
+
+static SPEC: DetectorSpec = DetectorSpec {
+    name: "negative_invoice",
+    description: "An invoice total is below zero without a proration that explains it, or a \
+                  refund or credit is outsized.",
+    listens: FamilySet::of(&[
+        Family::Invoice,
+        Family::Charge,
+        Family::PaymentIntent,
+        Family::Refund,
+        Family::CreditNote,
+    ]),
+    settings: Settings::SPECS,
+};
+
+/// Makes this detector.
+pub(super) const FACTORY: FactoryOf<NegativeInvoice> = FactoryOf::new(&SPEC);
+
+/// One scope's usual amounts and open alerts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct NegativeInvoice {
+    #[serde(skip)]
+    settings: Settings,
+    usual: BTreeMap<Currency, AmountHistogram>,
+    /// When each open alert fired, by key.
+    open: BTreeMap<String, Timestamp>,
+}
+
+impl Detector for NegativeInvoice {
+    fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
+        self.settings = Settings::read(values);
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        for fact in ctx.facts() {
+            match fact {
+                Fact::Payment(payment) => self.learn(payment.currency, payment.amount),
+                Fact::InvoiceFinalized { .. } => {
+                    if let EventData::Invoice(invoice) = &event.data {
+                        self.judge_invoice(invoice, event, ctx);
+                    }
+                }
+                Fact::Refund(refund) => self.judge_refund(refund, event, ctx),
+                Fact::RefundReversed(_) => {
+                    if let EventData::Refund(refund) = &event.data {
+                        self.close(refund.id.as_str(), "the refund came back", ctx);
+                    }
+                }
+                Fact::CreditNote { .. } => {
+                    if let EventData::CreditNote(note) = &event.data {
+                        self.judge_credit(note, event, ctx);
+                    }
+                }
+                _ => {}
+            }
+        }
+        match &event.data {
+            EventData::Invoice(invoice) if event.event_type == EventType::InvoiceVoided => {
+                if let Some(id) = &invoice.id {
+                    self.close(id.as_str(), "the invoice was voided", ctx);
+                }
+            }
+            EventData::CreditNote(note) if note.is_voided => {
+                self.close(note.id.as_str(), "the credit note was voided", ctx);
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        if self
+            .open
+            .values()
+            .any(|fired_at| now.since(*fired_at) >= HOLD)
+        {
+            let is_old = |fired_at: &Timestamp| now.since(*fired_at) >= HOLD;
+            let old: Vec<String> = self
+                .open
+                .iter()
+                .filter(|(_, at)| is_old(at))
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in old {
+                self.close(
+                    &key,
+                    &format!("nothing more happened to it within {HOLD}"),
+                    ctx,
+                );
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        encode(self)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let settings = std::mem::take(&mut self.settings);
+        *self = Self {
+            settings,
+            ..decode(bytes)?
+        };
+        Ok(())
+    }
+}
+
+impl NegativeInvoice {
+    fn learn(&mut self, currency: Currency, amount: i64) {
+        if self.usual.len() < CURRENCIES_MAX || self.usual.contains_key(&currency) {
+            self.usual.entry(currency).or_default().add(amount);
+        }
+    }
+
+    fn judge_invoice(&mut self, invoice: &Invoice, event: &Event, ctx: &mut Context<'_>) {
+        let (Some(id), Some(total)) = (&invoice.id, invoice.total) else {
+            return;
+        };
+        if total > -self.settings.negative_min {
+            return;
+        }
+        let money = invoice.currency.map(|currency| Money::new(total, currency));
+        let shown = money.map_or_else(|| total.to_string(), |money| money.to_string());
+        let paid = invoice
+            .subscription
+            .as_ref()
+            .and_then(|id| ctx.ledger().subscription(id.key()))
+            .map_or(0, |record| record.largest_paid);
+        let reason = if is_proration(invoice) {
+            if paid == 0 || total.saturating_neg() <= paid {
+                let message = format!("a proration credits {shown} to the customer's balance");
+                ctx.suppress("proration_credit", Some(id.as_str()), message);
+                return;
+            }
+            "a proration gives back more than the subscription ever paid"
+        } else {
+            "no proration explains it"
+        };
+        let mut finding = Finding::new(
+            id.as_str(),
+            Severity::High,
+            "An invoice total is below zero",
+        );
+        finding.message = format!("{id} was finalised with a total of {shown}: {reason}");
+        finding.currency = invoice.currency;
+        finding.amount_at_stake = Some(total.saturating_neg());
+        finding.subject = Some(id.to_string());
+        finding.subjects.push(id.to_string());
+        finding
+            .subjects
+            .extend(invoice.customer.as_ref().map(ToString::to_string));
+        finding
+            .subjects
+            .extend(invoice.subscription.as_ref().map(ToString::to_string));
+        let evidence = &mut finding.evidence;
+        evidence.measures = vec![Measure::new("total", total, Unit::MinorUnits).threshold(0)];
+        evidence.reasons.push(reason.to_owned());
+        evidence.reasons.push(format!(
+            "billing reason: {}",
+            reason_word(invoice.billing_reason)
+        ));
+        if paid > 0 {
+            evidence
+                .measures
+                .push(Measure::new("largest_paid", paid, Unit::MinorUnits));
+        }
+        self.open(finding, event, ctx);
+    }
+
+    fn judge_refund(&mut self, refund: &RefundFact, event: &Event, ctx: &mut Context<'_>) {
+        let EventData::Refund(object) = &event.data else {
+            return;
+        };
+        let id = object.id.as_str();
+        let money = Money::new(refund.amount, refund.currency);
+        let over = refund
+            .amount_collected
+            .filter(|paid| refund.amount_refunded > *paid);
+        let (measure, reason) = if let Some(paid) = over {
+            let measure = Measure::new("refunded", refund.amount_refunded, Unit::MinorUnits);
+            (
+                measure.expected(paid).threshold(paid),
+                "its refunds are more than the charge took",
+            )
+        } else if let Some(limit) = self.outsized(refund.amount, refund.currency) {
+            let measure = Measure::new("refund", refund.amount, Unit::MinorUnits);
+            (
+                measure.threshold(limit),
+                "far above this merchant's usual payments",
+            )
+        } else {
+            return;
+        };
+        let mut finding = Finding::new(id, Severity::High, "A refund is outsized");
+        finding.message = format!("refund {id} of {money}: {reason}");
+        finding.currency = Some(refund.currency);
+        finding.amount_at_stake = Some(refund.amount);
+        finding.subject = object
+            .charge
+            .as_ref()
+            .map(ToString::to_string)
+            .or(Some(id.to_owned()));
+        finding.subjects.extend(finding.subject.clone());
+        finding.subjects.push(id.to_owned());
+        finding.evidence.measures.push(measure);
+        finding.evidence.reasons.push(reason.to_owned());
+        self.open(finding, event, ctx);
+    }
+
+    fn judge_credit(&mut self, note: &CreditNote, event: &Event, ctx: &mut Context<'_>) {
+        let (Some(total), Some(currency)) = (note.total, note.currency) else {
+            return;
+        };
+        let record = note
+            .invoice
+            .as_ref()
+            .and_then(|id| ctx.ledger().invoice(id.key()));
+        let credited = record.map_or(total, |record| record.amount_credited);
+        let over = record
+            .and_then(|record| record.total)
+            .filter(|invoice_total| credited > (*invoice_total).max(0));
+        let (measure, reason) = if let Some(invoice_total) = over {
+            let measure = Measure::new("credited", credited, Unit::MinorUnits);
+            let measure = measure
+                .expected(invoice_total)
+                .threshold(invoice_total.max(0));
+            (
+                measure,
+                "its credit notes are more than the invoice's total",
+            )
+        } else if let Some(limit) = self.outsized(total, currency) {
+            let measure = Measure::new("credit_note", total, Unit::MinorUnits);
+            (
+                measure.threshold(limit),
+                "far above this merchant's usual payments",
+            )
+        } else {
+            return;
+        };
+        let id = note.id.as_str();
+        let mut finding = Finding::new(id, Severity::High, "A credit note is outsized");
+        finding.message = format!(
+            "credit note {id} of {}: {reason}",
+            Money::new(total, currency)
+        );
+        finding.currency = Some(currency);
+        finding.amount_at_stake = Some(total);
+        finding.subject = note
+            .invoice
+            .as_ref()
+            .map(ToString::to_string)
+            .or(Some(id.to_owned()));
+        finding.subjects.extend(finding.subject.clone());
+        finding.subjects.push(id.to_owned());
+        finding
+            .subjects
+            .extend(note.customer.as_ref().map(ToString::to_string));
+        finding.evidence.measures.push(measure);
+        finding.evidence.reasons.push(reason.to_owned());
+        self.open(finding, event, ctx);
+    }
+
+    /// The line an amount is above, if it is outsized.
+    fn outsized(&self, amount: i64, currency: Currency) -> Option<i64> {
+        let usual = self.usual.get(&currency)?;
+        let known = i64::try_from(usual.total()).unwrap_or(i64::MAX);
+        if known < self.settings.payments_min {
+            return None;
+        }
+        let limit = usual
+            .quantile(USUAL_SHARE_BPS)
+            .saturating_mul(self.settings.outsized_times);
+        (amount > limit).then_some(limit)
+    }
+
+    fn open(&mut self, mut finding: Finding, event: &Event, ctx: &mut Context<'_>) {
+        finding.evidence.event_ids.push(event.id.to_string());
+        finding.evidence.object_ids = finding.subjects.clone();
+        if self.open.len() >= OPEN_MAX
+            && let Some(oldest) = self
+                .open
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(key, _)| key.clone())
+        {
+            self.close(&oldest, "newer ones took its place", ctx);
+        }
+        self.open.insert(finding.key.clone(), ctx.now());
+        ctx.fire(finding);
+    }
+
+    fn close(&mut self, key: &str, reason: &str, ctx: &mut Context<'_>) {
+        if self.open.remove(key).is_some() {
+            ctx.clear(key, reason);
+        }
+    }
+}
+
+/// Whether a change in mid-period explains the credit.
+fn is_proration(invoice: &Invoice) -> bool {
+    if invoice.billing_reason == BillingReason::SubscriptionUpdate {
+        return true;
+    }
+    let credit = |is_proration| -> i64 {
+        let lines = invoice
+            .lines
+            .iter()
+            .filter(|line| line.is_proration == is_proration);
+        lines
+            .filter(|line| line.amount < 0)
+            .fold(0, |sum, line| sum.saturating_add(line.amount))
+    };
+    // Prorations left over from a change ride on the next regular invoice.
+    credit(true) < 0 && credit(false) == 0
+}
+
+const fn reason_word(reason: BillingReason) -> &'static str {
+    match reason {
+        BillingReason::Manual => "manual",
+        BillingReason::SubscriptionCreate => "subscription_create",
+        BillingReason::SubscriptionCycle => "subscription_cycle",
+        BillingReason::SubscriptionUpdate => "subscription_update",
+        BillingReason::SubscriptionThreshold => "subscription_threshold",
+        BillingReason::Other => "other",
+    }
+}

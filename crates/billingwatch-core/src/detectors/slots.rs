@@ -1,0 +1,173 @@
+//! How often five minutes bring any event at all, by hour of the week.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Span, Timestamp};
+
+/// The length of a slot.
+const SLOT: Span = Span::minutes(5);
+
+/// Hours of a week.
+const HOURS: usize = 168;
+
+/// Slots that must be known before a silence can be judged: one day.
+const KNOWN_MIN: f64 = 288.0;
+
+/// How much the average of all hours weighs against an hour's own record, in slots: an hour seen
+/// in one week only is mostly judged by the average.
+const POOL: f64 = 24.0;
+
+/// What is kept of an hour's record from one week to the next.
+const KEPT_A_WEEK: f64 = 0.85;
+
+/// Learned shares of busy slots.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Slots {
+    /// Busy and all slots by hour of the week, decaying.
+    hours: Vec<(f64, f64)>,
+    all: (f64, f64),
+    /// The slot being watched, and whether it had an event.
+    slot: Timestamp,
+    is_busy: bool,
+    last_at: Option<Timestamp>,
+    /// Logarithm of the chance that all slots since the last event stayed empty.
+    quiet_log: f64,
+    /// Historical: the slot of the newest event.
+    taught: Timestamp,
+}
+
+impl Slots {
+    /// An event arrived.
+    pub(super) fn arrive(&mut self, now: Timestamp) {
+        self.roll(now, false);
+        self.is_busy = true;
+        self.quiet_log = 0.0;
+        self.last_at = self.last_at.max(Some(now));
+    }
+
+    /// Time passed. Slots of a known silence teach nothing.
+    pub(super) fn tick(&mut self, now: Timestamp, is_silent: bool) {
+        self.roll(now, is_silent);
+    }
+
+    /// A historical event was made then: its slot was busy, and those since the newest were not.
+    pub(super) fn teach(&mut self, made_at: Timestamp) {
+        let slot = made_at.floor_to(SLOT);
+        if slot <= self.taught {
+            return;
+        }
+        if self.taught > Timestamp::EPOCH && slot.since(self.taught) < Span::days(3) {
+            let mut empty = self.taught + SLOT;
+            while empty < slot {
+                self.count(empty, false);
+                empty = empty + SLOT;
+            }
+        }
+        self.count(slot, true);
+        self.taught = slot;
+    }
+
+    /// Since when nothing arrived, and how likely that is by chance; `None` while too little is
+    /// known.
+    pub(super) fn silence(&self) -> Option<(Timestamp, f64)> {
+        let last_at = self.last_at?;
+        if self.all.1 < KNOWN_MIN {
+            return None;
+        }
+        Some((last_at, self.quiet_log.exp()))
+    }
+
+    /// The usual share of busy slots at this hour of the week.
+    pub(super) fn usual_share(&self, at: Timestamp) -> f64 {
+        let (busy, known) = self
+            .hours
+            .get(at.hour_of_week())
+            .copied()
+            .unwrap_or_default();
+        let average = self.all.0 / self.all.1.max(1.0);
+        ((busy + POOL * average) / (known + POOL)).clamp(0.0, 0.995)
+    }
+
+    fn roll(&mut self, now: Timestamp, is_silent: bool) {
+        let slot = now.floor_to(SLOT);
+        if slot <= self.slot {
+            return;
+        }
+        if self.slot > Timestamp::EPOCH {
+            if !self.is_busy {
+                self.quiet_log += (1.0 - self.usual_share(self.slot)).ln();
+            }
+            if !is_silent {
+                self.count(self.slot, self.is_busy);
+            }
+        }
+        self.slot = slot;
+        self.is_busy = false;
+    }
+
+    fn count(&mut self, slot: Timestamp, is_busy: bool) {
+        if self.hours.is_empty() {
+            self.hours.resize(HOURS, (0.0, 0.0));
+        }
+        let busy = f64::from(u8::from(is_busy));
+        let hour = &mut self.hours[slot.hour_of_week() % HOURS];
+        // Twelve slots an hour: a record decays by a week's share each time one is added.
+        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 12.0;
+        *hour = (hour.0 * kept + busy, hour.1 * kept + 1.0);
+        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 2_016.0;
+        self.all = (self.all.0 * kept + busy, self.all.1 * kept + 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn week_of_office_hours() -> Slots {
+        let mut slots = Slots::default();
+        for minute in 0..(4 * 7 * 24 * 60) {
+            let now = Timestamp::from_secs(1_709_510_400) + Span::minutes(minute);
+            let hour = now.hour_of_week() % 24;
+            if (8..18).contains(&hour) && minute % 7 == 0 {
+                slots.arrive(now);
+            }
+            slots.tick(now, false);
+        }
+        slots
+    }
+
+    /// The chance of no event from one hour of a Monday to another.
+    fn chance_of_quiet(from_hour: i64, to_hour: i64) -> f64 {
+        let mut slots = week_of_office_hours();
+        let monday = Timestamp::from_secs(1_709_510_400) + Span::days(28);
+        slots.arrive(monday + Span::hours(from_hour));
+        for minute in 0..(to_hour - from_hour) * 60 {
+            slots.tick(
+                monday + Span::hours(from_hour) + Span::minutes(minute),
+                false,
+            );
+        }
+        slots.silence().map_or(1.0, |(_, chance)| chance)
+    }
+
+    #[test]
+    fn a_quiet_night_is_likely_and_a_quiet_noon_is_not() {
+        let noon = chance_of_quiet(10, 12);
+        assert!(noon < 1e-6, "{noon}");
+        let night = chance_of_quiet(18, 23);
+        assert!(night > 0.01, "{night}");
+    }
+
+    #[test]
+    fn nothing_is_said_on_the_first_day() {
+        let mut slots = Slots::default();
+        slots.arrive(Timestamp::from_secs(1_709_510_400));
+        for minute in 0..600 {
+            slots.tick(
+                Timestamp::from_secs(1_709_510_400) + Span::minutes(minute),
+                false,
+            );
+        }
+        assert_eq!(slots.silence(), None);
+    }
+}

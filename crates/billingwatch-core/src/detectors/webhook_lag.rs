@@ -1,0 +1,291 @@
+//! Events that arrive late, and events that stop.
+//!
+//! **Lag** opens when more of the first deliveries of the last hour came over `lag_secs_max` after
+//! they were made than chance explains (exact binomial test against this endpoint's own usual
+//! share); it closes when the newest deliveries are on time again.
+//!
+//! **Silence** opens when nothing has arrived for so long that it is implausible at this hour of
+//! the week. Events come in bursts (one payment is six events), so it is not events that are
+//! counted but five-minute slots with any event at all; the chance that each slot stays empty is
+//! learned per hour of the week. It closes with the next event.
+//!
+//! Repeated deliveries never get here, and historical events teach nothing about delivery.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
+use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::engine::{SnapshotError, decode, encode};
+use crate::event::{Event, FamilySet};
+use crate::money::share_bps;
+use crate::stats::{binomial_tail, median};
+use crate::time::{Span, Timestamp};
+
+use super::slots::Slots;
+use super::words::{as_f64, bps_of, percent};
+
+/// The most deliveries remembered in a window; the oldest fall out early beyond it.
+const WINDOW_MAX: usize = 50_000;
+
+/// How many of the newest deliveries must be on time for the lag to be over.
+const ON_TIME_MIN: usize = 5;
+
+/// The share of late deliveries until the endpoint's own is known: 0.5 %, weighing as 200.
+const PRIOR: (f64, f64) = (1.0, 200.0);
+
+/// What is kept of the learned share from one day to the next.
+const KEPT_A_DAY: f64 = 27.0 / 28.0;
+
+crate::settings! {
+    /// How late a delivery may be, in seconds after the event was made.
+    lag_secs_max: i64 = 600, 30 => 86_400;
+    /// Late deliveries within the window before anything is said.
+    late_min: i64 = 3, 1 => 10_000;
+    /// The share of late deliveries above which the window is suspicious, in basis points.
+    late_bps_max: i64 = 1_000, 1 => 10_000;
+    /// Length of the rolling window, in seconds.
+    window_secs: i64 = 3_600, 300 => 86_400;
+    /// The shortest silence spoken of, in seconds.
+    silence_secs_min: i64 = 1_800, 300 => 2_592_000;
+    /// How likely, in millionths, a lag or a silence may be by chance before it is spoken of.
+    chance_ppm_max: i64 = 1, 1 => 50_000;
+    /// Whether silence is watched at all.
+    is_silence_watched: bool = true;
+}
+
+static SPEC: DetectorSpec = DetectorSpec {
+    name: "webhook_lag",
+    description: "Events arrive more than 10 minutes after they were made, or have stopped \
+                  arriving.",
+    listens: FamilySet::ALL,
+    settings: Settings::SPECS,
+};
+
+/// Makes this detector.
+pub(super) const FACTORY: FactoryOf<WebhookLag> = FactoryOf::new(&SPEC);
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Delivery {
+    received_at: Timestamp,
+    lag: Span,
+    is_late: bool,
+}
+
+/// One scope's deliveries.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct WebhookLag {
+    #[serde(skip)]
+    settings: Settings,
+    window: VecDeque<Delivery>,
+    late: u64,
+    /// Learned: late and all deliveries, decaying.
+    usual: (f64, f64),
+    usual_day: i64,
+    is_lagging: bool,
+    unreported: u64,
+    slots: Slots,
+    is_silent: bool,
+}
+
+impl Detector for WebhookLag {
+    fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
+        self.settings = Settings::read(values);
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        if ctx.is_historical() {
+            self.slots.teach(ctx.event_at());
+            return;
+        }
+        let now = ctx.now();
+        if self.is_silent {
+            self.is_silent = false;
+            ctx.clear("silence", format!("events arrive again since {now}"));
+        }
+        self.slots.arrive(now);
+        let lag = now.since(ctx.event_at());
+        let is_late = lag > Span::secs(self.settings.lag_secs_max);
+        self.push(Delivery {
+            received_at: now,
+            lag,
+            is_late,
+        });
+        if is_late {
+            self.unreported += 1;
+            if !self.is_lagging && self.lag_chance().is_some() {
+                self.is_lagging = true;
+                self.report_lag(Some(event), ctx);
+            }
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        self.forget(now);
+        let day = now.day();
+        if day != self.usual_day {
+            self.usual_day = day;
+            self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
+        }
+        if self.is_lagging {
+            let newest = || self.window.iter().rev().take(ON_TIME_MIN);
+            if newest().count() == ON_TIME_MIN && newest().all(|delivery| !delivery.is_late) {
+                self.is_lagging = false;
+                self.unreported = 0;
+                ctx.clear(
+                    "lag",
+                    format!("the newest {ON_TIME_MIN} deliveries were on time"),
+                );
+            } else if self.unreported > 0 {
+                self.report_lag(None, ctx);
+            }
+        }
+        if ctx.is_historical() {
+            return;
+        }
+        self.slots.tick(now, self.is_silent);
+        if self.settings.is_silence_watched && !self.is_silent {
+            self.watch_silence(ctx);
+        }
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        encode(self)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let settings = std::mem::take(&mut self.settings);
+        *self = Self {
+            settings,
+            ..decode(bytes)?
+        };
+        Ok(())
+    }
+}
+
+impl WebhookLag {
+    fn push(&mut self, delivery: Delivery) {
+        if self.window.len() >= WINDOW_MAX {
+            self.drop_oldest();
+        }
+        self.late += u64::from(delivery.is_late);
+        self.window.push_back(delivery);
+        if !self.is_lagging {
+            self.usual.0 += f64::from(u8::from(delivery.is_late));
+            self.usual.1 += 1.0;
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.window.pop_front() {
+            self.late -= u64::from(oldest.is_late);
+        }
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        let from = now - Span::secs(self.settings.window_secs);
+        while self
+            .window
+            .front()
+            .is_some_and(|oldest| oldest.received_at < from)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn counts(&self) -> (i64, i64) {
+        let all = i64::try_from(self.window.len()).unwrap_or(i64::MAX);
+        (i64::try_from(self.late).unwrap_or(i64::MAX), all)
+    }
+
+    /// The usual share of late deliveries, without the window's own late ones.
+    fn usual_share(&self) -> f64 {
+        let own = if self.is_lagging { 0 } else { self.late };
+        let late = (self.usual.0 - as_f64(own)).max(0.0) + PRIOR.0;
+        (late / (self.usual.1 + PRIOR.1)).clamp(0.002, 0.5)
+    }
+
+    /// How likely the window's lag is by chance, if it is out of the ordinary.
+    fn lag_chance(&self) -> Option<f64> {
+        let (late, all) = self.counts();
+        if late < self.settings.late_min || share_bps(late, all) <= self.settings.late_bps_max {
+            return None;
+        }
+        let chance = binomial_tail(self.late, self.window.len() as u64, self.usual_share());
+        (chance * 1e6 <= self.settings.chance_ppm_max as f64).then_some(chance)
+    }
+
+    fn report_lag(&mut self, event: Option<&Event>, ctx: &mut Context<'_>) {
+        let (late, all) = self.counts();
+        let mut lags: Vec<i64> = self
+            .window
+            .iter()
+            .filter(|delivery| delivery.is_late)
+            .map(|delivery| delivery.lag.as_secs())
+            .collect();
+        let worst = lags.iter().copied().max().unwrap_or_default();
+        let usual_lag = median(&mut lags);
+        let severity = match usual_lag {
+            3_600.. => Severity::High,
+            _ => Severity::Medium,
+        };
+        let mut finding = Finding::new("lag", severity, "Events arrive late");
+        finding.anomaly_score = anomaly_score(self.lag_chance().unwrap_or(1e-6));
+        finding.occurrences = std::mem::take(&mut self.unreported);
+        let window = Span::secs(self.settings.window_secs);
+        finding.message = format!(
+            "{late} of {all} events of the last {window} arrived over {} after they were made: \
+             {} late as a rule, {} at worst",
+            Span::secs(self.settings.lag_secs_max),
+            Span::secs(usual_lag),
+            Span::secs(worst),
+        );
+        if let Some(event) = event {
+            finding.evidence.event_ids.push(event.id.to_string());
+        }
+        finding.evidence.measures = vec![
+            Measure::new("median_lag", usual_lag, Unit::Seconds)
+                .threshold(self.settings.lag_secs_max),
+            Measure::new("late_share", share_bps(late, all), Unit::BasisPoints)
+                .expected(bps_of(self.usual_share()))
+                .threshold(self.settings.late_bps_max),
+            Measure::new("worst_lag", worst, Unit::Seconds),
+        ];
+        ctx.fire(finding);
+    }
+
+    fn watch_silence(&mut self, ctx: &mut Context<'_>) {
+        let Some((since, chance)) = self.slots.silence() else {
+            return;
+        };
+        let silent = ctx.now().since(since);
+        let is_long = silent >= Span::secs(self.settings.silence_secs_min);
+        if !is_long || chance * 1e6 > self.settings.chance_ppm_max as f64 {
+            return;
+        }
+        self.is_silent = true;
+        let share = self.slots.usual_share(ctx.now());
+        let mut finding = Finding::new("silence", Severity::High, "Events have stopped arriving");
+        finding.anomaly_score = anomaly_score(chance);
+        finding.message = format!(
+            "no event for {silent} (since {since}), at a time when {} of all five-minute slots \
+             bring some",
+            percent(bps_of(share)),
+        );
+        finding.evidence.measures = vec![
+            Measure::new("silence", silent.as_secs(), Unit::Seconds)
+                .threshold(self.settings.silence_secs_min),
+        ];
+        finding.evidence.reasons.push(format!(
+            "such a silence comes by chance with probability {chance:.1e}"
+        ));
+        finding.evidence.reasons.push(
+            "check the endpoint in the Stripe dashboard: disabled, or failing on the way"
+                .to_owned(),
+        );
+        ctx.fire(finding);
+    }
+}

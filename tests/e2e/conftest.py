@@ -42,8 +42,8 @@ def start(tmp_path, request):
     """Starts servers and ends them with the test; a failing test shows what they printed."""
     servers = []
 
-    def start_server(database, **settings):
-        server = Server(tmp_path, database.url, **settings)
+    def start_server(database, *flags, **settings):
+        server = Server(tmp_path, database.url, *flags, **settings)
         servers.append(server)
         return server.start()
 

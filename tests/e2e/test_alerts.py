@@ -6,6 +6,7 @@ import time
 import pytest
 
 from support.api import alerts, subjects, wait_for_alert
+from support.smtp import SmtpServer
 from support.stripe_events import SHAPES, charge_failed, charge_succeeded, event, invoice, new_id, one_payment, paid
 from support.wait import wait_until
 
@@ -128,6 +129,18 @@ def test_every_recipient_gets_the_mail(database, start, smtp):
         lambda: sorted(r for mail in smtp.about(customer) for r in mail.recipients) == ["ops@shop.example", "owner@shop.example"],
         "both recipients",
     )
+
+
+def test_tls_from_the_first_byte(database, start, tmp_path):
+    smtp = SmtpServer(tmp_path, implicit=True)
+    try:
+        told = start(database, **smtp.settings())
+        customer = new_id("cus")
+        for _ in range(2):
+            told.send(charge_succeeded(customer))
+        assert smtp.wait_for(customer).recipients == ["owner@shop.example"]
+    finally:
+        smtp.close()
 
 
 def test_a_mail_server_that_nobody_vouches_for_gets_nothing(database, start, smtp, receiver):

@@ -19,11 +19,14 @@ DETECTORS = {
 }
 
 
-def serve(tmp_path, **settings):
-    """Runs `serve` in the expectation that it ends by itself."""
+FAILED, MISCONFIGURED = 1, 2
+
+
+def refusal(tmp_path, exit_code, **settings):
+    """Runs `serve` in the expectation that it ends by itself; returns what it says."""
     settings = {"PORT": free_port(), "DATABASE_URL": f"sqlite://{tmp_path}/journal.db"} | settings
     done = run("serve", cwd=tmp_path, timeout=60, **settings)
-    assert done.returncode not in (0, 101), output_of(done)
+    assert done.returncode == exit_code, output_of(done)
     return output_of(done)
 
 
@@ -57,7 +60,7 @@ def test_check_names_the_file_and_the_key(tmp_path, toml, words):
     (tmp_path / "billingwatch.toml").write_text(toml)
     for command in ("check", "serve"):
         done = run(command, cwd=tmp_path, PORT=free_port(), **SETTINGS)
-        assert done.returncode not in (0, 101), output_of(done)
+        assert done.returncode == MISCONFIGURED, output_of(done)
         for word in words:
             assert word in output_of(done), output_of(done)
 
@@ -73,7 +76,7 @@ def test_check_accepts_no_file_and_an_empty_file(tmp_path):
 def test_a_port_in_use_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert str(port) in serve(tmp_path, PORT=port, **SETTINGS)
+        assert str(port) in refusal(tmp_path, FAILED, PORT=port, **SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,15 @@ def test_a_port_in_use_is_named(tmp_path):
     ids=["no secret", "empty secret", "dev secret", "no token", "development beyond loopback"],
 )
 def test_serve_is_closed_by_default(tmp_path, left_out, settings):
-    assert left_out in serve(tmp_path, **settings)
+    assert left_out in refusal(tmp_path, MISCONFIGURED, **settings)
+
+
+def test_a_value_out_of_bounds_names_the_bounds(tmp_path):
+    (tmp_path / "billingwatch.toml").write_text("[server]\nport = 70000\n")
+    done = run("check", cwd=tmp_path, **SETTINGS)
+    assert done.returncode == MISCONFIGURED
+    for word in ("billingwatch.toml:2", "server.port", "65535", "70000"):
+        assert word in output_of(done), output_of(done)
 
 
 def test_migrate_prepares_a_store_and_may_be_repeated(database, tmp_path):
@@ -96,3 +107,12 @@ def test_migrate_prepares_a_store_and_may_be_repeated(database, tmp_path):
         done = run("migrate", cwd=tmp_path, DATABASE_URL=database.url)
         assert done.returncode == 0, output_of(done)
     assert database.query("SELECT count(*) FROM journal") == [(0,)]
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_shows_every_detector_at_work(tmp_path):
+    done = run("demo", "--exit", cwd=tmp_path, timeout=220)
+    assert done.returncode == 0, output_of(done)
+    shown = output_of(done)
+    assert [name for name in sorted(DETECTORS) if name not in shown] == [], shown
+    assert list(tmp_path.iterdir()) == [], "the demo keeps its store to itself"

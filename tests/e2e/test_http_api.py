@@ -48,12 +48,22 @@ def test_secrets_may_come_from_files(sqlite, start, tmp_path):
     assert server.get("/api/v1/alerts", token="token-from-a-file").status_code == 200
 
 
-def test_development_on_loopback_is_open_and_says_so(sqlite, start):
-    server = start(sqlite, APP_ENV="development", STRIPE_WEBHOOK_SECRET=None, BILLINGWATCH_API_TOKEN=None)
+@pytest.mark.parametrize("secret", [None, "dev"])
+@pytest.mark.parametrize("flags", [(), ("--dev",)], ids=["APP_ENV", "--dev"])
+def test_development_on_loopback_is_open_and_says_so(sqlite, start, flags, secret):
+    mode = None if flags else "development"
+    server = start(sqlite, *flags, APP_ENV=mode, STRIPE_WEBHOOK_SECRET=secret, BILLINGWATCH_API_TOKEN=None)
     event = charge_succeeded("cus_dev")
     assert server.post(event.body, header="").status_code == 200
     assert server.get("/api/v1/alerts", token=None).status_code == 200
     assert "verif" in server.log().lower(), server.log()
+
+
+def test_development_with_a_secret_still_verifies(sqlite, start):
+    server = start(sqlite, "--dev", BILLINGWATCH_API_TOKEN=None)
+    event = charge_succeeded("cus_dev")
+    assert server.post(event.body, header="").status_code == 400
+    assert server.post(event.body).status_code == 200
 
 
 def test_the_documentation_is_served_from_the_binary(server):

@@ -32,7 +32,7 @@ def migrate(directory, url):
 def test_not_a_database(sqlite, tmp_path):
     sqlite.path.write_text("Dear diary, " * 1_000)
     text = refusal(tmp_path, sqlite.url)
-    assert "not a database" in text and "journal.db" in text, text
+    assert "not an sqlite database" in text and "journal.db" in text, text
     assert sqlite.path.read_text().startswith("Dear diary")
 
 

@@ -79,6 +79,26 @@ def test_every_active_secret_is_accepted(database, start, journal):
         journal.body(event.id)
 
 
+def test_each_source_has_a_path_and_secrets_of_its_own(database, start, tmp_path):
+    other = "whsec_of_the_other_endpoint"
+    (tmp_path / "billingwatch.toml").write_text(f'[sources.eu]\nwebhook_secrets = ["{other}"]\n')
+    server = start(database)
+    event = charge_succeeded("cus_eu")
+    answers = [
+        server.post(event.body, secret=other, path="/webhooks/stripe/eu"),
+        server.post(event.body, secret=SECRET, path="/webhooks/stripe"),
+        server.post(event.body, secret=other, path="/webhooks/stripe/eu"),
+        server.post(event.body, secret=SECRET, path="/webhooks/stripe/eu"),
+        server.post(event.body, secret=other, path="/webhooks/stripe"),
+        server.post(event.body, secret=other, path="/webhooks/stripe/nowhere"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 400, 400, 404]
+    # The same id from two endpoints is two events; twice from one is one.
+    assert [answer.json()["duplicate"] for answer in answers[:3]] == [False, False, True]
+    kept = database.query("SELECT source FROM journal WHERE event_id = ? ORDER BY source", event.id)
+    assert kept == [("default",), ("eu",)]
+
+
 def test_an_event_nobody_understands_is_kept(server, journal):
     unknown = charge_succeeded("cus_new").fields | {"type": "quantum.entangled", "id": new_id("evt")}
     for event in (thin(), thin("v2.core.event_destination.ping")):

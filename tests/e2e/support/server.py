@@ -53,8 +53,9 @@ def output_of(process):
 class Server:
     """One `billingwatch serve` on a free loopback port. The same object restarts on the same port and store."""
 
-    def __init__(self, directory, database_url, **settings):
+    def __init__(self, directory, database_url, *flags, **settings):
         self.directory = Path(directory)
+        self.flags = flags
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = self.directory / "server.log"
@@ -76,7 +77,7 @@ class Server:
         assert self.process is None or self.process.poll() is not None, "already running"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [binary(), "serve"],
+                [binary(), "serve", *self.flags],
                 cwd=self.directory,
                 env=bare_environment(**self.settings),
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Somebody's mail server: refuses to talk without STARTTLS and without a log-in, under a private CA."""
+"""Somebody's mail server: refuses to talk without TLS and without a log-in, under a private CA."""
 
 import email
 import email.policy
@@ -37,9 +37,9 @@ class Mail:
 
 
 class SmtpServer:
-    """Listens on a free loopback port; its CA is in `ca_path`."""
+    """Listens on a free loopback port; its CA is in `ca_path`. TLS by STARTTLS, or from the first byte (`implicit`)."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, implicit=False):
         self.password = secrets.token_urlsafe(18)
         self.port = free_port()
         self.mails = []
@@ -51,15 +51,15 @@ class SmtpServer:
         authority.cert_pem.write_to_path(str(self.ca_path))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        self._is_implicit = implicit
+        # aiosmtpd looks for STARTTLS alone when it asks whether a log-in is safe.
+        tls = (
+            {"ssl_context": context, "auth_require_tls": False}
+            if implicit
+            else {"tls_context": context, "require_starttls": True, "auth_require_tls": True}
+        )
         self._controller = Controller(
-            self,
-            hostname="127.0.0.1",
-            port=self.port,
-            tls_context=context,
-            require_starttls=True,
-            auth_required=True,
-            auth_require_tls=True,
-            authenticator=self._authenticate,
+            self, hostname="127.0.0.1", port=self.port, auth_required=True, authenticator=self._authenticate, **tls
         )
         self._controller.start()
 
@@ -71,6 +71,7 @@ class SmtpServer:
             "SMTP_USER": USER,
             "SMTP_PASS": self.password,
             "SMTP_CA_FILE": self.ca_path,
+            "SMTP_TLS": "implicit" if self._is_implicit else None,
             "ALERT_EMAIL_FROM": "BillingWatch <alerts@shop.example>",
             "ALERT_EMAIL_TO": to,
         }
@@ -84,7 +85,7 @@ class SmtpServer:
     async def handle_DATA(self, server, session, envelope):
         """aiosmtpd calls this for every complete message."""
         with self._lock:
-            if session.ssl is None:
+            if session.ssl is None and not self._is_implicit:
                 self.sessions_without_tls += 1
             self.mails.append(Mail(envelope))
         return "250 kept"

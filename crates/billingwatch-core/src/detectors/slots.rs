@@ -10,12 +10,20 @@ const SLOT: Span = Span::minutes(5);
 /// Hours of a week.
 const HOURS: usize = 168;
 
-/// Slots that must be known before a silence can be judged: one day.
-const KNOWN_MIN: f64 = 288.0;
+/// Slots that must be known before a silence is judged by the hour of the week: seven days. The
+/// first night and the first weekend must not look like an outage.
+const KNOWN_MIN: f64 = 2_000.0;
+
+/// Until then only a silence of this length is judged, by the average of all slots: no weekend is
+/// as long.
+const COLD_SILENCE: Span = Span::hours(72);
+
+/// Slots without which not even that can be judged.
+const COLD_KNOWN_MIN: f64 = 144.0;
 
 /// How much the average of all hours weighs against an hour's own record, in slots: an hour seen
-/// in one week only is mostly judged by the average.
-const POOL: f64 = 24.0;
+/// in one week only (12 slots) is judged by a quarter of the average.
+const POOL: f64 = 4.0;
 
 /// What is kept of an hour's record from one week to the next.
 const KEPT_A_WEEK: f64 = 0.85;
@@ -72,7 +80,10 @@ impl Slots {
     pub(super) fn silence(&self) -> Option<(Timestamp, f64)> {
         let last_at = self.last_at?;
         if self.all.1 < KNOWN_MIN {
-            return None;
+            let is_long = self.slot.since(last_at) >= COLD_SILENCE;
+            if !is_long || self.all.1 < COLD_KNOWN_MIN {
+                return None;
+            }
         }
         Some((last_at, self.quiet_log.exp()))
     }
@@ -155,7 +166,7 @@ mod tests {
         let noon = chance_of_quiet(10, 12);
         assert!(noon < 1e-6, "{noon}");
         let night = chance_of_quiet(18, 23);
-        assert!(night > 0.01, "{night}");
+        assert!(night > 0.1, "{night}");
     }
 
     #[test]

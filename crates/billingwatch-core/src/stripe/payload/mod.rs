@@ -24,8 +24,6 @@ mod object;
 mod refund;
 mod subscription;
 
-use std::borrow::Cow;
-
 use crate::event::{Event, EventData, EventType, OtherObject};
 use crate::ids::{AccountId, EventId};
 use crate::time::{Span, Timestamp};
@@ -165,35 +163,43 @@ pub fn read_envelope(body: &[u8]) -> Result<Envelope, PayloadError> {
 pub fn parse_event(body: &[u8], received_at: Timestamp) -> Result<Event, PayloadError> {
     if let Ok(mut fields) = read_fields::<Lenient<FastObject>>(body) {
         let data = fields.data.object.0.0.take();
-        return into_event(&mut fields, received_at, |_| data);
+        return into_event(&mut fields, received_at, data);
     }
     if body.trim_ascii().is_empty() {
         return Err(PayloadError::Empty);
     }
-    let cleaned = match std::str::from_utf8(body) {
-        Ok(text) if read_fields::<RawObject<'_>>(body).is_ok() => Cow::Borrowed(text),
-        _ => clean::clean(body),
-    };
-    let mut fields: Fields<'_, RawObject<'_>> = read_fields(cleaned.as_bytes())?;
-    let raw = fields.data.object.0;
-    into_event(&mut fields, received_at, |event_type| {
-        raw.map(|raw| object::read_raw(raw, event_type))
-    })
+    if let Ok((mut fields, Ok(data))) = read_slowly(body) {
+        return into_event(&mut fields, received_at, data);
+    }
+    let cleaned = clean::clean(body);
+    let (mut fields, data) = read_slowly(cleaned.as_bytes())?;
+    let data = data.unwrap_or_else(|error| Some(object::not_read(&error.to_string())));
+    into_event(&mut fields, received_at, data)
 }
+
+/// The object read after the event around it, so that their keys may come in any order.
+fn read_slowly(json: &[u8]) -> Result<Slow<'_>, serde_json::Error> {
+    let fields: Fields<'_, RawObject<'_>> = read_fields(json)?;
+    let event_type = EventType::from(fields.event_type());
+    let read = |raw| object::read_raw(raw, &event_type);
+    let data = fields.data.object.0.map(read).transpose();
+    Ok((fields, data))
+}
+
+/// The event, and the object in it or why that cannot be read.
+type Slow<'a> = (
+    Fields<'a, RawObject<'a>>,
+    Result<Option<EventData>, serde_json::Error>,
+);
 
 fn into_event<D>(
     fields: &mut Fields<'_, D>,
     received_at: Timestamp,
-    data: impl FnOnce(&EventType) -> Option<EventData>,
+    data: Option<EventData>,
 ) -> Result<Event, PayloadError> {
     let id = EventId::from(fields.id()?);
     let event_type = EventType::from(fields.event_type());
-    let data = if fields.is_thin() {
-        None
-    } else {
-        data(&event_type)
-    };
-    let data = match data {
+    let data = match data.filter(|_| !fields.is_thin()) {
         Some(mut data) => {
             object::infer_status(&mut data, &event_type);
             data

@@ -183,35 +183,40 @@ impl<'de> Shape<'de> for FastObject {
     }
 }
 
-/// The object in two passes, whatever the order of its keys. It never fails: what cannot be read
-/// says why.
-pub(super) fn read_raw(raw: &RawValue, event_type: &EventType) -> EventData {
-    let entries = serde_json::from_str::<Lenient<Entries<'_>>>(raw.get())
-        .map(|entries| entries.0.0)
-        .unwrap_or_default();
-    let Some(entries) = entries else {
-        return Head::default().into_other(Some("it is not a JSON object"));
+/// The object in two passes, whatever the order of its keys.
+///
+/// # Errors
+///
+/// Text that serde refuses, somewhere in it.
+pub(super) fn read_raw(
+    raw: &RawValue,
+    event_type: &EventType,
+) -> Result<EventData, serde_json::Error> {
+    let entries = serde_json::from_str::<Lenient<Entries<'_>>>(raw.get())?.0;
+    let Some(entries) = entries.0 else {
+        return Ok(not_read("it is not a JSON object"));
     };
     let head = Head {
-        id: last_text(&entries, "id"),
-        object: last_text(&entries, "object"),
+        id: last_text(&entries, "id")?,
+        object: last_text(&entries, "object")?,
     };
     let kind = match head.object.as_deref() {
         Some(object) => Kind::of_object(object),
         None => Kind::of_event(event_type),
     };
     let Some(kind) = kind else {
-        return head.into_other(None);
+        return Ok(head.into_other(None));
     };
     let rest = EntryAccess {
         entries: entries.into_iter(),
         value: None,
     };
-    let object = head.object.clone();
-    kind.fill(head, rest).unwrap_or_else(|error| {
-        let head = Head { id: None, object };
-        head.into_other(Some(&error.to_string()))
-    })
+    kind.fill(head, rest)
+}
+
+/// What is left of an object that cannot be read.
+pub(super) fn not_read(reason: &str) -> EventData {
+    Head::default().into_other(Some(reason))
 }
 
 /// All entries of an object, values as text; `None` for what is no object.
@@ -228,11 +233,14 @@ impl<'de> Shape<'de> for Entries<'de> {
     }
 }
 
-fn last_text<'de>(entries: &[(Cow<'de, str>, &'de RawValue)], key: &str) -> Option<Cow<'de, str>> {
-    let (_, raw) = entries.iter().rev().find(|(name, _)| name == key)?;
-    serde_json::from_str::<Lenient<Option<Cow<'de, str>>>>(raw.get())
-        .ok()?
-        .0
+fn last_text<'de>(
+    entries: &[(Cow<'de, str>, &'de RawValue)],
+    key: &str,
+) -> Result<Option<Cow<'de, str>>, serde_json::Error> {
+    match entries.iter().rev().find(|(name, _)| name == key) {
+        Some((_, raw)) => Ok(serde_json::from_str::<Lenient<_>>(raw.get())?.0),
+        None => Ok(None),
+    }
 }
 
 /// Kept entries, read as the map they came from; without `id` and `object`, which are known.

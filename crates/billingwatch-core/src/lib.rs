@@ -10,4 +10,6 @@ pub mod ledger;
 pub mod money;
 pub mod stats;
 pub mod stripe;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;

@@ -405,3 +405,104 @@ fn rate_bps(part: u64, whole: u64) -> i64 {
         i64::try_from(whole).unwrap_or(i64::MAX),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn an_outage_is_loud_and_its_end_is_told() {
+        assert_snapshot!(check("charge_failure_spike", "
+            +0s  charge.succeeded x60/5m
+            +1m  charge.failed code=processing_error x12/20s
+            +1m  charge.failed code=do_not_honor x30/10s
+            +5m  charge.succeeded x40/30s
+        "), @"
+            d0 04:59:00 firing high all: 10 of 22 payment attempts failed within 1h (45.4 %), where 7.5 % is usual; 200.00 USD did not come in
+            d0 05:04:00 escalated critical all: 33 of 44 payment attempts failed within 1h (75 %), where 7.5 % is usual; 660.00 USD did not come in
+            d0 05:20:00 resolved critical all: 1 of the newest 20 attempts failed
+            ");
+    }
+
+    #[test]
+    fn a_few_chance_declines_are_silent() {
+        assert_snapshot!(check("charge_failure_spike", "
+            +0s  charge.failed x3/1m
+            +1m  charge.succeeded x4/10m
+            +1m  charge.failed x4/1m
+            +1m  charge.succeeded x30/1m
+        "), @"");
+    }
+
+    #[test]
+    fn dunning_blocked_and_one_stubborn_buyer_are_no_spike() {
+        let told = check(
+            "charge_failure_spike",
+            "
+            +0s  charge.succeeded x20/5m
+            +1m  charge.failed pi=pi_a cus=cus_a x10/1m
+            +1m  charge.failed cus=cus_b card=card_b x10/1m
+            +1m  charge.failed blocked x10/1m
+            +1h  wait
+        ",
+        );
+        assert!(!told.contains("firing"), "{told}");
+        assert_eq!(told.matches("quiet retry_of_failed_purchase").count(), 9);
+        assert_eq!(told.matches("quiet radar_blocked").count(), 10);
+    }
+
+    #[test]
+    fn what_is_usual_here_is_no_spike() {
+        // One in five always fails at this merchant: 20 % is above the line and still usual.
+        let mut day = String::new();
+        for _ in 0..200 {
+            day += "+3m charge.failed\n+3m charge.succeeded x4/3m\n";
+        }
+        let told = check("charge_failure_spike", &day);
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn silence_does_not_end_it() {
+        let told = check(
+            "charge_failure_spike",
+            "
+            +0s  charge.succeeded x20/5m
+            +1m  charge.failed x20/10s
+            +2d  wait
+        ",
+        );
+        assert_eq!(
+            told.lines()
+                .filter(|line| line.contains("resolved"))
+                .count(),
+            0,
+            "{told}"
+        );
+        assert_eq!(
+            told.lines().filter(|line| line.contains("firing")).count(),
+            1,
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn the_window_is_bounded() {
+        use crate::engine::{Engine, Registry};
+        use crate::testing::{Step, records};
+        let mut engine = Engine::new(Registry::new(vec![Box::new(super::FACTORY)]));
+        for step in records("+0s charge.failed x200000/1s\n") {
+            if let Step::Record(record) = step {
+                engine.apply(&record);
+            }
+        }
+        // An hour of one failure a second, not two days of it.
+        let alert = engine
+            .open_alerts()
+            .next()
+            .map(|alert| alert.evidence.measures.clone());
+        let attempts = alert.unwrap_or_default().iter().map(|m| m.observed).max();
+        assert!(attempts.is_some_and(|n| n <= 10_000), "{attempts:?}");
+    }
+}

@@ -485,3 +485,144 @@ fn speaks_of_invoice(charge: &Charge) -> bool {
             || text.starts_with("Invoice ")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn two_equal_charges_fire_grow_and_end_with_the_refund() {
+        assert_snapshot!(check("duplicate_charge", "
+            +0s   charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900 card=visa
+            +40s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 amt=4900 card=visa
+            +40s  charge.succeeded ch=ch_3 pi=pi_3 cus=cus_1 amt=4900 card=visa
+            +1h   refund.created ch=ch_2 amt=4900
+            +1h   refund.created ch=ch_3 amt=4900
+        "), @"
+            d0 00:00:40 firing high ch_1: cus_1 was charged 49.00 USD 2 times, the last two 40s apart, with nothing that tells the purchases apart
+            d0 00:01:20 escalated critical ch_1: cus_1 was charged 49.00 USD 3 times, the last two 1m 20s apart, with nothing that tells the purchases apart
+            d0 02:01:20 resolved critical ch_1: 98.00 USD of the surplus was refunded
+            ");
+    }
+
+    #[test]
+    fn one_payment_in_many_events_is_one_payment() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+            +1s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+            +1s  payment_intent.succeeded pi=pi_1 ch=ch_1 cus=cus_1 amt=4900
+            +1s  invoice.paid in=in_1 cus=cus_1 ch=ch_1 total=4900
+            +1s  charge.updated ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn just_outside_the_window_or_another_amount_or_customer_or_currency() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s    charge.succeeded cus=cus_1 amt=4900
+            +5m1s  charge.succeeded cus=cus_1 amt=4900
+            +1s    charge.succeeded cus=cus_1 amt=4901
+            +1s    charge.succeeded cus=cus_2 amt=4900
+            +1s    charge.succeeded cus=cus_1 amt=4900 cur=eur
+            +1s    charge.failed cus=cus_1 amt=4900
+            +1s    charge.succeeded cus=cus_1 amt=4900 uncaptured
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn event_time_counts_not_arrival() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 cus=cus_1 late=2h
+            +0s  charge.succeeded ch=ch_2 cus=cus_1 late=1h
+            +1h  charge.succeeded ch=ch_3 cus=cus_1 late=3h1m
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn different_things_bought_on_purpose_are_explained() {
+        assert_snapshot!(check("duplicate_charge", "
+            +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.order_id=7
+            +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.order_id=8
+            +1h  charge.succeeded ch=ch_3 cus=cus_2 desc=Seat_A
+            +9s  charge.succeeded ch=ch_4 cus=cus_2 desc=Seat_B
+            +1h  charge.succeeded ch=ch_5 cus=cus_3 in=in_1
+            +9s  charge.succeeded ch=ch_6 cus=cus_3 in=in_2
+            +1h  charge.succeeded ch=ch_7 cus=cus_4
+            +9s  refund.created ch=ch_7
+            +9s  charge.succeeded ch=ch_8 cus=cus_4
+        "), @"
+            d0 00:00:09 quiet different_metadata ch_2: metadata `order_id` differs
+            d0 01:00:18 quiet different_description ch_4: equal charges described differently
+            d0 02:00:27 quiet different_invoices ch_6: equal charges for different invoices
+            d0 03:00:45 quiet charged_again_after_refund ch_8: ch_7 was refunded before ch_8
+            ");
+    }
+
+    #[test]
+    fn a_request_id_that_differs_is_no_order() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.request_id=a meta.order=7
+            +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.request_id=b meta.order=7
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn from_basil_on_the_tie_to_the_invoice_is_waited_for() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 desc=Subscription_creation
+            +5s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 desc=Subscription_creation
+            +5s  invoice_payment.paid in=in_1 ch=ch_1 paid=2000
+            +5s  invoice_payment.paid in=in_2 ch=ch_2 paid=2000
+            +5m  wait
+        ",
+        );
+        assert_eq!(
+            told.matches("quiet different_invoices").count(),
+            1,
+            "{told}"
+        );
+        assert_eq!(told.matches("firing").count(), 0, "{told}");
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 desc=Subscription_creation
+            +5s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 desc=Subscription_creation
+            +5m  wait
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_card_stands_in_for_a_missing_customer() {
+        let told = check(
+            "duplicate_charge",
+            "
+            +0s  charge.succeeded ch=ch_1 guest card=fp_1
+            +9s  charge.succeeded ch=ch_2 guest card=fp_1
+            +9s  charge.succeeded ch=ch_3 guest card=fp_2
+            +9s  charge.succeeded ch=ch_4 guest
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+}

@@ -374,3 +374,98 @@ const fn reason_word(reason: BillingReason) -> &'static str {
         BillingReason::Other => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn a_total_below_zero_fires_at_finalisation_and_ends_with_the_void() {
+        assert_snapshot!(check("negative_invoice", "
+            +0s  invoice.finalized in=in_1 cus=cus_1 total=-5000 reason=manual
+            +1s  invoice.paid in=in_1 cus=cus_1 total=-5000 reason=manual
+            +1h  invoice.voided in=in_1 total=-5000
+            +1h  invoice.finalized in=in_2 sub=sub_2 total=-1 reason=cycle cur=jpy
+            +9d  wait
+        "), @"
+            d0 00:00:00 firing high in_1: in_1 was finalised with a total of -50.00 USD: no proration explains it
+            d0 01:00:01 resolved high in_1: the invoice was voided
+            d0 02:00:01 firing high in_2: in_2 was finalised with a total of -1 JPY: no proration explains it
+            d7 02:01:00 resolved high in_2: nothing more happened to it within 7d
+            ");
+    }
+
+    #[test]
+    fn a_downgrade_credits_the_balance_and_is_harmless() {
+        assert_snapshot!(check("negative_invoice", "
+            +0s  customer.subscription.created sub=sub_1 amt=9900
+            +1s  invoice.paid in=in_1 sub=sub_1 total=9900 through=30d
+            +9d  invoice.finalized in=in_2 sub=sub_1 total=-4000 reason=update proration
+            +9d  invoice.finalized in=in_3 sub=sub_1 total=-20000 reason=update proration
+        "), @"
+            d9 00:00:01 quiet proration_credit in_2: a proration credits -40.00 USD to the customer's balance
+            d18 00:00:01 firing high in_3: in_3 was finalised with a total of -200.00 USD: a proration gives back more than the subscription ever paid
+            ");
+    }
+
+    #[test]
+    fn zero_and_positive_totals_are_quiet() {
+        let told = check(
+            "negative_invoice",
+            "
+            +0s  invoice.finalized total=0
+            +1s  invoice.finalized total=1
+            +1s  invoice.created total=-500 test_clock
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn refunds_and_credits_beyond_what_was_paid() {
+        assert_snapshot!(check("negative_invoice", "
+            +0s  charge.succeeded ch=ch_1 amt=5000
+            +1h  refund.created re=re_1 ch=ch_1 amt=3000
+            +1h  refund.created re=re_2 ch=ch_1 amt=2000
+            +1h  refund.created re=re_3 ch=ch_1 amt=1000
+            +1h  invoice.finalized in=in_1 total=5000
+            +1h  credit_note.created cn=cn_1 in=in_1 total=5000
+            +1h  credit_note.created cn=cn_2 in=in_1 total=100
+        "), @"
+            d0 03:00:00 firing high re_3: refund re_3 of 10.00 USD: its refunds are more than the charge took
+            d0 06:00:00 firing high cn_2: credit note cn_2 of 1.00 USD: its credit notes are more than the invoice's total
+            ");
+    }
+
+    #[test]
+    fn an_outsized_refund_is_measured_by_this_merchant() {
+        let told = check(
+            "negative_invoice",
+            "
+            +0s  charge.succeeded amt=2000 x200/1m
+            +1m  charge.succeeded amt=24000 ch=ch_annual x1/1s
+            +1m  charge.succeeded amt=900000 ch=ch_big
+            +1h  refund.created re=re_1 ch=ch_annual amt=7900
+            +1h  refund.created re=re_2 ch=ch_big amt=900000
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+        assert!(told.contains("re_2"), "{told}");
+    }
+
+    #[test]
+    fn one_refund_in_many_events_counts_once() {
+        let told = check(
+            "negative_invoice",
+            "
+            +0s  charge.succeeded ch=ch_1 amt=5000
+            +1h  refund.created re=re_1 ch=ch_1 amt=5000
+            +1s  refund.updated re=re_1 ch=ch_1 amt=5000
+            +1s  charge.refund.updated re=re_1 ch=ch_1 amt=5000
+            +1s  charge.refunded ch=ch_1 amt=5000
+        ",
+        );
+        assert_eq!(told, "");
+    }
+}

@@ -98,6 +98,28 @@ struct Yardstick {
     names: Vec<String>,
 }
 
+impl Yardstick {
+    /// Why a day below the average is no drop.
+    fn excuse(&self, drop: i64, currency: Currency, settings: &Settings) -> (&'static str, String) {
+        if self.payments < settings.payments_min {
+            let why = format!("{} payments a day are too few to tell", self.payments);
+            return ("too_few_payments", why);
+        }
+        if drop <= settings.drop_bps_min {
+            let expected = Money::new(self.expected, currency);
+            return (
+                "usual_for_the_day",
+                format!("{expected} by {}", self.names.join(", ")),
+            );
+        }
+        let deviation = Money::new(self.deviation, currency);
+        (
+            "usual_variation",
+            format!("its days differ by {deviation} as a rule"),
+        )
+    }
+}
+
 impl Detector for RevenueDrop {
     fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
         self.settings = Settings::read(values);
@@ -202,13 +224,10 @@ impl Series {
         if !is_drop {
             let below = share_bps(yardstick.average - today.collected, yardstick.average);
             if self.firing.is_none() && below > settings.drop_bps_min {
-                let message = format!(
-                    "{} was {} below the 7-day average, as {} explain",
-                    date(day),
-                    percent(below),
-                    yardstick.names.join(", "),
-                );
-                ctx.suppress("usual_for_the_day", Some(key), message);
+                let (reason, why) = yardstick.excuse(drop, currency, settings);
+                let below = percent(below);
+                let message = format!("{} was {below} below the 7-day average: {why}", date(day));
+                ctx.suppress(reason, Some(key), message);
             }
             return;
         }
@@ -260,13 +279,16 @@ impl Series {
             .rev()
             .take(4)
             .collect();
-        if same_weekday.len() >= 2 {
-            let mut sums: Vec<i64> = same_weekday.iter().map(|day| day.collected).collect();
-            let weekday = median(&mut sums);
-            if weekday < expected {
-                expected = weekday;
-                names.push("the median of its weekday".to_owned());
-            }
+        let mut sums: Vec<i64> = same_weekday.iter().map(|day| day.collected).collect();
+        // Of one or two the lower: the second weekend must not be judged by a middle week.
+        let weekday = match sums.len() {
+            0 => average,
+            1 | 2 => sums.iter().copied().min().unwrap_or(average),
+            _ => median(&mut sums),
+        };
+        if weekday < expected {
+            expected = weekday;
+            names.push("its weekday".to_owned());
         }
         let last_month = [28, 30, 31].iter().filter_map(|back| self.day(day - back));
         if let Some(lowest) = last_month
@@ -276,7 +298,7 @@ impl Series {
             && lowest < expected
         {
             expected = lowest;
-            names.push("the same days of last month".to_owned());
+            names.push("the same day of last month".to_owned());
         }
         Some(Yardstick {
             average,
@@ -355,4 +377,99 @@ fn describe(
 fn date(day: i64) -> String {
     let shown = (Timestamp::EPOCH + Span::days(day)).to_string();
     shown.split('T').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    /// Days of so many payments of 50.00 each, one an hour from midnight.
+    fn days(payments_a_day: &[u32]) -> String {
+        let mut timeline = String::from("+0s wait\n");
+        for payments in payments_a_day {
+            let gap = 86_400 / (payments + 1);
+            let rest = 86_400 - payments * gap;
+            timeline += &format!("+{gap}s charge.succeeded amt=5000 x{payments}/{gap}s\n");
+            timeline += &format!("+{rest}s wait\n");
+        }
+        timeline + "+2h wait\n"
+    }
+
+    #[test]
+    fn a_day_far_below_fires_and_the_day_that_is_back_ends_it() {
+        assert_snapshot!(
+            check("revenue_drop", &days(&[20, 21, 20, 19, 20, 21, 20, 20, 21, 8, 20])),
+            @"
+            d10 01:00:00 firing critical usd: 2024-03-13 collected 400.00 USD, 60.2 % below the 7-day average of 1,007.14 USD and 60 % below the least that was to be expected (1,000.00 USD)
+            d11 01:00:00 resolved critical usd: 2024-03-14 collected 1,000.00 USD again
+            "
+        );
+    }
+
+    #[test]
+    fn weekends_are_no_drops() {
+        let week = [30, 30, 31, 30, 29, 12, 10];
+        let told = check("revenue_drop", &days(&[week, week, week, week].concat()));
+        assert!(!told.contains("firing"), "{told}");
+        assert!(told.contains("quiet usual_for_the_day"), "{told}");
+    }
+
+    #[test]
+    fn a_drop_on_a_weekend_is_found_all_the_same() {
+        let week = [30, 30, 31, 30, 29, 12, 10];
+        let mut lost = week;
+        lost[5] = 2;
+        let told = check(
+            "revenue_drop",
+            &days(&[week, week, week, week, lost].concat()),
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn fourteen_percent_less_is_none() {
+        let told = check(
+            "revenue_drop",
+            &days(&[50, 50, 50, 50, 50, 50, 50, 50, 50, 43]),
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn the_first_week_is_never_judged() {
+        assert_eq!(
+            check("revenue_drop", &days(&[50, 50, 50, 50, 50, 50, 50, 1])),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_merchant_with_few_payments_is_left_to_silent_lapse() {
+        let told = check("revenue_drop", &days(&[3, 2, 3, 4, 3, 2, 3, 3, 2, 0, 3]));
+        assert!(!told.contains("firing"), "{told}");
+        assert!(told.contains("quiet too_few_payments"), "{told}");
+    }
+
+    #[test]
+    fn currencies_are_kept_apart() {
+        let both = |usd: u32, eur: u32| {
+            format!(
+                "
+            +1m charge.succeeded amt=5000 x{usd}/10m
+            +1m charge.succeeded amt=9000 cur=eur x{eur}/10m
+        "
+            )
+        };
+        let mut timeline = String::new();
+        for day in 0..11 {
+            let eur = if day == 9 { 5 } else { 40 };
+            let used = 2 * 60 + (40 + eur - 2) * 600;
+            timeline += &both(40, eur);
+            timeline += &format!("+{}s wait\n", 86_400 - used);
+        }
+        let told = check("revenue_drop", &timeline);
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+        assert!(told.contains("eur: "), "{told}");
+    }
 }

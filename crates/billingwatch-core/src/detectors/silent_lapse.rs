@@ -205,3 +205,159 @@ fn describe(
         .push("no failed attempt moved it out of `active`".to_owned());
     finding
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn a_renewal_that_never_pays_is_one_alert_until_it_does() {
+        assert_snapshot!(check("silent_lapse", "
+            +0s   customer.subscription.created sub=sub_1 cus=cus_1 amt=4900
+            +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+            +30d  customer.subscription.updated sub=sub_1 cus=cus_1 amt=4900
+            +20d  wait
+            +1s   invoice.paid in=in_2 sub=sub_1 total=4900 through=10d
+        "), @"
+            d33 00:01:00 firing high sub_1: sub_1 is active, yet 49.00 USD due 2024-04-03T00:00:01Z has not been paid for 3d
+            d50 00:00:02 resolved high sub_1: paid; next due 2024-05-03T00:00:02Z
+            ");
+    }
+
+    #[test]
+    fn one_that_pays_is_quiet() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.created sub=sub_1 amt=4900
+            +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+            +30d  customer.subscription.updated sub=sub_1 amt=4900
+            +1h   invoice.paid in=in_2 sub=sub_1 total=4900 through=30d
+            +30d  wait
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn the_deadline_is_three_days_after_the_period() {
+        let timeline = |wait: &str| {
+            format!(
+                "
+            +0s   customer.subscription.created sub=sub_1 amt=4900
+            +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+            +{wait} wait
+        "
+            )
+        };
+        assert_eq!(check("silent_lapse", &timeline("32d23h58m")), "");
+        assert_eq!(
+            check("silent_lapse", &timeline("33d1m"))
+                .matches("firing")
+                .count(),
+            1
+        );
+    }
+
+    #[test]
+    fn nothing_is_due_of_these() {
+        for harmless in [
+            "status=trialing trial=90d",
+            "status=past_due",
+            "status=paused",
+            "paused",
+            "off_bps=10000",
+            "amt=0",
+            "metered",
+            "test_clock",
+            "cancels",
+            "cancel_at=20d",
+            "opaque_discount",
+            "days=60",
+        ] {
+            let told = check(
+                "silent_lapse",
+                &format!(
+                    "
+                +0s   customer.subscription.updated sub=sub_1 from=-10d to=20d {harmless}
+                +40d  wait
+            "
+                ),
+            );
+            assert!(!told.contains("firing"), "{harmless}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_resumed_subscription_owes_nothing_for_the_pause() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.created sub=sub_1 to=30d
+            +1s   invoice.paid sub=sub_1 through=30d
+            +5d   customer.subscription.updated sub=sub_1 from=-5d to=25d paused
+            +60d  customer.subscription.updated sub=sub_1 from=-5d to=25d
+            +27d  wait
+        ",
+        );
+        assert!(!told.contains("firing"), "{told}");
+    }
+
+    #[test]
+    fn paid_by_hand_and_paid_with_zero_are_paid() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.created sub=sub_1
+            +1s   invoice.paid in=in_1 sub=sub_1 through=30d out_of_band
+            +0s   customer.subscription.created sub=sub_2
+            +1s   invoice.paid in=in_2 sub=sub_2 total=0 through=30d
+            +32d  wait
+        ",
+        );
+        assert!(!told.contains("firing"), "{told}");
+    }
+
+    #[test]
+    fn a_stale_update_does_not_overwrite_newer_truth() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.updated sub=sub_1 from=-1h to=30d
+            +1s   invoice.paid sub=sub_1 through=30d
+            +5d   customer.subscription.deleted sub=sub_1
+            +1m   customer.subscription.updated sub=sub_1 from=-5d to=25d late=1h
+            +60d  wait
+        ",
+        );
+        assert!(!told.contains("firing"), "{told}");
+    }
+
+    #[test]
+    fn from_basil_on_the_payment_comes_by_its_tie() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.created sub=sub_1
+            +1s   invoice_payment.paid in=in_1 ch=ch_1 paid=2000
+            +1s   invoice.finalized in=in_1 sub=sub_1 through=30d
+            +32d  wait
+        ",
+        );
+        assert!(!told.contains("firing"), "{told}");
+    }
+
+    #[test]
+    fn a_subscription_that_starts_active_and_never_pays_is_found() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s      customer.subscription.created sub=sub_1 amt=4900
+            +2d23h   wait
+            +1h1m    wait
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+}

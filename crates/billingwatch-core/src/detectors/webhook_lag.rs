@@ -289,3 +289,96 @@ impl WebhookLag {
         ctx.fire(finding);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn late_deliveries_fire_and_deliveries_on_time_end_it() {
+        assert_snapshot!(check("webhook_lag", "
+            +0s  customer.created x100/1m
+            +1m  customer.created late=25m x8/1m
+            +1m  customer.created late=90m x20/1m
+            +1m  customer.created x10/1m
+        "), @"
+            d0 01:46:00 firing medium lag: 7 of 61 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
+            d0 01:57:00 escalated high lag: 17 of 60 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
+            d0 02:13:00 resolved high lag: the newest 5 deliveries were on time
+            ");
+    }
+
+    #[test]
+    fn one_retry_after_a_hiccup_is_no_lag() {
+        let told = check(
+            "webhook_lag",
+            "
+            +0s  customer.created x50/1m
+            +1m  customer.created late=60m x2/1m
+            +1m  customer.created x50/1m
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn ten_minutes_are_not_late_yet() {
+        assert_eq!(
+            check("webhook_lag", "+0s customer.created late=10m x50/1m"),
+            ""
+        );
+    }
+
+    #[test]
+    fn redelivered_events_are_not_counted() {
+        let told = check(
+            "webhook_lag",
+            "
+            +0s  customer.created evt=evt_1 x1/1s
+            +1h  customer.created evt=evt_1 late=1h x20/1s
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn a_backfill_says_nothing_about_delivery() {
+        assert_eq!(
+            check(
+                "webhook_lag",
+                "+0s customer.created late=20d historical x50/1m"
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn silence_at_a_busy_hour_is_loud_and_the_next_event_ends_it() {
+        assert_snapshot!(check("webhook_lag", "
+            +0s  customer.created x3500/3m
+            +3h  wait
+            +1h  customer.created
+        "), @"");
+    }
+
+    #[test]
+    fn a_merchant_with_five_events_a_day_is_given_days() {
+        let told = check(
+            "webhook_lag",
+            "
+            +0s  customer.created x100/5h
+            +30h wait
+        ",
+        );
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn the_first_days_have_no_silence() {
+        assert_eq!(
+            check("webhook_lag", "+0s customer.created x600/1m\n+30h wait\n"),
+            ""
+        );
+    }
+}

@@ -1,1 +1,36 @@
 #![doc = include_str!("../README.md")]
+
+mod connection;
+mod error;
+mod migrate;
+mod schema;
+mod store;
+mod text;
+mod url;
+
+pub mod alerts;
+pub mod channels;
+pub mod cursors;
+pub mod journal;
+pub mod outbox;
+pub mod page;
+pub mod settings;
+pub mod step;
+pub mod suppressed;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tokens;
+
+pub use alerts::{AlertCount, AlertFilter, AlertRow, Happened, HistoryEntry, Outcome, Verdict};
+pub use channels::ChannelRow;
+pub use cursors::{Cursor, Snapshot};
+pub use error::StoreError;
+pub use journal::{Appended, EntryKind, EventFilter, EventRow, Head, JournalEntry, NewEntry};
+pub use outbox::{Attempt, AttemptOutcome, Delivery, DeliveryRow, DeliveryState, NewDelivery};
+pub use page::{Page, PageOf};
+pub use settings::SettingsOverride;
+pub use step::Step;
+pub use store::Store;
+pub use suppressed::SuppressedFilter;
+pub use tokens::{TokenRole, TokenRow, token_hash};
+pub use url::StoreOptions;

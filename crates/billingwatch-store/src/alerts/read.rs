@@ -1,0 +1,223 @@
+//! Listing alerts, and all there is to know about one.
+
+use billingwatch_core::alert::AlertStatus;
+use diesel::dsl::{count_star, exists};
+use diesel::prelude::*;
+
+use super::{
+    ACKNOWLEDGED, AlertCount, AlertFilter, AlertRow, CHANGED, Happened, HistoryEntry, JUDGED,
+    Verdict, alert_of_json, severity_of_rank, severity_rank, status_of_name,
+};
+use crate::error::{Result, StoreError, instant};
+use crate::page::{Page, PageOf, instant_cursor};
+use crate::schema::{alert_history, alert_subjects, alerts};
+use crate::store::Store;
+use crate::text;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = alerts)]
+pub(super) struct Row {
+    pub(super) id: String,
+    fired_at_ms: i64,
+    alert: String,
+    pub(super) acknowledged_at_ms: Option<i64>,
+    acknowledged_by: Option<String>,
+    acknowledged_note: Option<String>,
+    pub(super) verdict: Option<String>,
+    verdict_at_ms: Option<i64>,
+    verdict_by: Option<String>,
+    verdict_note: Option<String>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = alert_history)]
+struct HistoryRow {
+    kind: String,
+    at_ms: i64,
+    alert: Option<String>,
+    actor: Option<String>,
+    note: Option<String>,
+    verdict: Option<String>,
+}
+
+impl Store {
+    /// Alerts, the newest to fire first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadPage`] for a cursor of another list, or whatever keeps the database from
+    /// answering.
+    pub fn list_alerts(&self, filter: &AlertFilter, page: &Page) -> Result<PageOf<AlertRow>> {
+        let below = page.below_instant()?;
+        self.read(|conn| {
+            let mut query = alerts::table.into_boxed();
+            if let Some((at_ms, id)) = below {
+                query = query.filter(
+                    alerts::fired_at_ms
+                        .lt(at_ms)
+                        .or(alerts::fired_at_ms.eq(at_ms).and(alerts::id.lt(id))),
+                );
+            }
+            if let Some(detector) = &filter.detector {
+                query = query.filter(alerts::detector.eq(detector));
+            }
+            if let Some(status) = filter.status {
+                query = query.filter(alerts::status.eq(status.as_str()));
+            }
+            if let Some(severity) = filter.severity_min {
+                query = query.filter(alerts::severity.ge(severity_rank(severity)));
+            }
+            if let Some(subject) = &filter.subject {
+                let about = alert_subjects::table
+                    .filter(alert_subjects::alert_id.eq(alerts::id))
+                    .filter(alert_subjects::subject.eq(text::key(subject)));
+                query = query.filter(exists(about));
+            }
+            if let Some(source) = &filter.source {
+                query = query.filter(alerts::source.eq(source));
+            }
+            if let Some(account) = &filter.account {
+                query = query.filter(alerts::account.eq(account));
+            }
+            if let Some(livemode) = filter.livemode {
+                query = query.filter(alerts::livemode.eq(livemode));
+            }
+            if filter.open_only {
+                query = query.filter(alerts::resolved_at_ms.is_null());
+            }
+            if let Some(verdict) = filter.verdict {
+                query = query.filter(alerts::verdict.eq(verdict.as_str()));
+            }
+            if let Some(since) = filter.since {
+                query = query.filter(alerts::fired_at_ms.ge(since.as_millis()));
+            }
+            if let Some(until) = filter.until {
+                query = query.filter(alerts::fired_at_ms.lt(until.as_millis()));
+            }
+            let rows: Vec<Row> = query
+                .order((alerts::fired_at_ms.desc(), alerts::id.desc()))
+                .limit(page.fetch())
+                .select(Row::as_select())
+                .load(conn)?;
+            let page = page.cut(rows, |row| instant_cursor(row.fired_at_ms, &row.id));
+            Ok(PageOf {
+                items: page
+                    .items
+                    .into_iter()
+                    .map(AlertRow::try_from)
+                    .collect::<Result<_>>()?,
+                next: page.next,
+            })
+        })
+    }
+
+    /// The alert with this id.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn get_alert(&self, id: &str) -> Result<Option<AlertRow>> {
+        self.read(|conn| {
+            let row: Option<Row> = alerts::table
+                .find(text::key(id))
+                .select(Row::as_select())
+                .first(conn)
+                .optional()?;
+            row.map(AlertRow::try_from).transpose()
+        })
+    }
+
+    /// What happened to an alert, in the order it was recorded; empty for an unknown id.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn alert_history(&self, id: &str) -> Result<Vec<HistoryEntry>> {
+        self.read(|conn| {
+            let rows: Vec<HistoryRow> = alert_history::table
+                .filter(alert_history::alert_id.eq(text::key(id)))
+                .order(alert_history::id.asc())
+                .select(HistoryRow::as_select())
+                .load(conn)?;
+            rows.into_iter().map(HistoryEntry::try_from).collect()
+        })
+    }
+
+    /// How many alerts there are, by detector, status and severity.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn alert_counts(&self) -> Result<Vec<AlertCount>> {
+        self.read(|conn| {
+            let rows: Vec<(String, String, i64, i64)> = alerts::table
+                .group_by((alerts::detector, alerts::status, alerts::severity))
+                .order((
+                    alerts::detector.asc(),
+                    alerts::status.asc(),
+                    alerts::severity.asc(),
+                ))
+                .select((
+                    alerts::detector,
+                    alerts::status,
+                    alerts::severity,
+                    count_star(),
+                ))
+                .load(conn)?;
+            rows.into_iter()
+                .map(|(detector, status, severity, count)| {
+                    let status: AlertStatus = status_of_name(&status)?;
+                    Ok(AlertCount {
+                        detector,
+                        status,
+                        severity: severity_of_rank(severity)?,
+                        count,
+                    })
+                })
+                .collect()
+        })
+    }
+}
+
+impl TryFrom<Row> for AlertRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            alert: alert_of_json(&row.alert)?,
+            acknowledged_at: row.acknowledged_at_ms.map(instant),
+            acknowledged_by: row.acknowledged_by,
+            acknowledged_note: row.acknowledged_note,
+            verdict: row
+                .verdict
+                .as_deref()
+                .map(Verdict::from_stored)
+                .transpose()?,
+            verdict_at: row.verdict_at_ms.map(instant),
+            verdict_by: row.verdict_by,
+            verdict_note: row.verdict_note,
+        })
+    }
+}
+
+impl TryFrom<HistoryRow> for HistoryEntry {
+    type Error = StoreError;
+
+    fn try_from(row: HistoryRow) -> Result<Self> {
+        let by = row.actor.unwrap_or_default();
+        let what = match (row.kind.as_str(), row.alert, row.verdict) {
+            (CHANGED, Some(alert), _) => Happened::Changed(Box::new(alert_of_json(&alert)?)),
+            (ACKNOWLEDGED, ..) => Happened::Acknowledged { by, note: row.note },
+            (JUDGED, _, Some(verdict)) => Happened::Judged {
+                verdict: Verdict::from_stored(&verdict)?,
+                by,
+                note: row.note,
+            },
+            (kind, ..) => return Err(StoreError::unreadable("an alert's history", kind)),
+        };
+        Ok(Self {
+            at: instant(row.at_ms),
+            what,
+        })
+    }
+}

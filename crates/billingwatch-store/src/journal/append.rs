@@ -1,0 +1,248 @@
+//! Appending: one durable transaction a batch.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use billingwatch_core::time::Timestamp;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, sql_query};
+
+use super::{Appended, EntryKind, Head, NewEntry};
+use crate::connection::{AnyConn, both};
+use crate::error::{Result, StoreError, instant};
+use crate::schema::{journal, journal_head};
+use crate::settings;
+use crate::store::Store;
+use crate::text;
+
+/// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 14.
+pub const APPEND_MAX: usize = 4096;
+
+/// Rows of one multi-row insert on PostgreSQL.
+const POSTGRESQL_ROWS: usize = 1000;
+
+#[derive(Insertable)]
+#[diesel(table_name = journal, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    seq: i64,
+    kind: &'static str,
+    source: Cow<'a, str>,
+    event_id: Option<Cow<'a, str>>,
+    event_type: Cow<'a, str>,
+    object_id: Option<Cow<'a, str>>,
+    customer_id: Option<Cow<'a, str>>,
+    created_at: Option<i64>,
+    received_at_ms: i64,
+    account: Option<Cow<'a, str>>,
+    livemode: bool,
+    api_version: Option<Cow<'a, str>>,
+    is_historical: bool,
+    body: &'a [u8],
+}
+
+#[derive(QueryableByName)]
+struct HeadRow {
+    #[diesel(sql_type = BigInt)]
+    last_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    at_ms: i64,
+}
+
+impl Store {
+    /// Appends entries in one durable transaction and says of each where it stands.
+    ///
+    /// An event that is there already, from the same source under the same id, is not written
+    /// again; nor is the second of two in one batch. A `settings` entry also changes the current
+    /// overrides ([`Store::list_settings`]).
+    ///
+    /// An error means that nothing was written, except when the connection broke during the commit
+    /// itself: then all may have been. Appending the same events again is right in both cases.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadEntry`] for an event without id, another entry with one, or more than
+    /// [`APPEND_MAX`] entries; otherwise whatever keeps the database from committing.
+    pub fn append(&self, entries: &[NewEntry], now: Timestamp) -> Result<Vec<Appended>> {
+        check(entries)?;
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|conn| append(conn, entries, now))
+    }
+
+    /// Brings the journal's time up to `now`, if it is behind, and returns its end.
+    ///
+    /// Whatever is appended from here on is received at or after the time returned, so a consumer
+    /// that has applied everything up to `last_seq` may advance to it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from committing.
+    pub fn touch_head(&self, now: Timestamp) -> Result<Head> {
+        self.write(|conn| touch(conn, now))
+    }
+
+    /// The journal's end as it stands.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn head(&self) -> Result<Head> {
+        self.read(|conn| {
+            let (last_seq, at_ms): (i64, i64) = journal_head::table
+                .select((journal_head::last_seq, journal_head::at_ms))
+                .first(conn)?;
+            Ok(Head {
+                last_seq,
+                at: instant(at_ms),
+            })
+        })
+    }
+}
+
+fn check(entries: &[NewEntry]) -> Result<()> {
+    let bad = |reason: String| Err(StoreError::BadEntry { reason });
+    if entries.len() > APPEND_MAX {
+        return bad(format!(
+            "{} entries at once, at most {APPEND_MAX} are taken",
+            entries.len()
+        ));
+    }
+    for entry in entries {
+        let is_event = entry.kind == EntryKind::Event;
+        if is_event != entry.event_id.is_some() {
+            return bad(format!(
+                "an entry of kind {} {} an event id",
+                entry.kind.as_str(),
+                if is_event { "needs" } else { "cannot have" }
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the head's lock (on SQLite the transaction holds it already) and moves its time on.
+fn touch(conn: &mut AnyConn, now: Timestamp) -> Result<Head> {
+    let greatest = match conn {
+        AnyConn::Postgresql(_) => {
+            "UPDATE journal_head SET at_ms = GREATEST(at_ms, $1) WHERE id = 1 \
+             RETURNING last_seq, at_ms"
+        }
+        AnyConn::Sqlite(_) => {
+            "UPDATE journal_head SET at_ms = max(at_ms, ?) WHERE id = 1 RETURNING last_seq, at_ms"
+        }
+    };
+    let row: HeadRow = both!(conn, c => {
+        sql_query(greatest).bind::<BigInt, _>(now.as_millis()).get_result(c)
+    })?;
+    Ok(Head {
+        last_seq: row.last_seq,
+        at: instant(row.at_ms),
+    })
+}
+
+fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Vec<Appended>> {
+    let head = touch(conn, now)?;
+    let mut known = known_events(conn, entries)?;
+    let mut appended = Vec::with_capacity(entries.len());
+    let mut rows = Vec::with_capacity(entries.len());
+    let mut last_seq = head.last_seq;
+    for entry in entries {
+        let row = NewRow::of(entry, last_seq + 1, head.at);
+        if let Some(event_id) = &row.event_id {
+            let place = (event_id.to_string(), row.source.to_string());
+            if let Some(seq) = known.get(&place) {
+                appended.push(Appended {
+                    seq: *seq,
+                    is_duplicate: true,
+                });
+                continue;
+            }
+            known.insert(place, row.seq);
+        }
+        last_seq = row.seq;
+        appended.push(Appended {
+            seq: last_seq,
+            is_duplicate: false,
+        });
+        if entry.kind == EntryKind::Settings {
+            settings::project(conn, &entry.body, last_seq, head.at)?;
+        }
+        rows.push(row);
+    }
+    if !rows.is_empty() {
+        insert(conn, &rows)?;
+        diesel::update(journal_head::table.find(1))
+            .set(journal_head::last_seq.eq(last_seq))
+            .execute(conn)?;
+    }
+    Ok(appended)
+}
+
+/// Which of these events are in the journal. Nobody can add one meanwhile: the head is ours.
+fn known_events(
+    conn: &mut AnyConn,
+    entries: &[NewEntry],
+) -> Result<HashMap<(String, String), i64>> {
+    let ids: Vec<Cow<'_, str>> = entries
+        .iter()
+        .filter_map(|entry| text::optional_key(entry.event_id.as_deref()))
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Option<String>, String, i64)> = journal::table
+        .filter(journal::event_id.eq_any(&ids))
+        .select((journal::event_id, journal::source, journal::seq))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(event_id, source, seq)| Some(((event_id?, source), seq)))
+        .collect())
+}
+
+/// PostgreSQL takes many rows a statement (1.3 to 2.8 times faster from 100 on); on SQLite a loop
+/// over one prepared statement is as fast, for a multi-row one is prepared anew each time.
+fn insert(conn: &mut AnyConn, rows: &[NewRow<'_>]) -> Result<()> {
+    match conn {
+        AnyConn::Postgresql(c) => {
+            for chunk in rows.chunks(POSTGRESQL_ROWS) {
+                diesel::insert_into(journal::table)
+                    .values(chunk)
+                    .execute(c)?;
+            }
+        }
+        AnyConn::Sqlite(c) => {
+            for row in rows {
+                diesel::insert_into(journal::table).values(row).execute(c)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'a> NewRow<'a> {
+    fn of(entry: &'a NewEntry, seq: i64, at: Timestamp) -> Self {
+        let received_at = match entry.received_at {
+            Some(given) if entry.is_historical => given.min(at),
+            _ => at,
+        };
+        Self {
+            seq,
+            kind: entry.kind.as_str(),
+            source: text::key(&entry.source),
+            event_id: text::optional_key(entry.event_id.as_deref()),
+            event_type: text::key(&entry.event_type),
+            object_id: text::optional_key(entry.object_id.as_deref()),
+            customer_id: text::optional_key(entry.customer_id.as_deref()),
+            created_at: entry.created_at,
+            received_at_ms: received_at.as_millis(),
+            account: text::optional_key(entry.account.as_deref()),
+            livemode: entry.livemode,
+            api_version: text::optional_key(entry.api_version.as_deref()),
+            is_historical: entry.is_historical,
+            body: &entry.body,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Reading the journal: in order for consumers, newest first for people.
+
+use billingwatch_core::time::Timestamp;
+use diesel::dsl::{count_star, max};
+use diesel::prelude::*;
+
+use super::{EntryKind, EventRow, JournalEntry};
+use crate::connection::AnyConn;
+use crate::error::{Result, StoreError, instant};
+use crate::page::{Page, PageOf};
+use crate::schema::journal;
+use crate::store::Store;
+use crate::text;
+
+/// The most entries one [`Store::read_after`] returns, whatever is asked for.
+pub const READ_MAX: i64 = 10_000;
+
+/// Which events to list. Everything absent is not asked about; instants are from (inclusive) to
+/// (exclusive).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Any of these types; empty for all.
+    pub types: Vec<String>,
+    /// About this customer.
+    pub customer: Option<String>,
+    /// About this object.
+    pub object: Option<String>,
+    /// Of this connected account.
+    pub account: Option<String>,
+    /// Live or test.
+    pub livemode: Option<bool>,
+    /// Through this source.
+    pub source: Option<String>,
+    /// Created at Stripe at or after.
+    pub created_from: Option<Timestamp>,
+    /// Created at Stripe before.
+    pub created_to: Option<Timestamp>,
+    /// Received at or after.
+    pub received_from: Option<Timestamp>,
+    /// Received before.
+    pub received_to: Option<Timestamp>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = journal)]
+struct EntryRow {
+    seq: i64,
+    kind: String,
+    source: String,
+    event_id: Option<String>,
+    event_type: String,
+    object_id: Option<String>,
+    customer_id: Option<String>,
+    created_at: Option<i64>,
+    received_at_ms: i64,
+    account: Option<String>,
+    livemode: bool,
+    api_version: Option<String>,
+    is_historical: bool,
+    body: Vec<u8>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = journal)]
+struct ListedRow {
+    seq: i64,
+    source: String,
+    event_id: Option<String>,
+    event_type: String,
+    object_id: Option<String>,
+    customer_id: Option<String>,
+    created_at: Option<i64>,
+    received_at_ms: i64,
+    account: Option<String>,
+    livemode: bool,
+    api_version: Option<String>,
+    is_historical: bool,
+}
+
+impl Store {
+    /// The entries after `seq`, in order: at most `limit`, and never more than [`READ_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn read_after(&self, seq: i64, limit: i64) -> Result<Vec<JournalEntry>> {
+        self.read(|conn| {
+            let rows: Vec<EntryRow> = journal::table
+                .filter(journal::seq.gt(seq))
+                .order(journal::seq.asc())
+                .limit(limit.clamp(0, READ_MAX))
+                .select(EntryRow::as_select())
+                .load(conn)?;
+            rows.into_iter().map(JournalEntry::try_from).collect()
+        })
+    }
+
+    /// Events, newest arrival first, without their bodies.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadPage`] for a cursor of another list, or whatever keeps the database from
+    /// answering.
+    pub fn list_events(&self, filter: &EventFilter, page: &Page) -> Result<PageOf<EventRow>> {
+        let below = page.below()?;
+        self.read(|conn| {
+            let mut query = journal::table
+                .filter(journal::event_id.is_not_null())
+                .filter(journal::seq.lt(below))
+                .into_boxed();
+            if !filter.types.is_empty() {
+                let types: Vec<String> = filter
+                    .types
+                    .iter()
+                    .map(|t| text::key(t).into_owned())
+                    .collect();
+                query = query.filter(journal::event_type.eq_any(types));
+            }
+            if let Some(customer) = &filter.customer {
+                query = query.filter(journal::customer_id.eq(text::key(customer)));
+            }
+            if let Some(object) = &filter.object {
+                query = query.filter(journal::object_id.eq(text::key(object)));
+            }
+            if let Some(account) = &filter.account {
+                query = query.filter(journal::account.eq(text::key(account)));
+            }
+            if let Some(livemode) = filter.livemode {
+                query = query.filter(journal::livemode.eq(livemode));
+            }
+            if let Some(source) = &filter.source {
+                query = query.filter(journal::source.eq(text::key(source)));
+            }
+            if let Some(from) = filter.created_from {
+                query = query.filter(journal::created_at.ge(ceil_secs(from)));
+            }
+            if let Some(to) = filter.created_to {
+                query = query.filter(journal::created_at.lt(ceil_secs(to)));
+            }
+            if let Some(from) = filter.received_from {
+                query = query.filter(journal::received_at_ms.ge(from.as_millis()));
+            }
+            if let Some(to) = filter.received_to {
+                query = query.filter(journal::received_at_ms.lt(to.as_millis()));
+            }
+            let rows: Vec<ListedRow> = query
+                .order(journal::seq.desc())
+                .limit(page.fetch())
+                .select(ListedRow::as_select())
+                .load(conn)?;
+            let rows = rows.into_iter().map(EventRow::from).collect();
+            Ok(page.cut(rows, |row| row.seq.to_string()))
+        })
+    }
+
+    /// The event with this id: where several sources received it, the first.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn get_event(&self, event_id: &str) -> Result<Option<JournalEntry>> {
+        self.read(|conn| {
+            let row: Option<EntryRow> = journal::table
+                .filter(journal::event_id.eq(text::key(event_id)))
+                .order(journal::seq.asc())
+                .select(EntryRow::as_select())
+                .first(conn)
+                .optional()?;
+            row.map(JournalEntry::try_from).transpose()
+        })
+    }
+
+    /// How many events are kept.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn count_events(&self) -> Result<i64> {
+        self.read(|conn| {
+            Ok(journal::table
+                .filter(journal::event_id.is_not_null())
+                .select(count_star())
+                .first(conn)?)
+        })
+    }
+
+    /// How many events of each type were received at or after `since` (or ever), by type's name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn counts_by_type(&self, since: Option<Timestamp>) -> Result<Vec<(String, i64)>> {
+        self.read(|conn| Ok(counts_by_type(conn, since)?))
+    }
+
+    /// When the newest event was received.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn last_event_at(&self) -> Result<Option<Timestamp>> {
+        self.read(|conn| {
+            let at_ms: Option<i64> = journal::table
+                .filter(journal::event_id.is_not_null())
+                .select(max(journal::received_at_ms))
+                .first(conn)?;
+            Ok(at_ms.map(instant))
+        })
+    }
+}
+
+fn counts_by_type(conn: &mut AnyConn, since: Option<Timestamp>) -> QueryResult<Vec<(String, i64)>> {
+    let query = journal::table
+        .filter(journal::event_id.is_not_null())
+        .group_by(journal::event_type)
+        .order(journal::event_type.asc())
+        .select((journal::event_type, count_star()));
+    match since {
+        Some(since) => query
+            .filter(journal::received_at_ms.ge(since.as_millis()))
+            .load(conn),
+        None => query.load(conn),
+    }
+}
+
+/// The first whole second at or after an instant: `created` has no milliseconds.
+const fn ceil_secs(at: Timestamp) -> i64 {
+    let secs = at.as_secs();
+    if Timestamp::from_secs(secs).as_millis() < at.as_millis() {
+        secs + 1
+    } else {
+        secs
+    }
+}
+
+impl TryFrom<EntryRow> for JournalEntry {
+    type Error = StoreError;
+
+    fn try_from(row: EntryRow) -> Result<Self> {
+        Ok(Self {
+            seq: row.seq,
+            kind: EntryKind::from_stored(&row.kind)?,
+            source: row.source,
+            event_id: row.event_id,
+            event_type: row.event_type,
+            object_id: row.object_id,
+            customer_id: row.customer_id,
+            created_at: row.created_at,
+            received_at: instant(row.received_at_ms),
+            account: row.account,
+            livemode: row.livemode,
+            api_version: row.api_version,
+            is_historical: row.is_historical,
+            body: row.body,
+        })
+    }
+}
+
+impl From<ListedRow> for EventRow {
+    fn from(row: ListedRow) -> Self {
+        Self {
+            seq: row.seq,
+            source: row.source,
+            event_id: row.event_id.unwrap_or_default(),
+            event_type: row.event_type,
+            object_id: row.object_id,
+            customer_id: row.customer_id,
+            created_at: row.created_at,
+            received_at: instant(row.received_at_ms),
+            account: row.account,
+            livemode: row.livemode,
+            api_version: row.api_version,
+            is_historical: row.is_historical,
+        }
+    }
+}

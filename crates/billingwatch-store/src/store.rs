@@ -1,0 +1,173 @@
+//! The store itself: its connections, and the two ways to use one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::connection::{AnyConn, Manager, Role, ping, transaction};
+use crate::error::{Result, StoreError};
+use crate::url::{Place, StoreOptions, Target};
+
+/// Connections PostgreSQL gets beyond those for reading: ingest and the pump never wait for a page.
+const WRITER_CONNECTIONS: u32 = 2;
+
+/// A database with BillingWatch's tables. Cheap to clone; to be shared between threads.
+///
+/// Every call blocks until the database has answered.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    /// SQLite's; PostgreSQL writes through the pool.
+    writer: Option<OneWriter>,
+    /// `None` for a database in memory, which lives in its one connection.
+    pool: Option<r2d2::Pool<Manager>>,
+}
+
+/// SQLite has one writer at a time anyway: a mutex queues more fairly than its busy timeout.
+struct OneWriter {
+    /// Empty after a panic or a broken connection; the next writer opens it again.
+    slot: Mutex<Option<AnyConn>>,
+    manager: Manager,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store")
+            .field(&self.inner.target.name)
+            .finish()
+    }
+}
+
+impl Store {
+    /// Connects; does not touch the schema.
+    ///
+    /// # Errors
+    ///
+    /// What the database or its client library says, sorted into [`StoreError`]'s variants, without
+    /// the password.
+    pub fn open(options: &StoreOptions) -> Result<Self> {
+        let target = Target::parse(&options.url)?;
+        let manager = |role| Manager {
+            target: target.clone(),
+            role,
+            timeout: options.connect_timeout,
+        };
+        // The pool hides why it cannot connect and takes its whole timeout to say so: the first
+        // connection is made by hand.
+        let first = manager(Role::Writer).open()?;
+        let readers = options.reader_connections.max(1);
+        let is_sqlite = matches!(target.place, Place::Sqlite(_));
+        let (role, size) = if is_sqlite {
+            (Role::Reader, readers)
+        } else {
+            (Role::Writer, readers.saturating_add(WRITER_CONNECTIONS))
+        };
+        let pool = (!target.is_memory()).then(|| {
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(1))
+                .connection_timeout(options.connect_timeout)
+                .test_on_check_out(!is_sqlite)
+                .error_handler(Box::new(r2d2::NopErrorHandler))
+                .build_unchecked(manager(role))
+        });
+        let writer = is_sqlite.then(|| OneWriter {
+            slot: Mutex::new(Some(first)),
+            manager: manager(Role::Writer),
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                target,
+                writer,
+                pool,
+            }),
+        })
+    }
+
+    /// The database's name for messages: without the password.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.target.name
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from answering.
+    pub fn ping(&self) -> Result<()> {
+        self.read(ping)
+    }
+
+    /// Runs `work` on a connection for reading, each statement by itself.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
+        match &self.inner.pool {
+            Some(pool) => self.pooled(pool, work),
+            None => self.with_writer(work),
+        }
+    }
+
+    /// Runs `work` in one durable transaction.
+    ///
+    /// When this answers with an error the transaction may, rarely, have happened all the same (the
+    /// connection broke while the commit was on its way). Whatever is written must bear that: the
+    /// journal finds duplicates, a step compares its cursor.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
+        self.with_writer(|conn| transaction(conn, work))
+    }
+
+    fn with_writer<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
+        match (&self.inner.writer, &self.inner.pool) {
+            (Some(writer), _) => self.exclusive(writer, work),
+            (None, Some(pool)) => self.pooled(pool, work),
+            (None, None) => Err(self.busy("it has no connection")),
+        }
+    }
+
+    fn exclusive<T>(
+        &self,
+        writer: &OneWriter,
+        work: impl FnOnce(&mut AnyConn) -> Result<T>,
+    ) -> Result<T> {
+        let mut slot = writer.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out for the while: a panic in `work` must not leave a half-done transaction behind
+        // for the next caller to commit.
+        let mut conn = match slot.take() {
+            Some(conn) => conn,
+            None => writer.manager.open()?,
+        };
+        let done = work(&mut conn);
+        if !r2d2::ManageConnection::has_broken(&writer.manager, &mut conn) {
+            *slot = Some(conn);
+        }
+        done.map_err(|error| error.on(self.name()))
+    }
+
+    fn pooled<T>(
+        &self,
+        pool: &r2d2::Pool<Manager>,
+        work: impl FnOnce(&mut AnyConn) -> Result<T>,
+    ) -> Result<T> {
+        let mut conn = pool.get().map_err(|error| {
+            // The pool keeps the last failure's words after a colon, and none when every
+            // connection is merely in use.
+            match error.to_string().split_once(": ") {
+                Some((_, reason)) => StoreError::Unreachable {
+                    database: self.name().to_owned(),
+                    reason: reason.to_owned(),
+                },
+                None => self.busy("all its connections are in use"),
+            }
+        })?;
+        work(&mut conn).map_err(|error| error.on(self.name()))
+    }
+
+    fn busy(&self, reason: &str) -> StoreError {
+        StoreError::Busy {
+            database: self.name().to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}

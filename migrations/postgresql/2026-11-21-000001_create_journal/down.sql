@@ -1,0 +1,4 @@
+DROP TABLE snapshots;
+DROP TABLE cursors;
+DROP TABLE journal;
+DROP TABLE journal_head;

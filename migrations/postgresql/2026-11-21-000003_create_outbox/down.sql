@@ -1,0 +1,3 @@
+DROP TABLE channels;
+DROP TABLE delivery_attempts;
+DROP TABLE deliveries;

@@ -317,8 +317,8 @@ fn describe(key: String, group: &Group, new: &Paid, twin: &Paid) -> Finding {
     let mut finding = Finding::new(key, severity, "A customer was charged more than once");
     let apart = new.at.since(twin.at).max(twin.at.since(new.at));
     finding.message = format!(
-        "{} was charged {} {count} times, the last two {apart} apart, with nothing that tells the \
-         purchases apart",
+        "{} was charged {} {count} times within {apart}, with nothing that tells the purchases \
+         apart",
         new.payer_id,
         Money::new(group.amount, group.currency),
     );
@@ -500,8 +500,8 @@ mod tests {
             +1h   refund.created ch=ch_2 amt=4900
             +1h   refund.created ch=ch_3 amt=4900
         "), @"
-            d0 00:00:40 firing high ch_1: cus_1 was charged 49.00 USD 2 times, the last two 40s apart, with nothing that tells the purchases apart
-            d0 00:01:20 escalated critical ch_1: cus_1 was charged 49.00 USD 3 times, the last two 1m 20s apart, with nothing that tells the purchases apart
+            d0 00:00:40 firing high ch_1: cus_1 was charged 49.00 USD 2 times within 40s, with nothing that tells the purchases apart
+            d0 00:01:20 escalated critical ch_1: cus_1 was charged 49.00 USD 3 times within 1m 20s, with nothing that tells the purchases apart
             d0 02:01:20 resolved critical ch_1: 98.00 USD of the surplus was refunded
             ");
     }

@@ -11,7 +11,7 @@ use crate::event::refund::{Refund, RefundStatus};
 use crate::event::subscription::{
     Discount, Interval, PauseCollection, Subscription, SubscriptionItem, SubscriptionStatus,
 };
-use crate::event::{Event, EventData, EventType, Family, OtherObject};
+use crate::event::{Event, EventData, EventType, Family};
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
@@ -134,7 +134,7 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
             refunds: Vec::new(),
             is_voided: line.name == "credit_note.voided",
         })),
-        Family::SetupIntent | Family::Other => EventData::Other(Box::new(OtherObject::default())),
+        Family::SetupIntent | Family::Other => EventData::Other(Box::default()),
     };
     Event {
         id: line.id_or("evt", made),

@@ -1,0 +1,75 @@
+//! Each merchant makes about as many events as its kind promises, with the rhythm of a real one.
+
+use billingwatch_simulator::{ApiShape, MerchantKind, World};
+
+use crate::support::{DAY, START_AT, config};
+
+fn per_day(merchant: MerchantKind, shape: ApiShape, days: u32) -> usize {
+    let world = World::new(&config(merchant, shape, days)).unwrap();
+    world.count() / usize::try_from(days).unwrap()
+}
+
+#[test]
+fn volume_is_as_stated() {
+    for &shape in ApiShape::ALL {
+        for (merchant, days, range) in [
+            (MerchantKind::Indie, 60, 20..=60),
+            (MerchantKind::SmallSaas, 30, 220..=400),
+            (MerchantKind::Saas, 14, 2_300..=3_800),
+            (MerchantKind::Marketplace, 7, 15_000..=30_000),
+            (MerchantKind::Multicurrency, 30, 700..=1_300),
+        ] {
+            let count = per_day(merchant, shape, days);
+            assert!(range.contains(&count), "{merchant} {shape}: {count}");
+        }
+    }
+}
+
+#[test]
+fn purchases_follow_the_clock_and_the_week() {
+    let world = World::new(&config(MerchantKind::Saas, ApiShape::Basil, 28)).unwrap();
+    let mut weekdays = [0_u32; 7];
+    let mut hours = [0_u32; 24];
+    for event in world.filter(|e| e.event_type == "payment_intent.created") {
+        // 28 February 2024 was a Wednesday.
+        weekdays[usize::try_from((event.created - START_AT) / DAY % 7).unwrap()] += 1;
+        hours[usize::try_from(event.created / 3_600 % 24).unwrap()] += 1;
+    }
+    // Saturday is the third day counted from Wednesday; ten in the morning is 18 h UTC there.
+    assert!(weekdays[3] * 10 < weekdays[0] * 9, "{weekdays:?}");
+    assert!(hours[10] * 2 < hours[18], "{hours:?}");
+}
+
+#[test]
+fn base_failure_rate_is_realistic() {
+    for &merchant in MerchantKind::ALL {
+        let days = if merchant == MerchantKind::Marketplace {
+            3
+        } else {
+            30
+        };
+        let world = World::new(&config(merchant, ApiShape::Legacy, days)).unwrap();
+        let (mut failed, mut all) = (0, 0);
+        for event in world {
+            failed += u32::from(event.event_type == "charge.failed");
+            all += u32::from(matches!(
+                event.event_type,
+                "charge.failed" | "charge.succeeded"
+            ));
+        }
+        // Retries of declined payments add to the 3 to 4.5 % of first attempts.
+        assert!(failed * 100 <= all * 9, "{merchant}: {failed} of {all}");
+    }
+}
+
+#[test]
+fn months_pass_in_bounded_numbers_of_live_subscriptions() {
+    let mut world = World::new(&config(MerchantKind::SmallSaas, ApiShape::Legacy, 400)).unwrap();
+    let (mut created, mut deleted) = (0, 0);
+    for event in world.by_ref() {
+        created += i32::from(event.event_type == "customer.subscription.created");
+        deleted += i32::from(event.event_type == "customer.subscription.deleted");
+    }
+    assert!(created > 100 && deleted > 100, "{created} {deleted}");
+    assert!((created - deleted).abs() < 300, "{created} {deleted}");
+}

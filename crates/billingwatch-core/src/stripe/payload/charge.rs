@@ -49,31 +49,31 @@ impl Default for ChargeDraft {
 }
 
 impl Draft for ChargeDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let charge = &mut self.charge;
         match key {
-            "created" => charge.created = read(map)?,
-            "amount" => charge.amount = read(map)?,
-            "amount_captured" => charge.amount_captured = read(map)?,
-            "amount_refunded" => charge.amount_refunded = read(map)?,
-            "currency" => charge.currency = read(map)?,
-            "captured" => self.captured = read(map)?,
-            "paid" => self.paid = read(map)?,
-            "status" => charge.status = read(map)?,
-            "customer" => charge.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "payment_intent" => charge.payment_intent = read_id(map)?,
-            "invoice" => charge.invoice = read_id(map)?,
-            "failure_code" => charge.failure_code = read(map)?,
-            "description" => charge.description = read(map)?,
-            "metadata" => charge.metadata = read::<Metadata, A>(map)?.0,
-            "outcome" => charge.outcome = read(map)?,
-            "payment_method_details" => {
+            b"created" => charge.created = read(map)?,
+            b"amount" => charge.amount = read(map)?,
+            b"amount_captured" => charge.amount_captured = read(map)?,
+            b"amount_refunded" => charge.amount_refunded = read(map)?,
+            b"currency" => charge.currency = read(map)?,
+            b"captured" => self.captured = read(map)?,
+            b"paid" => self.paid = read(map)?,
+            b"status" => charge.status = read(map)?,
+            b"customer" => charge.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"payment_intent" => charge.payment_intent = read_id(map)?,
+            b"invoice" => charge.invoice = read_id(map)?,
+            b"failure_code" => charge.failure_code = read(map)?,
+            b"description" => charge.description = read(map)?,
+            b"metadata" => charge.metadata = read::<Metadata, A>(map)?.0,
+            b"outcome" => charge.outcome = read(map)?,
+            b"payment_method_details" => {
                 let details: MethodDetails = read(map)?;
                 charge.payment_method_type = details.method_type;
                 charge.card = details.card.or(details.card_present);
             }
-            "source" => self.source = read(map)?,
+            b"source" => self.source = read(map)?,
             _ => skip(map)?,
         }
         Ok(())
@@ -108,9 +108,9 @@ shape_of_words!(ChargeStatus {
 });
 
 shape_of_map!(Outcome {
-    "type" => |this, map| this.kind = read(map)?,
-    "reason" => |this, map| this.reason = read(map)?,
-    "risk_level" => |this, map| this.risk_level = read(map)?,
+    b"type" => |this, map| this.kind = read(map)?,
+    b"reason" => |this, map| this.reason = read(map)?,
+    b"risk_level" => |this, map| this.risk_level = read(map)?,
 });
 
 shape_of_words!(OutcomeKind {
@@ -129,16 +129,16 @@ struct MethodDetails {
 }
 
 shape_of_map!(MethodDetails {
-    "type" => |this, map| this.method_type = read(map)?,
-    "card" => |this, map| this.card = read::<Perhaps<Card>, A>(map)?.0,
-    "card_present" => |this, map| this.card_present = read::<Perhaps<Card>, A>(map)?.0,
+    b"type" => |this, map| this.method_type = read(map)?,
+    b"card" => |this, map| this.card = read::<Perhaps<Card>, A>(map)?.0,
+    b"card_present" => |this, map| this.card_present = read::<Perhaps<Card>, A>(map)?.0,
 });
 
 shape_of_map!(Card {
-    "fingerprint" => |this, map| this.fingerprint = read(map)?,
-    "brand" => |this, map| this.brand = read(map)?,
-    "country" => |this, map| this.country = read(map)?,
-    "funding" => |this, map| this.funding = read(map)?,
+    b"fingerprint" => |this, map| this.fingerprint = read(map)?,
+    b"brand" => |this, map| this.brand = read(map)?,
+    b"country" => |this, map| this.country = read(map)?,
+    b"funding" => |this, map| this.funding = read(map)?,
 });
 
 #[derive(Default)]
@@ -148,9 +148,9 @@ struct CardSource {
 }
 
 shape_of_map!(CardSource {
-    "object" => |this, map| this.object = read(map)?,
-    "fingerprint" => |this, map| this.card.fingerprint = read(map)?,
-    "brand" => |this, map| this.card.brand = read(map)?,
-    "country" => |this, map| this.card.country = read(map)?,
-    "funding" => |this, map| this.card.funding = read(map)?,
+    b"object" => |this, map| this.object = read(map)?,
+    b"fingerprint" => |this, map| this.card.fingerprint = read(map)?,
+    b"brand" => |this, map| this.card.brand = read(map)?,
+    b"country" => |this, map| this.card.country = read(map)?,
+    b"funding" => |this, map| this.card.funding = read(map)?,
 });

@@ -44,22 +44,22 @@ impl Default for CreditNoteDraft {
 }
 
 impl Draft for CreditNoteDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let note = &mut self.note;
         match key {
-            "created" => note.created = read(map)?,
-            "invoice" => note.invoice = read_id(map)?,
-            "customer" => note.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "currency" => note.currency = read(map)?,
-            "total" => note.total = read(map)?,
-            "amount" => self.amount = read(map)?,
-            "reason" => note.reason = read(map)?,
-            "status" => {
+            b"created" => note.created = read(map)?,
+            b"invoice" => note.invoice = read_id(map)?,
+            b"customer" => note.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"currency" => note.currency = read(map)?,
+            b"total" => note.total = read(map)?,
+            b"amount" => self.amount = read(map)?,
+            b"reason" => note.reason = read(map)?,
+            b"status" => {
                 note.is_voided = read::<Option<Cow<'de, str>>, A>(map)?.as_deref() == Some("void");
             }
-            "refund" => self.refund = read_id(map)?,
-            "refunds" => self.refunds = read(map)?,
+            b"refund" => self.refund = read_id(map)?,
+            b"refunds" => self.refunds = read(map)?,
             _ => skip(map)?,
         }
         Ok(())
@@ -91,6 +91,6 @@ struct RefundShare {
 }
 
 shape_of_map!(RefundShare {
-    "id" => |this, map| this.id = read_id(map)?,
-    "refund" => |this, map| this.refund = read(map)?,
+    b"id" => |this, map| this.id = read_id(map)?,
+    b"refund" => |this, map| this.refund = read(map)?,
 });

@@ -29,17 +29,17 @@ impl Default for DisputeDraft {
 }
 
 impl Draft for DisputeDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let dispute = &mut self.0;
         match key {
-            "created" => dispute.created = read(map)?,
-            "amount" => dispute.amount = read(map)?,
-            "currency" => dispute.currency = read(map)?,
-            "charge" => dispute.charge = read_id(map)?,
-            "payment_intent" => dispute.payment_intent = read_id(map)?,
-            "reason" => dispute.reason = read(map)?,
-            "status" => dispute.status = read(map)?,
-            "payment_method_details" => {
+            b"created" => dispute.created = read(map)?,
+            b"amount" => dispute.amount = read(map)?,
+            b"currency" => dispute.currency = read(map)?,
+            b"charge" => dispute.charge = read_id(map)?,
+            b"payment_intent" => dispute.payment_intent = read_id(map)?,
+            b"reason" => dispute.reason = read(map)?,
+            b"status" => dispute.status = read(map)?,
+            b"payment_method_details" => {
                 let card = read::<MethodDetails, A>(map)?.card;
                 dispute.case_type = card.case_type;
                 dispute.network = card.network.or(card.brand);
@@ -62,7 +62,7 @@ struct MethodDetails {
 }
 
 shape_of_map!(MethodDetails {
-    "card" => |this, map| this.card = read(map)?,
+    b"card" => |this, map| this.card = read(map)?,
 });
 
 /// `network` is new in 2026-07-29; before, only the brand says.
@@ -74,9 +74,9 @@ struct DisputedCard {
 }
 
 shape_of_map!(DisputedCard {
-    "case_type" => |this, map| this.case_type = read(map)?,
-    "network" => |this, map| this.network = read(map)?,
-    "brand" => |this, map| this.brand = read(map)?,
+    b"case_type" => |this, map| this.case_type = read(map)?,
+    b"network" => |this, map| this.network = read(map)?,
+    b"brand" => |this, map| this.brand = read(map)?,
 });
 
 pub(super) struct FraudWarningDraft(FraudWarning);
@@ -95,14 +95,14 @@ impl Default for FraudWarningDraft {
 }
 
 impl Draft for FraudWarningDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let warning = &mut self.0;
         match key {
-            "created" => warning.created = read(map)?,
-            "charge" => warning.charge = read_id(map)?,
-            "payment_intent" => warning.payment_intent = read_id(map)?,
-            "fraud_type" => warning.fraud_type = read(map)?,
-            "actionable" => warning.is_actionable = read(map)?,
+            b"created" => warning.created = read(map)?,
+            b"charge" => warning.charge = read_id(map)?,
+            b"payment_intent" => warning.payment_intent = read_id(map)?,
+            b"fraud_type" => warning.fraud_type = read(map)?,
+            b"actionable" => warning.is_actionable = read(map)?,
             _ => skip(map)?,
         }
         Ok(())

@@ -85,21 +85,21 @@ impl<'de, D: Deserialize<'de> + Default> Shape<'de> for Fields<'de, D> {
         };
         while let Some(key) = next_key(&mut map)? {
             let map = &mut map;
-            match &*key {
-                "id" => this.id = read(map)?,
-                "object" => this.object = read(map)?,
-                "type" => this.event_type = read(map)?,
-                "created" => this.created = read(map)?,
-                "livemode" => this.livemode = read(map)?,
-                "account" => this.account = read(map)?,
-                "context" => this.context = read(map)?,
-                "api_version" => this.api_version = read(map)?,
-                "request" => this.request = read(map)?,
+            match key.as_bytes() {
+                b"id" => this.id = read(map)?,
+                b"object" => this.object = read(map)?,
+                b"type" => this.event_type = read(map)?,
+                b"created" => this.created = read(map)?,
+                b"livemode" => this.livemode = read(map)?,
+                b"account" => this.account = read(map)?,
+                b"context" => this.context = read(map)?,
+                b"api_version" => this.api_version = read(map)?,
+                b"request" => this.request = read(map)?,
                 // Thin events nest the same under `reason`, and have no `request`.
-                "reason" => this.request = read::<Reason, A>(map)?.request.or(this.request),
-                "related_object" => this.related = read(map)?,
-                "data" => this.data = read(map)?,
-                "detail" | "specversion" => {
+                b"reason" => this.request = read::<Reason, A>(map)?.request.or(this.request),
+                b"related_object" => this.related = read(map)?,
+                b"data" => this.data = read(map)?,
+                b"detail" | b"specversion" => {
                     this.is_wrapped = true;
                     skip(map)?;
                 }
@@ -112,11 +112,11 @@ impl<'de, D: Deserialize<'de> + Default> Shape<'de> for Fields<'de, D> {
 
 /// Reads an event, taking it out of a cloud envelope if it is in one.
 pub(super) fn read_fields<'de, D: Deserialize<'de> + Default>(
-    json: &'de [u8],
+    json: &'de str,
 ) -> Result<Fields<'de, D>, serde_json::Error> {
-    let outer = serde_json::from_slice::<Lenient<Fields<'de, D>>>(json)?.0;
+    let outer = serde_json::from_str::<Lenient<Fields<'de, D>>>(json)?.0;
     if outer.is_wrapped {
-        let wrapper = serde_json::from_slice::<Lenient<Wrapper<'de>>>(json)?.0;
+        let wrapper = serde_json::from_str::<Lenient<Wrapper<'de>>>(json)?.0;
         for inner in [wrapper.detail, wrapper.data].into_iter().flatten() {
             let inner = serde_json::from_str::<Lenient<Fields<'de, D>>>(inner.get())?.0;
             if inner.is_event() {
@@ -137,8 +137,8 @@ impl<'de, D: Deserialize<'de> + Default> Shape<'de> for Data<D> {
     fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut this = Self::default();
         while let Some(key) = next_key(&mut map)? {
-            match &*key {
-                "object" => this.object = map.next_value()?,
+            match key.as_bytes() {
+                b"object" => this.object = map.next_value()?,
                 _ => skip(&mut map)?,
             }
         }
@@ -162,9 +162,9 @@ impl<'de> Shape<'de> for Wrapper<'de> {
     fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut this = Self::default();
         while let Some(key) = next_key(&mut map)? {
-            match &*key {
-                "detail" => this.detail = map.next_value::<RawObject<'de>>()?.0,
-                "data" => this.data = map.next_value::<RawObject<'de>>()?.0,
+            match key.as_bytes() {
+                b"detail" => this.detail = map.next_value::<RawObject<'de>>()?.0,
+                b"data" => this.data = map.next_value::<RawObject<'de>>()?.0,
                 _ => skip(&mut map)?,
             }
         }
@@ -180,8 +180,8 @@ pub(super) struct Related {
 }
 
 shape_of_map!(Related {
-    "id" => |this, map| this.id = read::<Option<Box<str>>, A>(map)?.filter(|id| is_id(id)),
-    "type" => |this, map| this.object = read(map)?,
+    b"id" => |this, map| this.id = read::<Option<Box<str>>, A>(map)?.filter(|id| is_id(id)),
+    b"type" => |this, map| this.object = read(map)?,
 });
 
 /// An object, a bare request id (before 2017), or null. All null means the same as null.
@@ -196,9 +196,9 @@ impl<'de> Shape<'de> for Option<Request> {
     fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut request = Request::default();
         while let Some(key) = next_key(&mut map)? {
-            match &*key {
-                "id" => request.id = read(&mut map)?,
-                "idempotency_key" => request.idempotency_key = read(&mut map)?,
+            match key.as_bytes() {
+                b"id" => request.id = read(&mut map)?,
+                b"idempotency_key" => request.idempotency_key = read(&mut map)?,
                 _ => skip(&mut map)?,
             }
         }
@@ -212,5 +212,5 @@ struct Reason {
 }
 
 shape_of_map!(Reason {
-    "request" => |this, map| this.request = read(map)?,
+    b"request" => |this, map| this.request = read(map)?,
 });

@@ -37,18 +37,18 @@ impl Default for PaymentIntentDraft {
 }
 
 impl Draft for PaymentIntentDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let intent = &mut self.intent;
         match key {
-            "amount" => intent.amount = read(map)?,
-            "amount_received" => intent.amount_received = read(map)?,
-            "currency" => intent.currency = read(map)?,
-            "customer" => intent.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "latest_charge" => intent.latest_charge = read_id(map)?,
-            "charges" => self.charges = read(map)?,
-            "invoice" => intent.invoice = read_id(map)?,
-            "last_payment_error" => intent.error_code = read::<LastError, A>(map)?.into_code(),
+            b"amount" => intent.amount = read(map)?,
+            b"amount_received" => intent.amount_received = read(map)?,
+            b"currency" => intent.currency = read(map)?,
+            b"customer" => intent.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"latest_charge" => intent.latest_charge = read_id(map)?,
+            b"charges" => self.charges = read(map)?,
+            b"invoice" => intent.invoice = read_id(map)?,
+            b"last_payment_error" => intent.error_code = read::<LastError, A>(map)?.into_code(),
             _ => skip(map)?,
         }
         Ok(())
@@ -88,12 +88,12 @@ impl Default for SetupIntentDraft {
 }
 
 impl Draft for SetupIntentDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         match key {
-            "customer" => self.intent.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "last_setup_error" => self.error = read(map)?,
-            "payment_method" => self.method = read(map)?,
+            b"customer" => self.intent.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"last_setup_error" => self.error = read(map)?,
+            b"payment_method" => self.method = read(map)?,
             _ => skip(map)?,
         }
         Ok(())
@@ -126,9 +126,9 @@ impl LastError {
 }
 
 shape_of_map!(LastError {
-    "code" => |this, map| this.code = read(map)?,
-    "decline_code" => |this, map| this.decline_code = read(map)?,
-    "payment_method" => |this, map| this.method = read(map)?,
+    b"code" => |this, map| this.code = read(map)?,
+    b"decline_code" => |this, map| this.decline_code = read(map)?,
+    b"payment_method" => |this, map| this.method = read(map)?,
 });
 
 /// A payment method, when it is expanded.
@@ -138,5 +138,5 @@ struct Method {
 }
 
 shape_of_map!(Method {
-    "card" => |this, map| this.card = read::<Perhaps<Card>, A>(map)?.0,
+    b"card" => |this, map| this.card = read::<Perhaps<Card>, A>(map)?.0,
 });

@@ -32,48 +32,48 @@ pub(super) struct InvoiceDraft {
 }
 
 impl Draft for InvoiceDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let invoice = &mut self.invoice;
         match key {
             // `date` until 2019-03-14.
-            "created" | "date" => invoice.created = read(map)?,
-            "status" => invoice.status = read(map)?,
-            "billing_reason" => invoice.billing_reason = read(map)?,
+            b"created" | b"date" => invoice.created = read(map)?,
+            b"status" => invoice.status = read(map)?,
+            b"billing_reason" => invoice.billing_reason = read(map)?,
             // `billing` until 2019-10-17.
-            "collection_method" | "billing" => invoice.collection_method = read(map)?,
-            "currency" => invoice.currency = read(map)?,
-            "customer" => invoice.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "subscription" => invoice.subscription = read_id(map)?,
-            "parent" => self.parent = read(map)?,
-            "charge" => invoice.charge = read_id(map)?,
-            "payment_intent" => invoice.payment_intent = read_id(map)?,
-            "payments" => self.payments = read(map)?,
-            "total" => invoice.total = read(map)?,
-            "subtotal" => invoice.subtotal = read(map)?,
-            "amount_due" => invoice.amount_due = read(map)?,
-            "amount_paid" => invoice.amount_paid = read(map)?,
-            "amount_remaining" => invoice.amount_remaining = read(map)?,
-            "amount_paid_off_stripe" => self.amount_paid_off_stripe = read(map)?,
-            "starting_balance" => invoice.starting_balance = read(map)?,
-            "ending_balance" => invoice.ending_balance = read(map)?,
-            "total_discount_amounts" => {
+            b"collection_method" | b"billing" => invoice.collection_method = read(map)?,
+            b"currency" => invoice.currency = read(map)?,
+            b"customer" => invoice.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"subscription" => invoice.subscription = read_id(map)?,
+            b"parent" => self.parent = read(map)?,
+            b"charge" => invoice.charge = read_id(map)?,
+            b"payment_intent" => invoice.payment_intent = read_id(map)?,
+            b"payments" => self.payments = read(map)?,
+            b"total" => invoice.total = read(map)?,
+            b"subtotal" => invoice.subtotal = read(map)?,
+            b"amount_due" => invoice.amount_due = read(map)?,
+            b"amount_paid" => invoice.amount_paid = read(map)?,
+            b"amount_remaining" => invoice.amount_remaining = read(map)?,
+            b"amount_paid_off_stripe" => self.amount_paid_off_stripe = read(map)?,
+            b"starting_balance" => invoice.starting_balance = read(map)?,
+            b"ending_balance" => invoice.ending_balance = read(map)?,
+            b"total_discount_amounts" => {
                 let amounts: Vec<DiscountAmount> = read(map)?;
                 let sum = |sum: i64, one: &DiscountAmount| sum.saturating_add(one.amount);
                 invoice.discount_amount = amounts.iter().fold(0, sum);
             }
-            "attempt_count" => invoice.attempt_count = read(map)?,
-            "next_payment_attempt" => invoice.next_payment_attempt = read(map)?,
-            "due_date" => invoice.due_date = read(map)?,
-            "paid" => self.paid = read(map)?,
-            "paid_out_of_band" => self.is_paid_out_of_band = read(map)?,
-            "status_transitions" => {
+            b"attempt_count" => invoice.attempt_count = read(map)?,
+            b"next_payment_attempt" => invoice.next_payment_attempt = read(map)?,
+            b"due_date" => invoice.due_date = read(map)?,
+            b"paid" => self.paid = read(map)?,
+            b"paid_out_of_band" => self.is_paid_out_of_band = read(map)?,
+            b"status_transitions" => {
                 let transitions: Transitions = read(map)?;
                 invoice.finalized_at = transitions.finalized_at;
                 invoice.paid_at = transitions.paid_at;
             }
-            "test_clock" => invoice.has_test_clock = read::<Presence, A>(map)?.0,
-            "lines" => {
+            b"test_clock" => invoice.has_test_clock = read::<Presence, A>(map)?.0,
+            b"lines" => {
                 let lines: List<InvoiceLine> = read(map)?;
                 invoice.lines = lines.data;
                 invoice.has_more_lines = lines.has_more;
@@ -139,7 +139,7 @@ struct InvoiceParent {
 }
 
 shape_of_map!(InvoiceParent {
-    "subscription_details" => |this, map| {
+    b"subscription_details" => |this, map| {
         this.subscription = read::<ParentDetails, A>(map)?.subscription;
     },
 });
@@ -153,8 +153,8 @@ struct ParentDetails {
 }
 
 shape_of_map!(ParentDetails {
-    "subscription" => |this, map| this.subscription = read_id(map)?,
-    "proration" => |this, map| this.is_proration = read(map)?,
+    b"subscription" => |this, map| this.subscription = read_id(map)?,
+    b"proration" => |this, map| this.is_proration = read(map)?,
 });
 
 #[derive(Default)]
@@ -163,7 +163,7 @@ struct DiscountAmount {
 }
 
 shape_of_map!(DiscountAmount {
-    "amount" => |this, map| this.amount = read::<Option<i64>, A>(map)?.unwrap_or(0),
+    b"amount" => |this, map| this.amount = read::<Option<i64>, A>(map)?.unwrap_or(0),
 });
 
 #[derive(Default)]
@@ -173,8 +173,8 @@ struct Transitions {
 }
 
 shape_of_map!(Transitions {
-    "finalized_at" => |this, map| this.finalized_at = read(map)?,
-    "paid_at" => |this, map| this.paid_at = read(map)?,
+    b"finalized_at" => |this, map| this.finalized_at = read(map)?,
+    b"paid_at" => |this, map| this.paid_at = read(map)?,
 });
 
 /// One of `payments.data`: an `invoice_payment` again, of which only this is used.
@@ -186,9 +186,9 @@ struct PaymentEntry {
 }
 
 shape_of_map!(PaymentEntry {
-    "payment" => |this, map| this.payment = read(map)?,
-    "status" => |this, map| this.is_paid = read::<PaidWord, A>(map)?.0,
-    "is_default" => |this, map| this.is_default = read(map)?,
+    b"payment" => |this, map| this.payment = read(map)?,
+    b"status" => |this, map| this.is_paid = read::<PaidWord, A>(map)?.0,
+    b"is_default" => |this, map| this.is_default = read(map)?,
 });
 
 #[derive(Default)]
@@ -208,8 +208,8 @@ struct PaymentRef {
 }
 
 shape_of_map!(PaymentRef {
-    "charge" => |this, map| this.charge = read_id(map)?,
-    "payment_intent" => |this, map| this.payment_intent = read_id(map)?,
+    b"charge" => |this, map| this.charge = read_id(map)?,
+    b"payment_intent" => |this, map| this.payment_intent = read_id(map)?,
 });
 
 impl<'de> Shape<'de> for InvoiceLine {
@@ -218,16 +218,16 @@ impl<'de> Shape<'de> for InvoiceLine {
         let mut parent = LineParent::default();
         while let Some(key) = next_key(&mut map)? {
             let map = &mut map;
-            match &*key {
-                "amount" => line.amount = read::<Option<i64>, A>(map)?.unwrap_or(0),
-                "proration" => line.is_proration = read(map)?,
-                "period" => {
+            match key.as_bytes() {
+                b"amount" => line.amount = read::<Option<i64>, A>(map)?.unwrap_or(0),
+                b"proration" => line.is_proration = read(map)?,
+                b"period" => {
                     let period: Period = read(map)?;
                     line.period_start = period.start;
                     line.period_end = period.end;
                 }
-                "subscription" => line.subscription = read_id(map)?,
-                "parent" => parent = read(map)?,
+                b"subscription" => line.subscription = read_id(map)?,
+                b"parent" => parent = read(map)?,
                 _ => skip(map)?,
             }
         }
@@ -247,8 +247,8 @@ struct LineParent {
 }
 
 shape_of_map!(LineParent {
-    "subscription_item_details" => |this, map| this.item = read(map)?,
-    "invoice_item_details" => |this, map| this.invoice_item = read(map)?,
+    b"subscription_item_details" => |this, map| this.item = read(map)?,
+    b"invoice_item_details" => |this, map| this.invoice_item = read(map)?,
 });
 
 #[derive(Default)]
@@ -258,8 +258,8 @@ struct Period {
 }
 
 shape_of_map!(Period {
-    "start" => |this, map| this.start = read(map)?,
-    "end" => |this, map| this.end = read(map)?,
+    b"start" => |this, map| this.start = read(map)?,
+    b"end" => |this, map| this.end = read(map)?,
 });
 
 pub(super) struct InvoicePaymentDraft(InvoicePayment);
@@ -279,14 +279,14 @@ impl Default for InvoicePaymentDraft {
 }
 
 impl Draft for InvoicePaymentDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let payment = &mut self.0;
         match key {
-            "invoice" => payment.invoice = read_id(map)?,
-            "amount_paid" => payment.amount_paid = read(map)?,
-            "currency" => payment.currency = read(map)?,
-            "status" => payment.is_paid = read::<PaidWord, A>(map)?.0,
-            "payment" => {
+            b"invoice" => payment.invoice = read_id(map)?,
+            b"amount_paid" => payment.amount_paid = read(map)?,
+            b"currency" => payment.currency = read(map)?,
+            b"status" => payment.is_paid = read::<PaidWord, A>(map)?.0,
+            b"payment" => {
                 let paid_by: PaymentRef = read(map)?;
                 payment.charge = paid_by.charge;
                 payment.payment_intent = paid_by.payment_intent;

@@ -124,12 +124,13 @@ pub struct Envelope {
 /// See [`PayloadError`].
 pub fn read_envelope(body: &[u8]) -> Result<Envelope, PayloadError> {
     let cleaned;
-    let fields: Fields<'_, Lenient<ObjectKeys>> = match read_fields(body) {
-        Ok(fields) => fields,
-        Err(_) if body.trim_ascii().is_empty() => return Err(PayloadError::Empty),
-        Err(_) => {
+    let as_sent = std::str::from_utf8(body).ok();
+    let fields: Fields<'_, Lenient<ObjectKeys>> = match as_sent.map(read_fields) {
+        Some(Ok(fields)) => fields,
+        _ if body.trim_ascii().is_empty() => return Err(PayloadError::Empty),
+        _ => {
             cleaned = clean::clean(body);
-            read_fields(cleaned.as_bytes())?
+            read_fields(&cleaned)?
         }
     };
     let id = fields.id()?.to_owned();
@@ -161,24 +162,26 @@ pub fn read_envelope(body: &[u8]) -> Result<Envelope, PayloadError> {
 ///
 /// See [`PayloadError`].
 pub fn parse_event(body: &[u8], received_at: Timestamp) -> Result<Event, PayloadError> {
-    if let Ok(mut fields) = read_fields::<Lenient<FastObject>>(body) {
-        let data = fields.data.object.0.0.take();
-        return into_event(&mut fields, received_at, data);
+    if let Ok(text) = std::str::from_utf8(body) {
+        if let Ok(mut fields) = read_fields::<Lenient<FastObject>>(text) {
+            let data = fields.data.object.0.0.take();
+            return into_event(&mut fields, received_at, data);
+        }
+        if let Ok((mut fields, Ok(data))) = read_slowly(text) {
+            return into_event(&mut fields, received_at, data);
+        }
     }
     if body.trim_ascii().is_empty() {
         return Err(PayloadError::Empty);
     }
-    if let Ok((mut fields, Ok(data))) = read_slowly(body) {
-        return into_event(&mut fields, received_at, data);
-    }
     let cleaned = clean::clean(body);
-    let (mut fields, data) = read_slowly(cleaned.as_bytes())?;
+    let (mut fields, data) = read_slowly(&cleaned)?;
     let data = data.unwrap_or_else(|error| Some(object::not_read(&error.to_string())));
     into_event(&mut fields, received_at, data)
 }
 
 /// The object read after the event around it, so that their keys may come in any order.
-fn read_slowly(json: &[u8]) -> Result<Slow<'_>, serde_json::Error> {
+fn read_slowly(json: &str) -> Result<Slow<'_>, serde_json::Error> {
     let fields: Fields<'_, RawObject<'_>> = read_fields(json)?;
     let event_type = EventType::from(fields.event_type());
     let read = |raw| object::read_raw(raw, &event_type);

@@ -25,7 +25,7 @@ const OBJECT_REPEATED: &str = "`object` is repeated";
 /// An object of one kind while its keys come in, in any order.
 pub(super) trait Draft: Default {
     /// Reads the value of this key, or skips it. `id` and `object` never come here.
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error>;
 
     /// The object, when it has the id it needs.
     fn finish(self, id: Option<Box<str>>) -> Option<EventData>;
@@ -121,10 +121,10 @@ fn fill<'de, T: Draft, A: MapAccess<'de>>(
 ) -> Result<EventData, A::Error> {
     let mut draft = T::default();
     while let Some(key) = next_key(&mut map)? {
-        match &*key {
-            "id" => head.id = read::<Option<Cow<'de, str>>, A>(&mut map)?.map(own),
+        match key.as_bytes() {
+            b"id" => head.id = read::<Option<Cow<'de, str>>, A>(&mut map)?.map(own),
             // Seen already. The last one counts, and only the slow way can still turn round.
-            "object" => return Err(A::Error::custom(OBJECT_REPEATED)),
+            b"object" => return Err(A::Error::custom(OBJECT_REPEATED)),
             key => draft.field(key, &mut map)?,
         }
     }
@@ -144,9 +144,9 @@ fn pass_over<'de, A: MapAccess<'de>>(
     mut map: A,
 ) -> Result<EventData, A::Error> {
     while let Some(key) = next_key(&mut map)? {
-        match &*key {
-            "id" => head.id = read(&mut map)?,
-            "object" => return Err(A::Error::custom(OBJECT_REPEATED)),
+        match key.as_bytes() {
+            b"id" => head.id = read(&mut map)?,
+            b"object" => return Err(A::Error::custom(OBJECT_REPEATED)),
             _ => skip(&mut map)?,
         }
     }
@@ -163,9 +163,9 @@ impl<'de> Shape<'de> for FastObject {
     fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut head = Head::default();
         while let Some(key) = next_key(&mut map)? {
-            match &*key {
-                "id" => head.id = read(&mut map)?,
-                "object" => {
+            match key.as_bytes() {
+                b"id" => head.id = read(&mut map)?,
+                b"object" => {
                     head.object = read(&mut map)?;
                     break;
                 }
@@ -293,12 +293,12 @@ impl ObjectKeys {
 }
 
 shape_of_map!(ObjectKeys {
-    "id" => |this, map| this.id = read_id(map)?,
-    "object" => |this, map| {
+    b"id" => |this, map| this.id = read_id(map)?,
+    b"object" => |this, map| {
         this.is_customer = read::<Option<Cow<'de, str>>, A>(map)?.as_deref() == Some("customer");
     },
-    "customer" => |this, map| this.customer = read_id(map)?,
-    "customer_account" => |this, map| this.customer_account = read_id(map)?,
+    b"customer" => |this, map| this.customer = read_id(map)?,
+    b"customer_account" => |this, map| this.customer_account = read_id(map)?,
 });
 
 /// What the type of an event says of its object, where the object itself is silent.

@@ -27,16 +27,16 @@ impl Default for RefundDraft {
 }
 
 impl Draft for RefundDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let refund = &mut self.0;
         match key {
-            "created" => refund.created = read(map)?,
-            "amount" => refund.amount = read(map)?,
-            "currency" => refund.currency = read(map)?,
-            "charge" => refund.charge = read_id(map)?,
-            "payment_intent" => refund.payment_intent = read_id(map)?,
-            "reason" => refund.reason = read(map)?,
-            "status" => refund.status = read(map)?,
+            b"created" => refund.created = read(map)?,
+            b"amount" => refund.amount = read(map)?,
+            b"currency" => refund.currency = read(map)?,
+            b"charge" => refund.charge = read_id(map)?,
+            b"payment_intent" => refund.payment_intent = read_id(map)?,
+            b"reason" => refund.reason = read(map)?,
+            b"status" => refund.status = read(map)?,
             _ => skip(map)?,
         }
         Ok(())

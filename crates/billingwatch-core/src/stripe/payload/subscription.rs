@@ -69,42 +69,42 @@ impl Default for SubscriptionDraft {
 }
 
 impl Draft for SubscriptionDraft {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<(), A::Error> {
         let subscription = &mut self.subscription;
         match key {
-            "created" => subscription.created = read(map)?,
-            "status" => subscription.status = read(map)?,
-            "customer" => subscription.customer = read_id(map)?,
-            "customer_account" => self.customer_account = read_id(map)?,
-            "currency" => subscription.currency = read(map)?,
-            "current_period_start" => subscription.current_period_start = read(map)?,
-            "current_period_end" => subscription.current_period_end = read(map)?,
-            "items" => self.items = read(map)?,
-            "plan" => self.plan = read::<Perhaps<Price>, A>(map)?.0,
-            "quantity" => self.quantity = read(map)?,
+            b"created" => subscription.created = read(map)?,
+            b"status" => subscription.status = read(map)?,
+            b"customer" => subscription.customer = read_id(map)?,
+            b"customer_account" => self.customer_account = read_id(map)?,
+            b"currency" => subscription.currency = read(map)?,
+            b"current_period_start" => subscription.current_period_start = read(map)?,
+            b"current_period_end" => subscription.current_period_end = read(map)?,
+            b"items" => self.items = read(map)?,
+            b"plan" => self.plan = read::<Perhaps<Price>, A>(map)?.0,
+            b"quantity" => self.quantity = read(map)?,
             // `billing` until 2019-10-17.
-            "collection_method" | "billing" => subscription.collection_method = read(map)?,
-            "days_until_due" => subscription.days_until_due = read(map)?,
-            "trial_start" => subscription.trial_start = read(map)?,
-            "trial_end" => subscription.trial_end = read(map)?,
-            "cancel_at" => subscription.cancel_at = read(map)?,
-            "cancel_at_period_end" => subscription.cancel_at_period_end = read(map)?,
-            "canceled_at" => subscription.canceled_at = read(map)?,
-            "ended_at" => subscription.ended_at = read(map)?,
-            "cancellation_details" => {
+            b"collection_method" | b"billing" => subscription.collection_method = read(map)?,
+            b"days_until_due" => subscription.days_until_due = read(map)?,
+            b"trial_start" => subscription.trial_start = read(map)?,
+            b"trial_end" => subscription.trial_end = read(map)?,
+            b"cancel_at" => subscription.cancel_at = read(map)?,
+            b"cancel_at_period_end" => subscription.cancel_at_period_end = read(map)?,
+            b"canceled_at" => subscription.canceled_at = read(map)?,
+            b"ended_at" => subscription.ended_at = read(map)?,
+            b"cancellation_details" => {
                 subscription.cancellation_reason = read::<CancellationDetails, A>(map)?.reason;
             }
-            "pause_collection" => {
+            b"pause_collection" => {
                 subscription.pause_collection = read::<Perhaps<PauseCollection>, A>(map)?.0;
             }
-            "discount" => self.discount = read(map)?,
-            "discounts" => {
+            b"discount" => self.discount = read(map)?,
+            b"discounts" => {
                 let discounts: Vec<Option<DiscountRef>> = read(map)?;
                 self.discounts = discounts.into_iter().flatten().collect();
             }
-            "schedule" => subscription.has_schedule = read::<Presence, A>(map)?.0,
-            "latest_invoice" => subscription.latest_invoice = read_id(map)?,
-            "test_clock" => subscription.has_test_clock = read::<Presence, A>(map)?.0,
+            b"schedule" => subscription.has_schedule = read::<Presence, A>(map)?.0,
+            b"latest_invoice" => subscription.latest_invoice = read_id(map)?,
+            b"test_clock" => subscription.has_test_clock = read::<Presence, A>(map)?.0,
             _ => skip(map)?,
         }
         Ok(())
@@ -174,11 +174,11 @@ struct CancellationDetails {
 }
 
 shape_of_map!(CancellationDetails {
-    "reason" => |this, map| this.reason = read(map)?,
+    b"reason" => |this, map| this.reason = read(map)?,
 });
 
 shape_of_map!(PauseCollection {
-    "resumes_at" => |this, map| this.resumes_at = read(map)?,
+    b"resumes_at" => |this, map| this.resumes_at = read(map)?,
 });
 
 #[derive(Default)]
@@ -191,12 +191,12 @@ struct Item {
 }
 
 shape_of_map!(Item {
-    "price" => |this, map| this.price = read::<Perhaps<Price>, A>(map)?.0,
-    "plan" => |this, map| this.plan = read::<Perhaps<Price>, A>(map)?.0,
-    "quantity" => |this, map| this.quantity = read(map)?,
-    "current_period_start" => |this, map| this.item.current_period_start = read(map)?,
-    "current_period_end" => |this, map| this.item.current_period_end = read(map)?,
-    "discounts" => |this, map| {
+    b"price" => |this, map| this.price = read::<Perhaps<Price>, A>(map)?.0,
+    b"plan" => |this, map| this.plan = read::<Perhaps<Price>, A>(map)?.0,
+    b"quantity" => |this, map| this.quantity = read(map)?,
+    b"current_period_start" => |this, map| this.item.current_period_start = read(map)?,
+    b"current_period_end" => |this, map| this.item.current_period_end = read(map)?,
+    b"discounts" => |this, map| {
         let discounts: Vec<Option<DiscountRef>> = read(map)?;
         this.has_discounts = discounts.iter().any(Option::is_some);
     },
@@ -230,16 +230,16 @@ struct Price {
 }
 
 shape_of_map!(Price {
-    "unit_amount" => |this, map| this.unit_amount = read(map)?,
-    "amount" => |this, map| this.unit_amount = read(map)?,
-    "unit_amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
-    "amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
-    "currency" => |this, map| this.currency = read(map)?,
-    "billing_scheme" => |this, map| this.is_tiered = is_word(map, "tiered")?,
-    "recurring" => |this, map| this.recurring = read(map)?,
-    "interval" => |this, map| this.recurring.interval = read(map)?,
-    "interval_count" => |this, map| this.recurring.count = read(map)?,
-    "usage_type" => |this, map| this.recurring.is_metered = is_word(map, "metered")?,
+    b"unit_amount" => |this, map| this.unit_amount = read(map)?,
+    b"amount" => |this, map| this.unit_amount = read(map)?,
+    b"unit_amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
+    b"amount_decimal" => |this, map| this.unit_amount_decimal = read::<Decimal<0>, A>(map)?.0,
+    b"currency" => |this, map| this.currency = read(map)?,
+    b"billing_scheme" => |this, map| this.is_tiered = is_word(map, "tiered")?,
+    b"recurring" => |this, map| this.recurring = read(map)?,
+    b"interval" => |this, map| this.recurring.interval = read(map)?,
+    b"interval_count" => |this, map| this.recurring.count = read(map)?,
+    b"usage_type" => |this, map| this.recurring.is_metered = is_word(map, "metered")?,
 });
 
 #[derive(Default)]
@@ -250,9 +250,9 @@ struct Recurring {
 }
 
 shape_of_map!(Recurring {
-    "interval" => |this, map| this.interval = read(map)?,
-    "interval_count" => |this, map| this.count = read(map)?,
-    "usage_type" => |this, map| this.is_metered = is_word(map, "metered")?,
+    b"interval" => |this, map| this.interval = read(map)?,
+    b"interval_count" => |this, map| this.count = read(map)?,
+    b"usage_type" => |this, map| this.is_metered = is_word(map, "metered")?,
 });
 
 shape_of_words!(Interval {
@@ -285,10 +285,10 @@ impl<'de> Shape<'de> for Option<DiscountRef> {
         let mut coupon = Coupon::default();
         let mut source = Source::default();
         while let Some(key) = next_key(&mut map)? {
-            match &*key {
-                "id" => id = read(&mut map)?,
-                "coupon" => coupon = read(&mut map)?,
-                "source" => source = read(&mut map)?,
+            match key.as_bytes() {
+                b"id" => id = read(&mut map)?,
+                b"coupon" => coupon = read(&mut map)?,
+                b"source" => source = read(&mut map)?,
                 _ => skip(&mut map)?,
             }
         }
@@ -303,7 +303,7 @@ struct Source {
 }
 
 shape_of_map!(Source {
-    "coupon" => |this, map| this.coupon = read(map)?,
+    b"coupon" => |this, map| this.coupon = read(map)?,
 });
 
 #[derive(Default)]
@@ -313,8 +313,8 @@ struct Coupon {
 }
 
 shape_of_map!(Coupon {
-    "percent_off" => |this, map| this.percent_off_bps = read::<Decimal<2>, A>(map)?.0,
-    "amount_off" => |this, map| this.amount_off = read(map)?,
+    b"percent_off" => |this, map| this.percent_off_bps = read::<Decimal<2>, A>(map)?.0,
+    b"amount_off" => |this, map| this.amount_off = read(map)?,
 });
 
 impl Coupon {

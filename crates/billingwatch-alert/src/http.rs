@@ -194,8 +194,7 @@ impl HttpClient {
             let reader = response.body_mut().as_reader();
             // What was read before an error or the time limit still tells something.
             let _partial = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut start);
-            let start = self.target.redact(&String::from_utf8_lossy(&start));
-            let start = text::line(&start, ANSWER_LEN_MAX);
+            let start = self.shown(&String::from_utf8_lossy(&start));
             if !start.is_empty() {
                 detail = format!("{detail}: {start}");
             }
@@ -203,13 +202,19 @@ impl HttpClient {
         judge(status, retry_after, attempt.number, gone, detail)
     }
 
+    /// Words from elsewhere, fit for the record.
+    fn shown(&self, words: &str) -> String {
+        text::line(&self.target.redact(words), ANSWER_LEN_MAX)
+    }
+
     fn describe(&self, error: &ureq::Error) -> String {
         match error {
             ureq::Error::Timeout(_) => format!("no answer within {} s", self.timeout.as_secs()),
             ureq::Error::HostNotFound => "the host name is not known".to_owned(),
             ureq::Error::ConnectionFailed => "the connection failed".to_owned(),
-            ureq::Error::Io(error) => error.kind().to_string(),
-            ureq::Error::Rustls(error) => format!("TLS: {error}"),
+            // Look-up and TLS failures come as these too, and say more than their kind.
+            ureq::Error::Io(error) => self.shown(&error.to_string()),
+            ureq::Error::Rustls(error) => self.shown(&error.to_string()),
             ureq::Error::Tls(what) => format!("TLS: {what}"),
             ureq::Error::LargeResponseHeader(..) => "the answer's headers are too large".to_owned(),
             ureq::Error::Protocol(_) => "the answer is not HTTP".to_owned(),

@@ -91,8 +91,8 @@ impl View {
         Self {
             tag: tag(alert),
             headline: headline(alert),
-            title: line(&alert.title, TITLE_LEN_MAX),
-            message: line(&alert.message, SENTENCE_LEN_MAX),
+            title: title(alert),
+            message: or(line(&alert.message, SENTENCE_LEN_MAX), || title(alert)),
             status: alert.status.as_str(),
             severity: alert.severity.as_str(),
             detector: line(&alert.detector, NAME_LEN_MAX),
@@ -181,7 +181,9 @@ impl Row {
             .collect();
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
         Self {
-            label: line(&label(&measure.name), NAME_LEN_MAX),
+            label: or(line(&label(&measure.name), NAME_LEN_MAX), || {
+                "Value".to_owned()
+            }),
             observed: amount(measure.observed, measure.unit, alert),
             expected: or_dash(expected),
             threshold: or_dash(threshold),
@@ -248,9 +250,23 @@ fn tag(alert: &Alert) -> String {
     tag
 }
 
+/// The heading; the detector's name where it gave none.
+fn title(alert: &Alert) -> String {
+    or(line(&alert.title, TITLE_LEN_MAX), || {
+        or(line(&label(&alert.detector), NAME_LEN_MAX), || {
+            "Alert".to_owned()
+        })
+    })
+}
+
+/// A stand-in for what a detector left empty: chat services refuse empty texts.
+fn or(text: String, stand_in: impl FnOnce() -> String) -> String {
+    if text.is_empty() { stand_in() } else { text }
+}
+
 /// `Charge failures: 42 % failure rate (12,300.00 USD)`.
 fn headline(alert: &Alert) -> String {
-    let mut headline = line(&alert.title, TITLE_LEN_MAX);
+    let mut headline = title(alert);
     let money = alert.money_at_stake().map(|money| money.to_string());
     if let Some(first) = alert.evidence.measures.first() {
         let observed = amount(first.observed, first.unit, alert);
@@ -356,6 +372,18 @@ mod tests {
             subject(testing::resolved()),
             "[resolved] Charge failures: 42 % failure rate (12,300.00 USD)"
         );
+    }
+
+    #[test]
+    fn what_a_detector_left_empty_is_filled() {
+        let mut change = testing::firing();
+        change.alert.title = "\u{200b}\r\n".to_owned();
+        change.alert.message = String::new();
+        change.alert.evidence.measures[0].name = String::new();
+        let view = View::of(&testing::message(change));
+        assert_eq!(view.title, "Charge failure spike");
+        assert_eq!(view.message, "Charge failure spike");
+        assert_eq!(view.measures[0].label, "Value");
     }
 
     #[test]

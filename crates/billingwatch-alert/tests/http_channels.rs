@@ -183,6 +183,17 @@ fn a_receiver_that_is_not_there_is_tried_again() {
 }
 
 #[test]
+fn a_receiver_that_speaks_no_tls_is_said_to() {
+    let receiver = HttpReceiver::start(vec![Answer::status(200)]);
+    let url = receiver.url("/t0ken-t0ken").replace("http:", "https:");
+    for (name, make) in ALL {
+        let outcome = make(&url).send(&message(1));
+        assert_eq!(word(&outcome), "retry", "{name}: {outcome:?}");
+        assert!(!outcome.detail().contains("t0ken"), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
 fn of_a_large_answer_only_the_start_is_read() {
     for status in [200, 500] {
         let receiver = HttpReceiver::start(vec![Answer::status(status).body(vec![b'x'; 1 << 20])]);

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lettre::Address;
 use lettre::transport::smtp::Error;
@@ -17,6 +17,11 @@ use lettre::transport::smtp::extension::ClientId;
 
 /// "Authentication required" (RFC 4954): a matter of settings, though it answers `MAIL`.
 const AUTHENTICATION_REQUIRED: u16 = 530;
+
+/// How long recipients are offered the mail. Each reply may take up to the time limit, so a server
+/// that dawdles over fifty recipients would otherwise hold the channel for minutes; who was not
+/// reached is tried again alone.
+pub(super) const OFFER_MAX: Duration = Duration::from_secs(60);
 
 /// How the conversation is encrypted.
 pub(super) enum Security {
@@ -32,6 +37,7 @@ pub(super) struct Session {
     security: Security,
     credentials: Option<Credentials>,
     timeout: Duration,
+    pub(super) offer_max: Duration,
 }
 
 /// Who got the mail.
@@ -77,6 +83,7 @@ impl Session {
             security,
             credentials,
             timeout,
+            offer_max: OFFER_MAX,
         }
     }
 
@@ -144,7 +151,16 @@ impl Session {
             .command(Mail::new(Some(from.clone()), Vec::new()))
             .map_err(|error| self.verdict("the sender", &error))?;
         let mut report = Report::default();
+        let started = Instant::now();
         for address in to {
+            if started.elapsed() >= self.offer_max {
+                report.deferred.push(Refusal {
+                    address: address.clone(),
+                    code: None,
+                    reply: "a recipient: the server took too long over the others".to_owned(),
+                });
+                continue;
+            }
             let error = match connection.command(Rcpt::new(address.clone(), Vec::new())) {
                 Ok(_) => {
                     report.accepted.push(address.clone());

@@ -241,6 +241,22 @@ fn a_recipient_put_off_is_tried_again_alone() {
 }
 
 #[test]
+fn recipients_not_reached_in_time_are_tried_again() {
+    let server = SmtpServer::start(SmtpScript::default());
+    let mut email = Email::new(&config(&server)).unwrap();
+    email.session.offer_max = std::time::Duration::ZERO;
+    let outcome = email.send(&testing::message(testing::firing()));
+    assert!(
+        matches!(outcome, Outcome::Retry { status: None, .. }),
+        "{outcome:?}"
+    );
+    email.session.offer_max = session::OFFER_MAX;
+    let outcome = email.send(&testing::message(testing::firing()));
+    assert!(outcome.is_delivered(), "{outcome:?}");
+    assert_eq!(server.wait_for(1)[0].to.len(), 2);
+}
+
+#[test]
 fn what_is_remembered_of_partial_deliveries_is_bounded() {
     let server = SmtpServer::start(SmtpScript::default());
     let email = Email::new(&config(&server)).unwrap();

@@ -285,3 +285,93 @@ pub enum ConfigError {
         known: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> WorldConfig {
+        WorldConfig {
+            seed: 1,
+            merchant: MerchantKind::Indie,
+            shape: ApiShape::Basil,
+            start_at: 1_709_078_400,
+            days: 2,
+            incidents: Vec::new(),
+            oddities: false,
+            delivery: DeliveryModel::Perfect,
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in IncidentKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(*kind));
+            assert_eq!(
+                serde_json::to_string(kind).ok(),
+                Some(format!("\"{kind}\"")),
+                "serde agrees"
+            );
+        }
+        for kind in MerchantKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(*kind));
+        }
+        let error = "shop".parse::<MerchantKind>().err().map(|e| e.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some(
+                "`shop` is no MerchantKind; known are indie, small-saas, saas, marketplace, multicurrency"
+            )
+        );
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        assert_eq!(good().validate(), Ok(()));
+        for days in [0, MAX_DAYS + 1] {
+            let config = WorldConfig { days, ..good() };
+            assert_eq!(config.validate(), Err(ConfigError::Days { given: days }));
+        }
+        for start_at in [i64::MIN, 0, LATEST_START_AT + 1, i64::MAX] {
+            let config = WorldConfig { start_at, ..good() };
+            assert_eq!(
+                config.validate(),
+                Err(ConfigError::StartAt { given: start_at })
+            );
+        }
+        let plan = |at| IncidentPlan {
+            kind: IncidentKind::FraudSpike,
+            at,
+            strength: Strength::Clear,
+        };
+        for (at, fits) in [
+            (-1, false),
+            (0, true),
+            (2 * 86_400 - 1, true),
+            (2 * 86_400, false),
+        ] {
+            let incidents = vec![plan(good().start_at + at)];
+            assert_eq!(
+                WorldConfig {
+                    incidents,
+                    ..good()
+                }
+                .validate()
+                .is_ok(),
+                fits,
+                "{at}"
+            );
+        }
+        let incidents = vec![plan(good().start_at); MAX_INCIDENTS + 1];
+        assert_eq!(
+            WorldConfig {
+                incidents,
+                ..good()
+            }
+            .validate(),
+            Err(ConfigError::TooManyIncidents {
+                given: MAX_INCIDENTS + 1
+            })
+        );
+    }
+}

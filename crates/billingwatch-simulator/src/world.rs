@@ -141,10 +141,11 @@ impl World {
         self.now_ms / 1_000
     }
 
-    /// Puts a task on the agenda, unless its time lies beyond the world's end.
+    /// Puts a task on the agenda, unless its time lies beyond the world's end. Incidents are played to
+    /// their own end, or one that begins in the last hour would have a label and no events.
     pub(crate) fn schedule(&mut self, at_ms: i64, task: Task) {
         let at_ms = at_ms.max(self.now_ms);
-        if at_ms < self.end_ms {
+        if at_ms < self.end_ms || matches!(task, Task::Incident(..)) {
             self.scheduled += 1;
             self.agenda.push(Reverse(Entry {
                 at_ms,

@@ -1,4 +1,5 @@
-//! One purchase charged twice: same customer and amount, another intent and charge, no order of its own.
+//! One purchase charged twice: same customer and amount, another intent and charge, no order of its own;
+//! made by the merchant's own program, so without a second checkout page.
 
 use super::Step;
 use crate::config::{IncidentPlan, Strength};
@@ -16,7 +17,7 @@ impl World {
             payment.order = None;
         }
         self.tag = Some(incident);
-        self.emit_sale(&payment, request);
+        self.emit_payment(&payment, request);
         if let Some(customer) = payment.customer {
             self.add_subject(incident, customer.id());
         }
@@ -49,7 +50,7 @@ impl World {
         self.tag = Some(incident);
         let payment = self.another(first);
         let request = self.new_request();
-        self.emit_sale(&payment, request);
+        self.emit_payment(&payment, request);
         self.add_subject(incident, payment.charge);
         let now = self.now();
         self.extend_label(incident, now + 1);

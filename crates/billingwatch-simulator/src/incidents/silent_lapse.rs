@@ -27,7 +27,7 @@ impl World {
             s.percent_off = 0;
             s.net30 = false;
             s.reserved = true;
-            let ends_at = plan.at + self.incident_dice.below(7_200);
+            let ends_at = (plan.at + self.incident_dice.below(7_200)).min(self.config.end_at() - 1);
             // A year of months before, so that the day exists; on 29 February the period ends a day early.
             s.end_period_at(ends_at, 12);
             s.created_at = s.anchor_at;

@@ -28,20 +28,12 @@ pub(crate) fn write(w: &mut Writer, env: &Env, i: &Invoice, s: Option<&Subscript
     if env.is_basil() {
         w.field("amount_overpaid", 0_i64);
     }
-    w.field("amount_paid", if i.out_of_band { 0 } else { i.amount_paid });
-    let remaining = if i.out_of_band {
-        0
-    } else {
-        i.amount_due() - i.amount_paid
-    };
-    w.field(
-        "amount_remaining",
-        if i.status == "draft" {
-            i.amount_due()
-        } else {
-            remaining
-        },
-    );
+    // Money paid outside of Stripe counts as paid; only these flags tell it apart.
+    w.field("amount_paid", i.amount_paid);
+    if env.is_basil() && i.out_of_band {
+        w.field("amount_paid_off_stripe", i.amount_paid);
+    }
+    w.field("amount_remaining", i.amount_due() - i.amount_paid);
     w.fields(r#""amount_shipping":0,"application":null"#);
     if !env.is_basil() {
         w.null("application_fee_amount");

@@ -70,6 +70,12 @@ impl World {
 
     /// A sale that succeeds, with the events of one, and nothing foreseen.
     pub(crate) fn emit_sale(&mut self, payment: &Payment, request: Request) {
+        self.emit_payment(payment, request);
+        self.emit_session(payment, request);
+    }
+
+    /// The same by an API call, without a checkout page.
+    pub(crate) fn emit_payment(&mut self, payment: &Payment, request: Request) {
         let payment = *payment;
         self.emit("payment_intent.created", 60, request, |w, env| {
             objects::payment_intent::write(w, env, &payment, None);

@@ -129,6 +129,15 @@ impl World {
         self.conclude(payment, verdict, request, 0)
     }
 
+    /// Small merchants sell through a hosted checkout page, and hear of its completion too.
+    pub(crate) fn emit_session(&mut self, payment: &Payment, request: Request) {
+        if !self.env.profile.order_ids && payment.captured {
+            self.emit("checkout.session.completed", 1_300, request, |w, env| {
+                objects::misc::write_session(w, env, payment);
+            });
+        }
+    }
+
     fn conclude(
         &mut self,
         payment: Payment,
@@ -137,12 +146,7 @@ impl World {
         tries: u32,
     ) -> bool {
         if verdict == Verdict::Approved {
-            // Small merchants sell through a hosted checkout page.
-            if !self.env.profile.order_ids && payment.captured {
-                self.emit("checkout.session.completed", 1_300, request, |w, env| {
-                    objects::misc::write_session(w, env, &payment);
-                });
-            }
+            self.emit_session(&payment, request);
             if payment.captured {
                 self.foresee(&payment);
             }

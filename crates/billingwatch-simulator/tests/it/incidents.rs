@@ -344,3 +344,38 @@ fn webhook_silence_lets_nothing_through_and_drains() {
         },
     );
 }
+
+#[test]
+fn an_incident_at_either_end_of_the_world_still_happens() {
+    for &kind in IncidentKind::ALL {
+        for at in [START_AT, START_AT + 3 * DAY - 1] {
+            // These show in what others do, and there is nothing after the end.
+            let by_others =
+                matches!(kind, IncidentKind::RevenueDrop) || kind.detector() == "webhook_lag";
+            if by_others && at > START_AT {
+                continue;
+            }
+            let plan = config(MerchantKind::SmallSaas, ApiShape::Basil, 3);
+            let (events, labels) = run(&with_incident(plan, kind, Strength::Clear, at));
+            if kind != IncidentKind::RevenueDrop {
+                assert!(all_own(&labels[0], &events).len() >= 2, "{kind} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_are_kept_as_json() {
+    let plan = config(MerchantKind::Indie, ApiShape::Basil, 3);
+    let (_, labels) = run(&with_incident(
+        plan,
+        IncidentKind::NegativeInvoice,
+        Strength::Subtle,
+        AT,
+    ));
+    let text = serde_json::to_string(&labels).unwrap();
+    assert!(text.starts_with(
+        r#"[{"incident":"incident-1","kind":"negative-invoice","detector":"negative_invoice","starts_at":1709179200,"#
+    ), "{text}");
+    assert_eq!(serde_json::from_str::<Vec<Label>>(&text).unwrap(), labels);
+}

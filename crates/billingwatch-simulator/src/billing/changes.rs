@@ -1,4 +1,4 @@
-//! What customers do within a period: leave, change seats, pause, come back.
+//! What customers do within a period: leave, change seats or plan, pause, come back.
 
 use super::model::{Line, Pause, Status, SubKey, Subscription};
 use crate::calendar::{DAY, HOUR};
@@ -19,8 +19,8 @@ pub(crate) enum Change {
 }
 
 /// Chances of a change within a month.
-const UPGRADE_PPM: i64 = 15_000;
-const DOWNGRADE_PPM: i64 = 9_000;
+const UPGRADE_PPM: i64 = 20_000;
+const DOWNGRADE_PPM: i64 = 16_000;
 const PAUSE_PPM: i64 = 4_000;
 
 impl World {
@@ -61,11 +61,8 @@ impl World {
                 self.end_subscription(key, "cancellation_requested", request);
             }
             Change::CancelAtPeriodEnd if settled && !s.reserved => self.cancel_later(key),
-            Change::Upgrade if settled && s.has_seats(self) && !s.reserved => {
-                self.change_seats(key, 2)
-            }
-            Change::Downgrade if settled && s.has_seats(self) && !s.reserved && s.quantity > 2 => {
-                self.change_seats(key, -1);
+            Change::Upgrade | Change::Downgrade if settled && !s.reserved && !s.metered => {
+                self.change_plan(key, change == Change::Upgrade);
             }
             Change::Pause if settled && !s.reserved && !s.net30 => self.pause(key),
             Change::Unpause if s.pause.is_some() => self.set_pause(key, None),
@@ -165,19 +162,45 @@ impl World {
         self.plan_period(key);
     }
 
-    /// More or fewer seats: what remains of the period is settled at once, below zero as credit.
-    fn change_seats(&mut self, key: SubKey, by: i64) {
+    /// More or fewer seats, or another plan of the same interval. None when there is nothing to move to.
+    fn changed(&mut self, s: &Subscription, up: bool) -> Option<Subscription> {
+        let plans = self.env.profile.plans;
+        let mut after = *s;
+        if plans.get(s.plan)?.seats {
+            let by = if up { self.dice.range(1, 2) } else { -1 };
+            after.quantity += by;
+            return (after.quantity > 1).then_some(after);
+        }
+        let other = plans.iter().position(|p| {
+            let amount = s.currency.price(p.cents);
+            let fits = p.months == s.months && !p.metered && !p.seats;
+            fits && if up {
+                amount > s.unit_amount
+            } else {
+                amount < s.unit_amount
+            }
+        })?;
+        after.plan = other;
+        after.unit_amount = s.currency.price(plans.get(other)?.cents);
+        Some(after)
+    }
+
+    /// What remains of the period is settled at once; below zero it becomes the customer's credit.
+    fn change_plan(&mut self, key: SubKey, up: bool) {
         let Some(before) = self.subscriptions.get(key).copied() else {
             return;
         };
-        let mut after = before;
-        after.quantity += if by > 0 { self.dice.range(1, by) } else { by };
+        let Some(mut after) = self.changed(&before, up) else {
+            return;
+        };
         let left = before.period_end - self.now();
         let length = (before.period_end - before.period_start).max(1);
         let share = |amount: i64| before.currency.round(amount * left / length);
         let line = |s: &Subscription, amount, description| Line {
             amount,
             quantity: s.quantity,
+            plan: s.plan,
+            unit_amount: s.unit_amount,
             description,
             proration: true,
             manual: false,
@@ -213,12 +236,7 @@ impl World {
             request,
             |w, env| objects::subscription::write(w, env, &after),
             |w, env| {
-                if !env.is_basil() {
-                    w.field("quantity", before.quantity);
-                }
-                w.obj("items", |w| {
-                    w.list("data", |w| w.item(|w| w.field("quantity", before.quantity)))
-                });
+                objects::subscription::write_previous_plan(w, env, &before, &after);
                 w.field("latest_invoice", before.latest_invoice);
             },
         );
@@ -247,16 +265,5 @@ impl World {
             |w, env| objects::customer::write(w, env, customer, Some(currency), after, created_at),
             |w, _| w.field("balance", before),
         );
-    }
-}
-
-impl Subscription {
-    fn has_seats(&self, world: &World) -> bool {
-        world
-            .env
-            .profile
-            .plans
-            .get(self.plan)
-            .is_some_and(|plan| plan.seats)
     }
 }

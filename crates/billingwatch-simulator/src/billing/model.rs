@@ -102,6 +102,9 @@ impl Subscription {
 pub(crate) struct Line {
     pub(crate) amount: i64,
     pub(crate) quantity: i64,
+    /// The plan it is for: after a change of plan not the subscription's own any more.
+    pub(crate) plan: usize,
+    pub(crate) unit_amount: i64,
     pub(crate) description: &'static str,
     pub(crate) proration: bool,
     /// Made by hand, not by the subscription.

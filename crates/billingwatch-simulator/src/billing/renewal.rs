@@ -16,6 +16,8 @@ impl Subscription {
         Line {
             amount: self.unit_amount * self.quantity,
             quantity: self.quantity,
+            plan: self.plan,
+            unit_amount: self.unit_amount,
             description,
             proration: false,
             manual: false,

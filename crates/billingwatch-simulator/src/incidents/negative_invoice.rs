@@ -28,6 +28,8 @@ impl World {
         let line = Line {
             amount,
             quantity: 1,
+            plan: 0,
+            unit_amount: amount,
             description: "Account adjustment",
             proration: false,
             manual: true,

@@ -265,7 +265,12 @@ fn write_line(
     w.field("invoice", i.id);
     w.fields(r#""livemode":true,"metadata":{}"#);
     let item = i.id.part(Kind::InvoiceItem, salt);
-    let subscription = i.subscription.zip(s);
+    let sold = s.map(|s| Subscription {
+        plan: line.plan,
+        unit_amount: line.unit_amount,
+        ..*s
+    });
+    let subscription = i.subscription.zip(sold.as_ref());
     if env.is_basil() {
         w.obj("parent", |w| match subscription {
             Some((id, s)) if !line.manual => {

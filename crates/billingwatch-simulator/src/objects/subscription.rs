@@ -223,3 +223,21 @@ pub(crate) fn write_previous_period(
         w.field("status", before.status.as_str());
     }
 }
+
+/// `previous_attributes` of an update to another plan or quantity.
+pub(crate) fn write_previous_plan(
+    w: &mut Writer,
+    env: &Env,
+    before: &Subscription,
+    after: &Subscription,
+) {
+    w.obj("items", |w| {
+        w.list("data", |w| w.item(|w| write_item(w, env, before)));
+    });
+    if !env.is_basil() && before.plan != after.plan {
+        w.obj("plan", |w| write_plan(w, before));
+    }
+    if !env.is_basil() && before.quantity != after.quantity {
+        w.field("quantity", before.quantity);
+    }
+}

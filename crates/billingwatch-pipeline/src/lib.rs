@@ -1,1 +1,31 @@
 #![doc = include_str!("../README.md")]
+
+pub mod clock;
+pub mod deliver;
+pub mod error;
+pub mod ingest;
+pub mod ports;
+pub mod pump;
+mod record;
+pub mod replay;
+pub mod runtime;
+pub mod settings_sync;
+pub mod status;
+mod supervise;
+pub mod system_clock;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod wake;
+
+pub use clock::{Clock, ManualClock};
+pub use deliver::{DeliverReport, Deliverer};
+pub use error::{DeliverError, PumpError};
+pub use ingest::{
+    Ingest, IngestError, IngestOptions, IngestWriter, Receipt, Received, event_entry,
+};
+pub use ports::PipelineStore;
+pub use pump::{Pump, PumpOptions, StepReport};
+pub use replay::{AlertLine, Replay, ReplayOptions, ReplayReport, ReplaySink, replay_journal};
+pub use runtime::{Runtime, RuntimeOptions, ShutdownReport, StartError};
+pub use status::PipelineStatus;
+pub use system_clock::{ScaledClock, SystemClock};

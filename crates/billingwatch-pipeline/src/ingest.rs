@@ -1,0 +1,350 @@
+//! Verified bytes → one journal row, once.
+//!
+//! Requests put entries into a bounded queue and await an answer; one writer takes whatever is
+//! queued, appends it in **one** durable transaction, and then answers each. So a slow disk makes
+//! bigger batches rather than longer waits: at 4 ms a sync, a hundred requests share it. Nothing
+//! is answered before it is durable. A full queue refuses at once (Stripe tries again later), and
+//! neither detectors nor channels are anywhere on this path.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use billingwatch_core::stripe::payload::Envelope;
+use billingwatch_core::time::Timestamp;
+use billingwatch_store::{Appended, EntryKind, NewEntry, StoreError};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::ports::PipelineStore;
+use crate::status::IngestCounters;
+use crate::system_clock::Stopwatch;
+use crate::wake::Wake;
+
+/// Bounds of the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct IngestOptions {
+    /// Most entries waiting; at 10,000 a second, most of a second's worth.
+    pub queue_len: usize,
+    /// Most bytes of bodies waiting, whatever their number.
+    pub queue_size_bytes: usize,
+    /// Most entries a transaction: beyond some hundreds a bigger batch gains nothing.
+    pub batch_max: usize,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        Self {
+            queue_len: 8192,
+            queue_size_bytes: 64 * 1024 * 1024,
+            batch_max: 512,
+        }
+    }
+}
+
+/// What became of an entry that is now durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its place in the journal; for a repeat, the place of the first.
+    pub seq: i64,
+    /// The same source sent the same event id before.
+    pub is_duplicate: bool,
+}
+
+/// Why an entry was not taken in. Each is a 503 to the sender: try again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// As much is waiting as may wait.
+    #[error("the ingest queue is full")]
+    Full,
+    /// The process is going down.
+    #[error("ingest is closed: the process is shutting down")]
+    Closed,
+    /// The store could not take it; what it said.
+    #[error("the journal cannot be written: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// The answer to come: await it, or [`wait`](Receipt::wait) for it.
+#[derive(Debug)]
+#[must_use = "the entry is durable only once this says so"]
+pub struct Receipt(oneshot::Receiver<Result<Received, IngestError>>);
+
+impl Receipt {
+    /// Blocks until the answer is there. For threads outside any async runtime.
+    ///
+    /// # Errors
+    /// [`IngestError::Unavailable`] when the entry is not known to be durable.
+    pub fn wait(self) -> Result<Received, IngestError> {
+        self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Received, IngestError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|answer| answer.unwrap_or_else(|_| Err(lost())))
+    }
+}
+
+/// The writer died over it: it may or may not be durable, so the sender must try again.
+fn lost() -> IngestError {
+    IngestError::Unavailable("the writer stopped before it answered".into())
+}
+
+/// The journal entry of an event as it came in. The body must be the very bytes the signature was
+/// checked over.
+#[must_use]
+pub fn event_entry(source: &str, envelope: Envelope, body: Vec<u8>) -> NewEntry {
+    NewEntry {
+        kind: EntryKind::Event,
+        source: source.to_owned(),
+        event_id: Some(envelope.id),
+        event_type: envelope.event_type,
+        object_id: envelope.object_id,
+        customer_id: envelope.customer_id,
+        created_at: envelope.created.map(Timestamp::as_secs),
+        account: envelope.account,
+        livemode: envelope.livemode,
+        api_version: envelope.api_version,
+        is_historical: false,
+        received_at: None,
+        body,
+    }
+}
+
+struct Waiting {
+    entry: NewEntry,
+    answer: oneshot::Sender<Result<Received, IngestError>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    size_bytes: usize,
+    is_closed: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    options: IngestOptions,
+    counters: Arc<IngestCounters>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where requests leave what they received. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").finish_non_exhaustive()
+    }
+}
+
+impl Ingest {
+    /// The two ends: what requests hold, and the writer that some thread runs. `committed` is
+    /// signalled after each commit that added something.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn PipelineStore>,
+        clock: Arc<dyn Clock>,
+        options: IngestOptions,
+        committed: Arc<Wake>,
+    ) -> (Self, IngestWriter) {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            options,
+            counters: Arc::default(),
+        });
+        let writer = IngestWriter {
+            shared: Arc::clone(&shared),
+            store,
+            clock,
+            committed,
+        };
+        (Self { shared }, writer)
+    }
+
+    /// Queues an entry. Never blocks.
+    ///
+    /// # Errors
+    /// [`IngestError::Full`] and [`IngestError::Closed`], at once; the entry is then dropped.
+    pub fn submit(&self, entry: NewEntry) -> Result<Receipt, IngestError> {
+        let (answer, receipt) = oneshot::channel();
+        let size_bytes = entry.body.len();
+        {
+            let options = &self.shared.options;
+            let mut queue = self.shared.lock();
+            if queue.is_closed {
+                return Err(IngestError::Closed);
+            }
+            let is_full = queue.waiting.len() >= options.queue_len
+                // One entry always fits, however large: the body limit is the server's to set.
+                || (!queue.waiting.is_empty()
+                    && queue.size_bytes.saturating_add(size_bytes) > options.queue_size_bytes);
+            if is_full {
+                self.shared.counters.refused.add(1);
+                return Err(IngestError::Full);
+            }
+            queue.size_bytes = queue.size_bytes.saturating_add(size_bytes);
+            queue.waiting.push_back(Waiting { entry, answer });
+        }
+        self.shared.arrived.notify_one();
+        Ok(Receipt(receipt))
+    }
+
+    /// Takes nothing more; what is queued is still written and answered.
+    pub fn close(&self) {
+        self.shared.lock().is_closed = true;
+        self.shared.arrived.notify_all();
+    }
+
+    /// Entries waiting now.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.shared.lock().waiting.len()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Arc<IngestCounters> {
+        Arc::clone(&self.shared.counters)
+    }
+}
+
+/// The one writer of the journal in this process.
+pub struct IngestWriter {
+    shared: Arc<Shared>,
+    store: Arc<dyn PipelineStore>,
+    clock: Arc<dyn Clock>,
+    committed: Arc<Wake>,
+}
+
+impl std::fmt::Debug for IngestWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IngestWriter").finish_non_exhaustive()
+    }
+}
+
+impl IngestWriter {
+    /// Waits for entries and writes a batch of them; `false` when closed and drained.
+    pub fn run_once(&mut self) -> bool {
+        {
+            let queue = self.shared.lock();
+            let queue = self
+                .shared
+                .arrived
+                .wait_while(queue, |queue| queue.waiting.is_empty() && !queue.is_closed)
+                .unwrap_or_else(PoisonError::into_inner);
+            if queue.waiting.is_empty() {
+                return false;
+            }
+        }
+        self.step();
+        true
+    }
+
+    /// Writes what is queued, up to `batch_max` entries, in one transaction, and answers each.
+    /// How many there were.
+    pub fn step(&mut self) -> usize {
+        let (entries, answers) = self.take_batch();
+        if entries.is_empty() {
+            return 0;
+        }
+        let len = entries.len();
+        let stopwatch = Stopwatch::start();
+        let outcome = self.store.append(&entries, self.clock.now());
+        self.shared
+            .counters
+            .commit_time
+            .observe(stopwatch.elapsed());
+        match outcome {
+            Ok(appended) => self.answer(answers, &appended),
+            // One entry contradicts itself: the others must not pay for it.
+            Err(StoreError::BadEntry { .. }) if len > 1 => self.append_singly(&entries, answers),
+            Err(error) => {
+                tracing::error!(error = %error, entries = len, "the journal cannot be written: {error}");
+                self.refuse(answers, &error);
+            }
+        }
+        len
+    }
+
+    fn append_singly(&self, entries: &[NewEntry], answers: Vec<Answer>) {
+        for (entry, answer) in entries.iter().zip(answers) {
+            match self
+                .store
+                .append(std::slice::from_ref(entry), self.clock.now())
+            {
+                Ok(appended) => self.answer(vec![answer], &appended),
+                Err(error) => self.refuse(vec![answer], &error),
+            }
+        }
+    }
+
+    fn take_batch(&self) -> (Vec<NewEntry>, Vec<Answer>) {
+        let mut queue = self.shared.lock();
+        let len = queue
+            .waiting
+            .len()
+            .min(self.shared.options.batch_max.max(1));
+        let batch: Vec<Waiting> = queue.waiting.drain(..len).collect();
+        let size_bytes: usize = batch.iter().map(|waiting| waiting.entry.body.len()).sum();
+        queue.size_bytes = queue.size_bytes.saturating_sub(size_bytes);
+        drop(queue);
+        batch
+            .into_iter()
+            .map(|waiting| (waiting.entry, waiting.answer))
+            .unzip()
+    }
+
+    fn answer(&self, answers: Vec<Answer>, appended: &[Appended]) {
+        let counters = &self.shared.counters;
+        counters.batches.add(1);
+        let is_new = appended.iter().any(|row| !row.is_duplicate);
+        for row in appended {
+            if row.is_duplicate {
+                counters.duplicates.add(1);
+            } else {
+                counters.received.add(1);
+                counters.last_seq.raise_to(row.seq);
+            }
+        }
+        if is_new {
+            self.committed.notify();
+        }
+        // Whoever no longer waits (a client that hung up) is not an error.
+        for (answer, row) in answers.into_iter().zip(appended) {
+            let _ = answer.send(Ok(Received {
+                seq: row.seq,
+                is_duplicate: row.is_duplicate,
+            }));
+        }
+    }
+
+    fn refuse(&self, answers: Vec<Answer>, error: &StoreError) {
+        self.shared.counters.failed.add(answers.len());
+        let error: Arc<str> = error.to_string().into();
+        for answer in answers {
+            let _ = answer.send(Err(IngestError::Unavailable(Arc::clone(&error))));
+        }
+    }
+}
+
+type Answer = oneshot::Sender<Result<Received, IngestError>>;

@@ -1,0 +1,57 @@
+//! A journal row as the engine takes it. Live, restart and replay all read rows here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use billingwatch_core::engine::{Input, Record, ResolveAlert, SettingsChange};
+use billingwatch_core::stripe::payload;
+use billingwatch_store::{EntryKind, JournalEntry};
+
+/// Most source names kept shared; beyond it a name is copied for each row. Far more than anyone
+/// configures.
+const SOURCES_MAX: usize = 1024;
+
+/// Turns rows into records.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    sources: BTreeMap<Box<str>, Arc<str>>,
+}
+
+impl Records {
+    /// The record of a row.
+    ///
+    /// # Errors
+    /// Why its body cannot be read, in words that quote none of it.
+    pub(crate) fn read(&mut self, row: &JournalEntry) -> Result<Record, String> {
+        let input = match row.kind {
+            EntryKind::Event => Input::Event(Box::new(
+                payload::parse_event(&row.body, row.received_at)
+                    .map_err(|error| error.to_string())?,
+            )),
+            EntryKind::Settings => Input::Settings(read_json::<SettingsChange>(&row.body)?),
+            EntryKind::Resolve => Input::Resolve(read_json::<ResolveAlert>(&row.body)?),
+        };
+        Ok(Record {
+            received_at: row.received_at,
+            source: self.source(&row.source),
+            is_historical: row.is_historical,
+            input,
+        })
+    }
+
+    /// The shared copy of a source's name.
+    pub(crate) fn source(&mut self, name: &str) -> Arc<str> {
+        if let Some(source) = self.sources.get(name) {
+            return Arc::clone(source);
+        }
+        let source: Arc<str> = name.into();
+        if self.sources.len() < SOURCES_MAX {
+            self.sources.insert(name.into(), Arc::clone(&source));
+        }
+        source
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}

@@ -1,0 +1,179 @@
+//! What every loop has around it: a panic is caught, logged and counted, and the loop goes on after
+//! a pause that grows while failures last.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::status::LoopStatus;
+use crate::system_clock::Stopwatch;
+use crate::wake::Wake;
+
+/// The pause after a first failure; each further one doubles it.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause: what a store that came back waits for at most.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What a loop wants after a step.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Another step, now.
+    Again,
+    /// Another step when woken, or after this long.
+    Sleep(Duration),
+    /// Another step after a pause: this one failed.
+    Failed(String),
+    /// No more.
+    Done,
+}
+
+/// What a loop shares with those who watch and stop it.
+#[derive(Debug)]
+pub(crate) struct LoopControl {
+    status: Mutex<LoopStatus>,
+    is_stopping: AtomicBool,
+    /// Wakes the loop.
+    pub(crate) wake: Arc<Wake>,
+    /// Signalled when the loop has ended.
+    ended: Wake,
+}
+
+impl LoopControl {
+    pub(crate) fn new(name: impl Into<String>, wake: Arc<Wake>) -> Arc<Self> {
+        Arc::new(Self {
+            status: Mutex::new(LoopStatus {
+                name: name.into(),
+                is_running: true,
+                restarts: 0,
+                last_error: None,
+            }),
+            is_stopping: AtomicBool::new(false),
+            wake,
+            ended: Wake::new(),
+        })
+    }
+
+    pub(crate) fn status(&self) -> LoopStatus {
+        self.lock().clone()
+    }
+
+    /// Asks the loop to come to its end.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.wake.notify();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the loop's end; whether it came in time.
+    pub(crate) fn wait_ended(&self, timeout: Duration) -> bool {
+        self.ended.wait(timeout)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LoopStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a loop to its end, on the current thread.
+    pub(crate) fn run(&self, mut step: impl FnMut() -> Next) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let next = match catch_unwind(AssertUnwindSafe(&mut step)) {
+                Ok(next) => next,
+                Err(panic) => {
+                    self.lock().restarts += 1;
+                    Next::Failed(format!("panicked: {}", panic_text(panic.as_ref())))
+                }
+            };
+            match next {
+                Next::Done => break,
+                Next::Failed(error) => {
+                    self.fail(error);
+                    if self.is_stopping() {
+                        break;
+                    }
+                    self.pause(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    continue;
+                }
+                Next::Sleep(duration) => {
+                    self.succeed();
+                    self.wake.wait(duration);
+                }
+                Next::Again => self.succeed(),
+            }
+            pause = PAUSE_MIN;
+        }
+        self.lock().is_running = false;
+        self.ended.notify();
+    }
+
+    fn fail(&self, error: String) {
+        let mut status = self.lock();
+        let is_news = status.last_error.as_ref() != Some(&error);
+        if is_news {
+            tracing::error!(loop_name = status.name, error, "{}: {error}", status.name);
+        }
+        status.last_error = Some(error);
+    }
+
+    fn succeed(&self) {
+        let mut status = self.lock();
+        if status.last_error.take().is_some() {
+            tracing::info!(loop_name = status.name, "{}: works again", status.name);
+        }
+    }
+
+    /// Wake-ups do not cut a pause short, for they come with every event; stopping does.
+    fn pause(&self, pause: Duration) {
+        let stopwatch = Stopwatch::start();
+        while !self.is_stopping() {
+            let Some(left) = pause.checked_sub(stopwatch.elapsed()) else {
+                break;
+            };
+            self.wake.wait(left);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_the_loop_goes_on() {
+        let control = LoopControl::new("probe", Arc::default());
+        let mut steps = 0;
+        let mut seen = None;
+        control.run(|| {
+            steps += 1;
+            match steps {
+                1 => panic!("once"),
+                2 => {
+                    seen = control.status().last_error;
+                    Next::Again
+                }
+                _ => Next::Done,
+            }
+        });
+        assert_eq!(seen.as_deref(), Some("panicked: once"));
+        let status = control.status();
+        assert_eq!((status.restarts, status.is_running), (1, false));
+        assert_eq!(status.last_error, None);
+        assert!(control.wait_ended(Duration::ZERO));
+    }
+}

@@ -1,0 +1,10 @@
+//! For tests of this and other crates: a store that fails on demand, channels that record what they
+//! are given, and a small detector whose every step is easy to foretell.
+
+mod channel;
+mod probe;
+mod store;
+
+pub use channel::{FakeChannel, Sent};
+pub use probe::{ProbeDetector, event_body, probe_registry};
+pub use store::{Fault, FaultyStore, Op};

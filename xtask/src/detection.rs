@@ -1,0 +1,222 @@
+//! How well the detectors do on simulated merchants: recall, false alarms, delay.
+//!
+//! Every merchant kind and API shape, with one incident of each kind and strength spread over the
+//! days after a quiet month. An alert counts as true when its detector is the one the label names
+//! and it fired between the incident's begin and a slack after its end; every other alert is false.
+#![expect(clippy::print_stdout, reason = "a report for a person")]
+
+use std::collections::BTreeMap;
+
+use billingwatch_core::alert::AlertStatus;
+use billingwatch_core::engine::{Engine, Registry};
+use billingwatch_core::stripe::payload::parse_event;
+use billingwatch_core::time::{Span, Timestamp};
+use billingwatch_simulator::{
+    ApiShape, DeliveryModel, IncidentKind, IncidentPlan, Label, MerchantKind, Strength, World,
+    WorldConfig,
+};
+
+/// 2024-01-08, a Monday.
+const START_AT: i64 = 1_704_672_000;
+
+/// Days before the first incident.
+const QUIET_DAYS: i64 = 45;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How many seeds of each merchant and shape.
+    #[arg(long, default_value_t = 2)]
+    seeds: u64,
+    /// Only this merchant kind.
+    #[arg(long)]
+    merchant: Option<MerchantKind>,
+    /// Print each missed incident and false alarm.
+    #[arg(long)]
+    explain: bool,
+    /// Days without any incident instead: every alert is false.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Default)]
+struct Score {
+    found: u32,
+    all: u32,
+    alerts: u32,
+    delays_secs: Vec<i64>,
+}
+
+struct Fired {
+    detector: String,
+    at: i64,
+    subjects: Vec<String>,
+    message: String,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mut scores: BTreeMap<(String, Strength), Score> = BTreeMap::new();
+    let mut false_by_detector: BTreeMap<String, u32> = BTreeMap::new();
+    let mut merchant_days = 0;
+    let merchants = MerchantKind::ALL
+        .iter()
+        .filter(|kind| options.merchant.is_none_or(|only| only == **kind));
+    for merchant in merchants {
+        for shape in ApiShape::ALL {
+            for seed in 0..options.seeds {
+                let config = world(*merchant, *shape, seed, options.quiet);
+                merchant_days += config.days;
+                let (labels, fired) = live(&config)?;
+                judge(
+                    options,
+                    &config,
+                    &labels,
+                    &fired,
+                    &mut scores,
+                    &mut false_by_detector,
+                );
+            }
+        }
+    }
+    println!(
+        "{:<24} {:<9} {:>7} {:>8} {:>12}",
+        "incident", "strength", "found", "alerts", "delay"
+    );
+    for ((kind, strength), score) in &mut scores {
+        score.delays_secs.sort_unstable();
+        let delay = score.delays_secs.get(score.delays_secs.len() / 2);
+        let delay = delay.map_or_else(|| "-".to_owned(), |secs| Span::secs(*secs).to_string());
+        let found = format!("{}/{}", score.found, score.all);
+        println!(
+            "{kind:<24} {strength:<9} {found:>7} {:>8} {delay:>12}",
+            score.alerts
+        );
+    }
+    let false_alarms: u32 = false_by_detector.values().sum();
+    println!(
+        "\nfalse alarms: {false_alarms} in {merchant_days} merchant-days {false_by_detector:?}"
+    );
+    Ok(())
+}
+
+fn world(merchant: MerchantKind, shape: ApiShape, seed: u64, is_quiet: bool) -> WorldConfig {
+    let mut incidents = Vec::new();
+    let mut day = QUIET_DAYS;
+    if !is_quiet {
+        for kind in IncidentKind::ALL {
+            for strength in Strength::ALL {
+                // Mid-day, and never twice at the same hour.
+                let hour = 10 + i64::try_from(incidents.len() % 8).unwrap_or_default();
+                let at = START_AT + day * 86_400 + hour * 3_600;
+                incidents.push(IncidentPlan {
+                    kind: *kind,
+                    at,
+                    strength: *strength,
+                });
+                day += 4;
+            }
+        }
+    }
+    let days = u32::try_from(day + 40).unwrap_or(200);
+    WorldConfig {
+        seed: 1_000 + seed,
+        merchant,
+        shape,
+        start_at: START_AT,
+        days,
+        incidents,
+        oddities: true,
+        delivery: DeliveryModel::Realistic,
+    }
+}
+
+/// Everything that fired in a world.
+fn live(config: &WorldConfig) -> anyhow::Result<(Vec<Label>, Vec<Fired>)> {
+    let mut engine = Engine::new(Registry::standard());
+    let mut fired = Vec::new();
+    let mut world = World::new(config)?;
+    for event in world.by_ref() {
+        let received_at = Timestamp::from_millis(event.received_at_ms);
+        let parsed = parse_event(&event.json, received_at)?;
+        engine.advance_to(received_at);
+        engine.apply_event(&parsed, "default", false);
+        collect(&mut engine, &mut fired);
+    }
+    let end = Timestamp::from_secs(config.start_at) + Span::days(i64::from(config.days));
+    engine.advance_to(end);
+    collect(&mut engine, &mut fired);
+    Ok((world.labels().to_vec(), fired))
+}
+
+fn collect(engine: &mut Engine, fired: &mut Vec<Fired>) {
+    for change in engine.take_changes() {
+        if change.alert.status == AlertStatus::Firing {
+            fired.push(Fired {
+                detector: change.alert.detector,
+                at: change.at.as_secs(),
+                subjects: change.alert.subjects,
+                message: change.alert.message,
+            });
+        }
+    }
+    engine.take_suppressed();
+}
+
+/// How long after an incident's end an alert still counts as its own.
+fn slack_secs(detector: &str) -> i64 {
+    match detector {
+        "silent_lapse" => 40 * 86_400,
+        "revenue_drop" => 2 * 86_400,
+        "fraud_spike" => 86_400,
+        _ => 4 * 3_600,
+    }
+}
+
+fn is_of(alert: &Fired, label: &Label) -> bool {
+    let is_in_time =
+        (label.starts_at - 3_600..=label.ends_at + slack_secs(&label.detector)).contains(&alert.at);
+    let names_it = alert.subjects.is_empty()
+        || label.subjects.is_empty()
+        || alert.subjects.iter().any(|id| label.subjects.contains(id))
+        || matches!(&*label.detector, "fraud_spike" | "charge_failure_spike");
+    alert.detector == label.detector && is_in_time && names_it
+}
+
+fn judge(
+    options: &Options,
+    config: &WorldConfig,
+    labels: &[Label],
+    fired: &[Fired],
+    scores: &mut BTreeMap<(String, Strength), Score>,
+    false_by_detector: &mut BTreeMap<String, u32>,
+) {
+    let name = format!("{}/{}/{}", config.merchant, config.shape, config.seed);
+    for label in labels {
+        let key = (label.kind.to_string(), label.strength);
+        let score = scores.entry(key).or_default();
+        score.all += 1;
+        let own: Vec<&Fired> = fired.iter().filter(|alert| is_of(alert, label)).collect();
+        score.alerts += u32::try_from(own.len()).unwrap_or(u32::MAX);
+        if let Some(first) = own.first() {
+            score.found += 1;
+            score.delays_secs.push(first.at - label.starts_at);
+        } else if options.explain {
+            let at = Timestamp::from_secs(label.starts_at);
+            println!(
+                "missed  {name} {} {} {at} {:?}",
+                label.kind,
+                label.strength,
+                label.subjects.first()
+            );
+        }
+    }
+    for alert in fired
+        .iter()
+        .filter(|alert| !labels.iter().any(|label| is_of(alert, label)))
+    {
+        *false_by_detector.entry(alert.detector.clone()).or_default() += 1;
+        if options.explain {
+            let at = Timestamp::from_secs(alert.at);
+            println!("false   {name} {} {at} {}", alert.detector, alert.message);
+        }
+    }
+}

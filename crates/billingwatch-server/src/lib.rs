@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+
+mod accept;
+mod auth;
+mod config;
+mod error;
+mod handlers;
+mod middleware;
+mod openapi;
+mod paging;
+mod params;
+mod pipeline_metrics;
+mod routes;
+mod server;
+mod state;
+mod telemetry;
+
+pub use config::{Access, DEFAULT_SOURCE, Limits, ServerConfig, SourceConfig, Verification};
+pub use server::{Bound, Server, ServerError, Stopper};
+pub use state::{Services, StatusReader};
+
+/// The OpenAPI 3.1 document of every route, as indented JSON.
+#[must_use]
+pub fn openapi_json() -> String {
+    openapi::to_json()
+}

@@ -1,0 +1,217 @@
+//! Takes Stripe's posts in: raw bytes, signature, envelope, journal, answer.
+//!
+//! The bytes are never decoded on the way (a compressed body is bytes that do not verify), never
+//! parsed before they verify, and answered 200 only once durable. What nobody understands is kept
+//! all the same. The sender is never told to slow down: what cannot be taken now is a 503, which
+//! Stripe tries again.
+
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use actix_web::web::{Bytes, Data, Json, Path, Payload};
+use billingwatch_core::stripe::payload::read_envelope;
+use billingwatch_core::stripe::signature::{SignatureError, verify};
+use billingwatch_pipeline::{IngestError, event_entry};
+use billingwatch_store::NewEntry;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::config::{DEFAULT_SOURCE, SourceConfig, Verification};
+use crate::error::{ApiError, ErrorBody};
+use crate::state::AppState;
+use crate::telemetry::Received;
+
+/// The event is durable.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    /// Always true.
+    received: bool,
+    /// The same event id came through this source before; nothing was counted twice.
+    duplicate: bool,
+}
+
+/// Take one Stripe event in
+///
+/// For the endpoint that the configuration calls `default`. The answer is 200 once the event is
+/// durable, whether or not anything here understands it.
+#[utoipa::path(
+    post,
+    path = "/webhooks/stripe",
+    operation_id = "receiveEvent",
+    tag = "webhooks",
+    params(("Stripe-Signature" = String, Header, description = "`t=…,v1=…` as Stripe sends it")),
+    request_body(
+        content = serde_json::Value,
+        content_type = "application/json",
+        description = "A Stripe event, exactly as Stripe sent it: the signature is over its bytes"
+    ),
+    responses(
+        (status = 200, description = "The event is durable", body = Accepted),
+        (status = 400, description = "The signature did not verify, or the signed body is no event", body = ErrorBody),
+        (status = 413, description = "The body is over the limit", body = ErrorBody),
+        (status = 503, description = "It cannot be kept now; send it again", body = ErrorBody),
+    ),
+    security(())
+)]
+pub(crate) async fn receive(
+    state: Data<AppState>,
+    req: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Accepted>, ApiError> {
+    receive_from(&state, DEFAULT_SOURCE, req.headers(), payload).await
+}
+
+/// Take one Stripe event in, for a named source
+///
+/// As `/webhooks/stripe`, for another endpoint with signing secrets of its own.
+#[utoipa::path(
+    post,
+    path = "/webhooks/stripe/{source}",
+    operation_id = "receiveEventForSource",
+    tag = "webhooks",
+    params(
+        ("source" = String, Path, description = "The source's name in the configuration"),
+        ("Stripe-Signature" = String, Header, description = "`t=…,v1=…` as Stripe sends it"),
+    ),
+    request_body(
+        content = serde_json::Value,
+        content_type = "application/json",
+        description = "A Stripe event, exactly as Stripe sent it"
+    ),
+    responses(
+        (status = 200, description = "The event is durable", body = Accepted),
+        (status = 400, description = "The signature did not verify, or the signed body is no event", body = ErrorBody),
+        (status = 404, description = "No source of that name", body = ErrorBody),
+        (status = 413, description = "The body is over the limit", body = ErrorBody),
+        (status = 503, description = "It cannot be kept now; send it again", body = ErrorBody),
+    ),
+    security(())
+)]
+pub(crate) async fn receive_named(
+    state: Data<AppState>,
+    source: Path<String>,
+    req: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Accepted>, ApiError> {
+    receive_from(&state, &source, req.headers(), payload).await
+}
+
+async fn receive_from(
+    state: &AppState,
+    name: &str,
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<Json<Accepted>, ApiError> {
+    let source = state
+        .sources
+        .get(name)
+        .ok_or_else(ApiError::unknown_source)?;
+    let outcome = take_in(state, name, source, headers, payload).await;
+    let (counted, answer) = match outcome {
+        Ok(is_duplicate) => {
+            let counted = if is_duplicate {
+                Received::Duplicate
+            } else {
+                Received::Accepted
+            };
+            let accepted = Accepted {
+                received: true,
+                duplicate: is_duplicate,
+            };
+            (counted, Ok(Json(accepted)))
+        }
+        Err((counted, error)) => (counted, Err(error)),
+    };
+    state.telemetry.count_webhook(name, counted);
+    answer
+}
+
+type Refusal = (Received, ApiError);
+
+/// Whether the event was known already, once it is durable.
+async fn take_in(
+    state: &AppState,
+    name: &str,
+    source: &SourceConfig,
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<bool, Refusal> {
+    let body = read_body(state, payload).await?;
+    authenticate(state, name, source, headers, &body)?;
+    let envelope = read_envelope(&body).map_err(|error| {
+        tracing::warn!(source = name, error = %error, "a signed body is no event");
+        let message = format!("the body is not a Stripe event: {error}");
+        (Received::BadPayload, ApiError::invalid_payload(message))
+    })?;
+    let begun_at = Instant::now();
+    let is_duplicate = append(state, event_entry(name, envelope, body.into())).await?;
+    state
+        .telemetry
+        .observe_ingest(begun_at.elapsed().as_secs_f64());
+    Ok(is_duplicate)
+}
+
+/// The raw body, never more of it than the limit.
+async fn read_body(state: &AppState, payload: Payload) -> Result<Bytes, Refusal> {
+    let limit_bytes = state.limits.body_bytes;
+    let reading = payload.to_bytes_limited(limit_bytes);
+    match actix_web::rt::time::timeout(state.limits.request_timeout, reading).await {
+        Err(_) => Err((Received::Incomplete, ApiError::request_timeout())),
+        Ok(Err(_)) => Err((Received::TooLarge, ApiError::body_too_large(limit_bytes))),
+        Ok(Ok(Err(_))) => Err((Received::Incomplete, ApiError::incomplete_body())),
+        Ok(Ok(Ok(body))) => Ok(body),
+    }
+}
+
+fn authenticate(
+    state: &AppState,
+    name: &str,
+    source: &SourceConfig,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Refusal> {
+    let Verification::Signed { secrets, tolerance } = &source.verification else {
+        return Ok(());
+    };
+    let verified = signature_header(headers)
+        .and_then(|header| verify(header, body, secrets, *tolerance, state.clock.now()));
+    verified.map(drop).map_err(|error| {
+        // The reason is for the operator; the header's content for nobody.
+        tracing::warn!(
+            source = name,
+            reason = error.code(),
+            "a signature did not verify: {error}"
+        );
+        state.telemetry.count_verify_failure(name, error.code());
+        (Received::BadSignature, ApiError::signature())
+    })
+}
+
+/// The one `Stripe-Signature` header. Stripe sends one; of two, a proxy and we might trust
+/// different ones.
+fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, SignatureError> {
+    let mut values = headers.get_all("stripe-signature");
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(SignatureError::Malformed("the header is there twice"));
+    }
+    Ok(first.map(|value| value.as_bytes()))
+}
+
+async fn append(state: &AppState, entry: NewEntry) -> Result<bool, Refusal> {
+    let unavailable = |message| (Received::Unavailable, ApiError::unavailable(message));
+    let receipt = state.ingest.submit(entry).map_err(|error| match error {
+        IngestError::Full => unavailable("too much is waiting to be kept; send it again"),
+        _ => unavailable("the server is stopping; send it again"),
+    })?;
+    let waiting = actix_web::rt::time::timeout(state.limits.durable_timeout, receipt);
+    match waiting.await {
+        Ok(Ok(received)) => Ok(received.is_duplicate),
+        // The writer has logged why, once for the whole batch.
+        Ok(Err(_)) => Err(unavailable("the event could not be kept; send it again")),
+        Err(_) => Err(unavailable(
+            "keeping the event takes too long; send it again",
+        )),
+    }
+}

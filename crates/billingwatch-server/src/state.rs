@@ -1,0 +1,97 @@
+//! What every handler reads: the services it was started with and its own counters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use billingwatch_core::detector::DetectorSpec;
+use billingwatch_core::engine::Registry;
+use billingwatch_core::time::Timestamp;
+use billingwatch_pipeline::{Clock, Ingest, PipelineStatus};
+use billingwatch_store::Store;
+
+use crate::auth::Gate;
+use crate::config::{Limits, ServerConfig, SourceConfig};
+use crate::error::ApiError;
+use crate::telemetry::Telemetry;
+
+/// Reads how the pipeline fares; costs no query.
+pub type StatusReader = Arc<dyn Fn() -> PipelineStatus + Send + Sync>;
+
+/// What the server stands on. It holds no detector: it appends, and reads what is stored.
+#[derive(Clone)]
+pub struct Services {
+    /// Where events, alerts and deliveries are read.
+    pub store: Store,
+    /// Where verified events are left.
+    pub ingest: Ingest,
+    /// How the pipeline fares.
+    pub status: StatusReader,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Which detectors run.
+    pub registry: Registry,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
+}
+
+/// The services, with what the server keeps of its own.
+pub(crate) struct AppState {
+    pub(crate) store: Store,
+    pub(crate) ingest: Ingest,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) detectors: Vec<DetectorSpec>,
+    pub(crate) gate: Gate,
+    pub(crate) sources: BTreeMap<String, SourceConfig>,
+    pub(crate) limits: Limits,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) started_at: Timestamp,
+    status: StatusReader,
+    is_stopping: AtomicBool,
+}
+
+impl AppState {
+    pub(crate) fn new(config: ServerConfig, services: Services) -> Result<Self, prometheus::Error> {
+        let telemetry = Telemetry::new(config.sources.keys().map(String::as_str))?;
+        Ok(Self {
+            gate: Gate::new(&config.access),
+            sources: config.sources,
+            limits: config.limits,
+            telemetry,
+            started_at: services.clock.now(),
+            store: services.store,
+            ingest: services.ingest,
+            clock: services.clock,
+            detectors: services.registry.specs().cloned().collect(),
+            status: services.status,
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn pipeline(&self) -> PipelineStatus {
+        (self.status)()
+    }
+
+    /// Asks the store something on a thread that may wait.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> Result<T, billingwatch_store::StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.store.clone();
+        Ok(actix_web::web::block(move || ask(&store)).await??)
+    }
+
+    /// No new work should be sent here: a stop has begun.
+    pub(crate) fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,50 @@
+//! The page that draws the API, from the binary alone.
+
+use crate::support::{TestApp, get};
+
+#[test]
+fn the_page_loads_nothing_but_what_is_served_here() {
+    let app = TestApp::start();
+    let page = app.ask_bare(get("/docs"));
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let html = page.text();
+    assert!(!html.contains("://"), "{html}");
+    assert!(!html.contains("<script>"), "{html}");
+    let links = html.split(['"']).filter(|part| {
+        [".js", ".css", ".ico", ".json"]
+            .iter()
+            .any(|end| part.ends_with(end))
+    });
+    let mut loaded = 0;
+    for link in links {
+        let response = app.ask_bare(get(&format!("/{link}")));
+        assert_eq!(response.status, 200, "{link}");
+        assert!(!response.body.is_empty(), "{link}");
+        loaded += 1;
+    }
+    assert_eq!(loaded, 5);
+    let script = app.ask_bare(get("/docs/swagger-ui-bundle.js"));
+    let kind = script.header("content-type").unwrap();
+    assert!(kind.contains("javascript"), "{kind}");
+}
+
+#[test]
+fn the_bare_address_leads_to_the_page() {
+    let app = TestApp::start();
+    let response = app.ask_bare(get("/"));
+    assert_eq!(response.status, 307);
+    assert_eq!(response.header("location"), Some("/docs"));
+}
+
+#[test]
+fn the_document_served_is_the_document_written() {
+    let app = TestApp::start();
+    let response = app.ask_bare(get("/openapi.json"));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.text(), billingwatch_server::openapi_json());
+}

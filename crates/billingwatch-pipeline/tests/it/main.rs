@@ -14,4 +14,5 @@ mod replay;
 mod restart;
 mod runtime;
 mod settings;
+mod standard;
 mod support;

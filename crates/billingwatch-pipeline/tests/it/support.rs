@@ -56,8 +56,12 @@ pub fn open(url: &str) -> Store {
 
 /// A journal entry of an event about a charge.
 pub fn entry(id: &str, event_type: &str, created: Timestamp) -> NewEntry {
-    let body = event_body(id, event_type, created);
-    event_entry("default", read_envelope(&body).unwrap(), body)
+    entry_of(&event_body(id, event_type, created))
+}
+
+/// A journal entry of an event's bytes.
+pub fn entry_of(body: &[u8]) -> NewEntry {
+    event_entry("default", read_envelope(body).unwrap(), body.to_vec())
 }
 
 pub struct World {

@@ -230,7 +230,7 @@ impl StoreError {
     /// languages than English most of these become [`StoreError::Database`], with its own words.
     pub(crate) fn classify(text: &str) -> Self {
         let database = String::new();
-        let reason = text.trim().to_owned();
+        let reason = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
         if says(&["SSL support is not compiled in"]) {
             Self::TlsUnavailable { database }

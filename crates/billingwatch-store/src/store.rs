@@ -171,3 +171,50 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_transaction_leaves_nothing_and_the_store_goes_on() {
+        let store = crate::testing::sqlite();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _: Result<()> = store.write(|conn| {
+                if let AnyConn::Sqlite(c) = conn {
+                    c.batch_execute("UPDATE journal_head SET last_seq = 99")?;
+                }
+                panic!("in the middle of it");
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(store.head().unwrap().last_seq, 0);
+        let touched = store.touch_head(billingwatch_core::time::Timestamp::EPOCH);
+        assert_eq!(touched.unwrap().last_seq, 0);
+    }
+
+    #[test]
+    fn a_connection_has_its_settings() {
+        #[derive(diesel::QueryableByName)]
+        struct Settings {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            seen: String,
+        }
+        let store = crate::testing::sqlite();
+        let query = "SELECT page_size || ' ' || journal_mode || ' ' || synchronous || ' ' \
+                     || foreign_keys || ' ' || timeout AS seen \
+                     FROM pragma_page_size, pragma_journal_mode, pragma_synchronous, \
+                     pragma_foreign_keys, pragma_busy_timeout";
+        let seen = |conn: &mut AnyConn| -> Result<String> {
+            let AnyConn::Sqlite(c) = conn else {
+                return Ok(String::new());
+            };
+            let row: Settings = diesel::RunQueryDsl::get_result(diesel::sql_query(query), c)?;
+            Ok(row.seen)
+        };
+        assert_eq!(store.with_writer(seen).unwrap(), "16384 wal 2 1 5000");
+        assert_eq!(store.read(seen).unwrap(), "16384 wal 2 1 5000");
+    }
+}

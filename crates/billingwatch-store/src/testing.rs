@@ -14,6 +14,8 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 
+use crate::connection::AnyConn;
+use crate::error::Result;
 use crate::store::Store;
 use crate::url::StoreOptions;
 
@@ -120,6 +122,22 @@ impl Drop for Place {
                 &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
             );
         }
+    }
+}
+
+impl Store {
+    /// Lets an SQLite database grow to so many pages and no further: a full disk, for tests.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn limit_pages(&self, pages: u32) -> Result<()> {
+        self.write(|conn| match conn {
+            AnyConn::Sqlite(c) => {
+                Ok(c.batch_execute(&format!("PRAGMA max_page_count = {pages};"))?)
+            }
+            AnyConn::Postgresql(_) => Ok(()),
+        })
     }
 }
 

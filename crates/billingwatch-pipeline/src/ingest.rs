@@ -347,4 +347,14 @@ impl IngestWriter {
     }
 }
 
+/// Whoever still waits when the writer goes is told so, rather than left waiting.
+impl Drop for IngestWriter {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.is_closed = true;
+        queue.waiting.clear();
+        queue.size_bytes = 0;
+    }
+}
+
 type Answer = oneshot::Sender<Result<Received, IngestError>>;

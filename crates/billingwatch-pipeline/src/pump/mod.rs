@@ -47,6 +47,9 @@ pub struct PumpOptions {
     pub snapshot_rows: u32,
     /// Time after which a snapshot is due, when any row came.
     pub snapshot_interval: Span,
+    /// Time between two snapshots, however many rows came: a large state must not be written
+    /// again and again while a backlog is read.
+    pub snapshot_pause: Span,
 }
 
 impl Default for PumpOptions {
@@ -55,6 +58,7 @@ impl Default for PumpOptions {
             batch_rows: 512,
             snapshot_rows: 20_000,
             snapshot_interval: Span::minutes(5),
+            snapshot_pause: Span::secs(30),
         }
     }
 }
@@ -390,8 +394,9 @@ impl Pump {
 
     fn is_snapshot_due(&self, ready: &Ready) -> bool {
         let age = self.clock.now().since(ready.snapshot_at);
-        ready.rows_since_snapshot >= self.options.snapshot_rows.max(1)
-            || (ready.rows_since_snapshot > 0 && age >= self.options.snapshot_interval)
+        let rows = ready.rows_since_snapshot;
+        (rows >= self.options.snapshot_rows.max(1) && age >= self.options.snapshot_pause)
+            || (rows > 0 && age >= self.options.snapshot_interval)
     }
 
     fn note_cursor(&self, cursor: Cursor) {

@@ -33,22 +33,6 @@ pub struct AlertLine<'a> {
     pub amount_at_stake: Option<i64>,
     /// What makes it checkable.
     pub evidence: &'a Evidence,
-    /// The incident's id.
-    pub alert_id: &'a str,
-    /// Which step in its life this is.
-    pub revision: u32,
-    /// The endpoint its events came through.
-    pub source: &'a str,
-    /// The connected account.
-    pub account: Option<&'a str>,
-    /// Live money, or test mode.
-    pub livemode: bool,
-    /// How surprising it is, 0 to 1.
-    pub anomaly_score: f64,
-    /// How many occurrences feed it.
-    pub count: u64,
-    /// Why it ended, in words.
-    pub resolution: Option<&'a str>,
 }
 
 impl<'a> AlertLine<'a> {
@@ -69,14 +53,6 @@ impl<'a> AlertLine<'a> {
             currency: alert.currency,
             amount_at_stake: alert.amount_at_stake,
             evidence: &alert.evidence,
-            alert_id: &alert.id,
-            revision: alert.revision,
-            source: &alert.scope.source,
-            account: alert.scope.account.as_deref(),
-            livemode: alert.scope.livemode,
-            anomaly_score: alert.anomaly_score,
-            count: alert.count,
-            resolution: alert.resolution.as_deref(),
         }
     }
 

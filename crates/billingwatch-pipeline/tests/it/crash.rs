@@ -12,6 +12,7 @@ fn small() -> PumpOptions {
         batch_rows: 2,
         snapshot_rows: 5,
         snapshot_interval: Span::minutes(20),
+        snapshot_pause: Span::ZERO,
     }
 }
 

@@ -167,3 +167,12 @@ fn a_writer_that_dies_leaves_nobody_waiting() {
     assert!(matches!(outcome, Err(IngestError::Unavailable(_))));
     assert_eq!(world.receive("evt_1", "charge.failed").seq, 1);
 }
+
+#[test]
+fn a_writer_that_goes_leaves_nobody_waiting() {
+    let (ingest, writer, _store, _wake) = ingest(IngestOptions::default());
+    let receipt = ingest.submit(event(1)).unwrap();
+    drop(writer);
+    assert!(matches!(receipt.wait(), Err(IngestError::Unavailable(_))));
+    assert_eq!(ingest.submit(event(2)).unwrap_err(), IngestError::Closed);
+}

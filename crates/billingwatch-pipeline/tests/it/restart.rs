@@ -60,6 +60,7 @@ fn restarts_after_every_event_change_nothing() {
     for snapshot_rows in [1, 4, 10_000] {
         let options = PumpOptions {
             snapshot_rows,
+            snapshot_pause: Span::ZERO,
             ..PumpOptions::default()
         };
         let mut world = World::with(memory_store(), options);
@@ -70,6 +71,22 @@ fn restarts_after_every_event_change_nothing() {
         world.pump_until_idle();
         assert_eq!(world.outcome(), undisturbed.outcome(), "{snapshot_rows}");
     }
+}
+
+/// PostgreSQL too, where the environment names a server.
+#[test]
+fn every_backend_tells_the_same_story() {
+    let mut in_memory = World::new();
+    in_memory.play_live();
+    billingwatch_store::testing::each_backend(|store| {
+        let mut world = World::with(store.another(), PumpOptions::default());
+        world.play(|world| {
+            world.pump_until_idle();
+            world.restart();
+        });
+        world.pump_until_idle();
+        assert_eq!(world.outcome(), in_memory.outcome(), "{}", store.name());
+    });
 }
 
 #[test]
@@ -83,6 +100,7 @@ fn batch_sizes_and_snapshot_points_change_nothing() {
                 batch_rows,
                 snapshot_rows,
                 snapshot_interval: Span::minutes(10),
+                snapshot_pause: Span::ZERO,
             };
             // The pump sleeps through the whole story, or through every other event.
             for pace in [usize::MAX, 2] {
@@ -107,6 +125,7 @@ fn a_restart_reads_again_only_what_the_snapshot_does_not_hold() {
     let options = PumpOptions {
         batch_rows: 10,
         snapshot_rows: 30,
+        snapshot_pause: Span::ZERO,
         ..PumpOptions::default()
     };
     let mut world = World::with(memory_store(), options);
@@ -138,6 +157,7 @@ fn a_snapshot_of_another_version_is_replaced_by_reading_the_whole_journal() {
         memory_store(),
         PumpOptions {
             snapshot_rows: 1,
+            snapshot_pause: Span::ZERO,
             ..PumpOptions::default()
         },
     );

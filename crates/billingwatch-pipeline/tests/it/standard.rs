@@ -45,6 +45,7 @@ fn live_with_restarts_and_both_replays_find_the_same() {
         batch_rows: 64,
         snapshot_rows: 300,
         snapshot_interval: Span::hours(6),
+        snapshot_pause: Span::ZERO,
     };
     let mut world = World::with(memory_store(), options);
     world.registry = Registry::standard();

@@ -11,8 +11,8 @@ use billingwatch_core::stripe::payload::read_envelope;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_pipeline::testing::{FaultyStore, event_body, probe_registry};
 use billingwatch_pipeline::{
-    AlertLine, Clock, Ingest, IngestError, IngestOptions, IngestWriter, ManualClock, PipelineStore,
-    Pump, PumpOptions, Received, StepReport, event_entry,
+    Clock, Ingest, IngestError, IngestOptions, IngestWriter, ManualClock, PipelineStore, Pump,
+    PumpOptions, Received, StepReport, event_entry,
 };
 use billingwatch_store::{AlertFilter, Happened, NewEntry, Page, Store, StoreOptions};
 
@@ -236,9 +236,9 @@ pub fn outcome(store: &Store) -> Outcome {
     }
 }
 
-/// A change as `--alerts-out` writes it.
+/// A change, whole.
 pub fn line(change: &AlertChange) -> String {
-    AlertLine::of(change).to_json().unwrap()
+    serde_json::to_string(change).unwrap()
 }
 
 /// A change in brief: seconds after the start, status, severity, key, revision.

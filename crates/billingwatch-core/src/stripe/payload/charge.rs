@@ -6,8 +6,9 @@ use crate::event::EventData;
 use crate::event::charge::{Card, Charge, ChargeStatus, Outcome, OutcomeKind};
 use crate::ids::{ChargeId, CustomerId};
 
-use super::lenient::{Metadata, Perhaps, read, read_id, shape_of_map, shape_of_words, skip};
+use super::lenient::{read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
+use super::values::{Metadata, Perhaps, read_id};
 
 pub(super) struct ChargeDraft {
     charge: Charge,

@@ -8,8 +8,9 @@ use crate::event::EventData;
 use crate::event::credit_note::CreditNote;
 use crate::ids::{CreditNoteId, CustomerId, RefundId};
 
-use super::lenient::{Ref, read, read_id, shape_of_map, skip};
+use super::lenient::{read, shape_of_map, skip};
 use super::object::Draft;
+use super::values::{Ref, read_id};
 
 pub(super) struct CreditNoteDraft {
     note: CreditNote,

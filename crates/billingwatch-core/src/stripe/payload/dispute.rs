@@ -6,8 +6,9 @@ use crate::event::EventData;
 use crate::event::dispute::{Dispute, FraudWarning};
 use crate::ids::{DisputeId, FraudWarningId};
 
-use super::lenient::{read, read_id, shape_of_map, skip};
+use super::lenient::{read, shape_of_map, skip};
 use super::object::Draft;
+use super::values::read_id;
 
 pub(super) struct DisputeDraft(Dispute);
 

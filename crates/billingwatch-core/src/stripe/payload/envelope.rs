@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use crate::event::Request;
 use crate::time::Timestamp;
 
-use super::lenient::{Lenient, Shape, is_id, next_key, read, shape_of_map, skip};
+use super::lenient::{Lenient, Shape, next_key, read, shape_of_map, skip};
+use super::values::is_id;
 use super::{PayloadError, TYPE_UNKNOWN};
 
 /// The keys of an event. `D` says how `data.object` is read.

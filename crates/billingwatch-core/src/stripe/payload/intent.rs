@@ -7,8 +7,9 @@ use crate::event::charge::Card;
 use crate::event::intent::{PaymentIntent, SetupIntent};
 use crate::ids::{ChargeId, CustomerId, PaymentIntentId, SetupIntentId};
 
-use super::lenient::{List, Perhaps, Ref, read, read_id, shape_of_map, skip};
+use super::lenient::{read, shape_of_map, skip};
 use super::object::Draft;
+use super::values::{List, Perhaps, Ref, read_id};
 
 pub(super) struct PaymentIntentDraft {
     intent: PaymentIntent,

@@ -16,9 +16,9 @@ use crate::event::invoice::{
 use crate::ids::{ChargeId, CustomerId, InvoicePaymentId, PaymentIntentId, SubscriptionId};
 use crate::time::Timestamp;
 
-use super::lenient::{List, Presence, Shape, next_key, read, read_id};
-use super::lenient::{shape_of_map, shape_of_words, skip};
+use super::lenient::{Shape, next_key, read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
+use super::values::{List, Presence, read_id};
 
 #[derive(Default)]
 pub(super) struct InvoiceDraft {

@@ -23,6 +23,7 @@ mod lenient;
 mod object;
 mod refund;
 mod subscription;
+mod values;
 
 use crate::event::{Event, EventData, EventType, OtherObject};
 use crate::ids::{AccountId, EventId};

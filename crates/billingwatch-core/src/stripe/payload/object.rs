@@ -16,9 +16,10 @@ use super::credit_note::CreditNoteDraft;
 use super::dispute::{DisputeDraft, FraudWarningDraft};
 use super::intent::{PaymentIntentDraft, SetupIntentDraft};
 use super::invoice::{InvoiceDraft, InvoicePaymentDraft};
-use super::lenient::{Lenient, Shape, is_id, next_key, read, read_id, shape_of_map, skip};
+use super::lenient::{Lenient, Shape, next_key, read, shape_of_map, skip};
 use super::refund::RefundDraft;
 use super::subscription::SubscriptionDraft;
+use super::values::{is_id, read_id};
 
 const OBJECT_REPEATED: &str = "`object` is repeated";
 

@@ -6,8 +6,9 @@ use crate::event::EventData;
 use crate::event::refund::{Refund, RefundStatus};
 use crate::ids::RefundId;
 
-use super::lenient::{read, read_id, shape_of_words, skip};
+use super::lenient::{read, shape_of_words, skip};
 use super::object::Draft;
+use super::values::read_id;
 
 pub(super) struct RefundDraft(Refund);
 

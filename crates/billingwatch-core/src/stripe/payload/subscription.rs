@@ -11,9 +11,9 @@ use crate::event::subscription::{
 use crate::ids::{CustomerId, SubscriptionId};
 use crate::money::Currency;
 
-use super::lenient::{Decimal, List, Perhaps, Presence, Shape, next_key, read, read_id};
-use super::lenient::{shape_of_map, shape_of_words, skip};
+use super::lenient::{Shape, next_key, read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
+use super::values::{Decimal, List, Perhaps, Presence, read_id};
 
 /// Basis points in a whole.
 const BPS_WHOLE: i64 = 10_000;

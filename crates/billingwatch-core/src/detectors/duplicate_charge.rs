@@ -406,7 +406,7 @@ fn difference(
     let is_refunded = ctx
         .ledger()
         .payment(first.charge)
-        .is_some_and(|payment| payment.amount_refunded >= payment.amount_collected);
+        .is_some_and(crate::ledger::Payment::is_refunded);
     if is_refunded {
         let message = format!(
             "{} was refunded before {}",

@@ -32,6 +32,9 @@ impl Ledger {
             .as_ref()
             .map(|id| id.key())
             .or(payment.invoice);
+        payment.amount_refunded_total = payment
+            .amount_refunded_total
+            .max(charge.amount_refunded.unwrap_or_default());
         let is_failed = charge.status == ChargeStatus::Failed;
         let is_news = match charge.status {
             ChargeStatus::Failed => payment.tell(TOLD_FAILED),

@@ -15,6 +15,9 @@ pub struct Payment {
     pub amount_collected: i64,
     /// Minor units given back, by refund objects.
     pub amount_refunded: i64,
+    /// Minor units given back, by the running total of the charge: told apart, as either may come
+    /// first, and each alone is the whole truth.
+    pub amount_refunded_total: i64,
     /// Their currency.
     pub currency: Currency,
     /// Who paid.
@@ -39,11 +42,19 @@ impl Payment {
             at,
             amount_collected: 0,
             amount_refunded: 0,
+            amount_refunded_total: 0,
             currency,
             customer: None,
             invoice: None,
             flags: 0,
         }
+    }
+
+    /// Whether all that was taken was given back, by whichever account of it came first.
+    #[must_use]
+    pub fn is_refunded(&self) -> bool {
+        self.amount_collected > 0
+            && self.amount_refunded.max(self.amount_refunded_total) >= self.amount_collected
     }
 
     /// Sets a flag; false when it was set already.

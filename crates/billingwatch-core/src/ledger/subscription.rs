@@ -129,7 +129,7 @@ impl SubscriptionRecord {
         record.take(subscription, event_at);
         let is_fresh = record
             .period_start
-            .is_some_and(|start| event_at.since(start) < FRESH_PERIOD);
+            .is_some_and(|start| (Span::ZERO..FRESH_PERIOD).contains(&event_at.since(start)));
         // Met in mid-life: what came before is unknown, so the period at hand counts as paid.
         record.paid_through = if is_birth || is_fresh {
             record.period_start

@@ -61,7 +61,7 @@ named! {
         Indie = "indie",
         /// About 700 subscriptions, some 300 events a day.
         SmallSaas = "small-saas",
-        /// About 9,000 subscriptions with seats, annual contracts and net-30 invoices, some 3,000 events a day.
+        /// About 8,000 subscriptions with seats, annual contracts and net-30 invoices, some 3,000 events a day.
         Saas = "saas",
         /// One-off card payments only, some 20,000 events a day.
         Marketplace = "marketplace",

@@ -65,6 +65,10 @@ impl World {
         let periods =
             u32::try_from(self.dice.range(1, if s.months == 1 { 24 } else { 3 })).unwrap_or(1);
         s.end_period_at(end, periods);
+        // Months differ in length: the period must hold the world's first instant.
+        while s.period_start > now {
+            s.end_period_at(s.period_start, periods);
+        }
         while s.period_end <= now {
             s.next_period();
         }

@@ -184,7 +184,7 @@ const SMALL_SAAS: Profile = Profile {
 
 const SAAS: Profile = Profile {
     name: "Harborline",
-    subscriptions: 9_200,
+    subscriptions: 8_300,
     plans: &[
         plan("Starter", 2_900, 1, 40),
         plan("Growth", 9_900, 1, 20),

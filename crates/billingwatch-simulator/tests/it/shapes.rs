@@ -60,6 +60,11 @@ fn a_subscription_has_its_period_where_its_version_puts_it() {
             let start = right["current_period_start"].as_i64().unwrap();
             assert!(start < right["current_period_end"].as_i64().unwrap());
             assert!(
+                start <= read.event.created,
+                "a period to come: {}",
+                read.body()
+            );
+            assert!(
                 wrong.get("current_period_start").is_none()
                     && wrong.get("current_period_end").is_none()
             );

@@ -78,7 +78,7 @@ fn live_with_restarts_and_both_replays_find_the_same() {
     let in_order: Vec<String> = replayed.iter().map(line).collect();
     let mut sorted = in_order.clone();
     sorted.sort();
-    let mut expected = live.changes.clone();
+    let mut expected = live.changes;
     expected.sort();
     assert_eq!(sorted, expected);
 

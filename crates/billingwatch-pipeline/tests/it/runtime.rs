@@ -146,3 +146,41 @@ fn two_channels_of_one_name_are_refused() {
     let refused = start(&store, vec![one, two], LONG);
     assert!(matches!(refused, Err(StartError::ChannelTwice(name)) if name == "mail"));
 }
+
+/// Two processes on one database: each entry is kept once, each alert recorded once, each delivery
+/// sent once. On PostgreSQL too, where the environment names a server.
+#[test]
+fn two_runtimes_on_one_store_do_everything_once() {
+    billingwatch_store::testing::each_backend(|store| {
+        let mut runtimes = Vec::new();
+        let mut boxes = Vec::new();
+        for _ in 0..2 {
+            let (channel, sent) = FakeChannel::boxed("all", Severity::Low);
+            let store = FaultyStore::new(Arc::new(store.another()));
+            runtimes.push(start(&store, vec![channel], LONG).unwrap());
+            boxes.push(sent);
+        }
+        // Every event goes to both, as Stripe's repeats may.
+        let receipts: Vec<_> = (0..40)
+            .flat_map(|n| runtimes.iter().map(move |runtime| (n, runtime)))
+            .map(|(n, runtime)| {
+                let entry = entry(&format!("evt_{n}"), "charge.failed", START);
+                runtime.ingest().submit(entry).unwrap()
+            })
+            .collect();
+        let mut duplicates = 0;
+        for receipt in receipts {
+            duplicates += usize::from(receipt.wait().unwrap().is_duplicate);
+        }
+        assert_eq!(duplicates, 40, "{}", store.name());
+        for runtime in runtimes {
+            assert_eq!(runtime.shutdown().abandoned, Vec::<String>::new());
+        }
+        let recorded = outcome(store);
+        assert_eq!(recorded.changes.len(), 2, "{}: {recorded:#?}", store.name());
+        let mut ids: Vec<String> = boxes.iter().flat_map(|sent| sent.delivery_ids()).collect();
+        ids.sort();
+        assert_eq!(ids.len(), 2, "{}: {ids:?}", store.name());
+        assert_ne!(ids[0], ids[1]);
+    });
+}

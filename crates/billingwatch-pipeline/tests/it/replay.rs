@@ -287,3 +287,35 @@ fn an_alert_line_is_as_promised() {
     change.at = Timestamp::from_millis(1_709_599_200_250);
     assert!(written(&change).starts_with("{\"at\":1709599200.25,"));
 }
+
+#[test]
+fn a_broken_pretty_document_is_told_by_the_line_it_begins_on() {
+    let whole = pretty(&failed(1));
+    let lines = whole.lines().count();
+    let (report, sink) = replay(format!("\n{whole}\n\n{}", &whole[..whole.len() / 2]));
+    assert_eq!(report.events, 1);
+    assert_eq!(sink.bad.len(), 1);
+    let place = format!("events.jsonl:{}: ", lines + 3);
+    assert!(sink.bad[0].starts_with(&place), "{} {place}", sink.bad[0]);
+}
+
+#[test]
+fn nothing_at_all_is_no_error() {
+    for input in ["", "\n\n", "\u{feff}"] {
+        let (report, sink) = replay(input);
+        assert_eq!((report.lines, report.bad_lines), (0, 0), "{input:?}");
+        assert_eq!(sink.changes, []);
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writeln!(gzip, "{}", failed(1)).unwrap();
+    let mut twice = gzip.finish().unwrap();
+    twice.extend(twice.clone());
+    assert_eq!(replay(twice).0.events, 2, "gzip files may be joined");
+}
+
+/// It opens a bracket too, but no pretty-printed file would break off there.
+#[test]
+fn a_first_line_cut_off_does_not_take_the_file_with_it() {
+    let (report, sink) = replay(format!("{}\n{}", &failed(1)[..70], failed(2)));
+    assert_eq!((report.events, sink.bad.len()), (1, 1));
+}

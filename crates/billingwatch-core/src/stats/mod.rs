@@ -69,3 +69,22 @@ pub fn normal_tail(distance: i64, deviation: i64) -> f64 {
     let ratio = distance as f64 / deviation.max(1) as f64;
     Normal::new(0.0, 1.0).map_or(1.0, |normal| normal.sf(ratio))
 }
+
+/// The probability of `count` or fewer when `mean` are usual and the mean itself strays by a
+/// relative variance of `stray` (negative binomial: a Poisson whose rate varies).
+///
+/// ```
+/// use billingwatch_core::stats::negative_binomial_head;
+/// assert!(negative_binomial_head(80, 100.0, 0.04) > 0.1); // 20 % less, where days stray by 20 %
+/// assert!(negative_binomial_head(10, 100.0, 0.04) < 1e-8);
+/// ```
+#[must_use]
+pub fn negative_binomial_head(count: u64, mean: f64, stray: f64) -> f64 {
+    use statrs::distribution::NegativeBinomial;
+    if mean <= 0.0 {
+        return 1.0;
+    }
+    let shape = 1.0 / stray.max(1e-6);
+    NegativeBinomial::new(shape, shape / (shape + mean))
+        .map_or(1.0, |distribution| distribution.cdf(count))
+}

@@ -33,6 +33,9 @@ const WINDOW_MAX: usize = 100_000;
 /// How many of the newest attempts decide about recovery.
 const RECENT_MAX: usize = 20;
 
+/// How long attempts must have gone well again: an attack comes in waves.
+const RECOVERY_SPAN: Span = Span::minutes(30);
+
 /// A newcomer's failure rate until its own is known: 5 %, weighing as much as 40 attempts.
 const PRIOR: (f64, f64) = (2.0, 40.0);
 
@@ -293,7 +296,7 @@ impl ChargeFailureSpike {
             .window
             .back()
             .map_or(Timestamp::EPOCH, |newest| newest.at)
-            - Span::minutes(10);
+            - RECOVERY_SPAN;
         let mut last_minutes = (0, 0);
         for attempt in self
             .window
@@ -421,7 +424,6 @@ mod tests {
         "), @"
             d0 04:59:00 firing high all: 10 of 22 payment attempts failed within 1h (45.4 %), where 7.5 % is usual; 200.00 USD did not come in
             d0 05:04:00 escalated critical all: 33 of 44 payment attempts failed within 1h (75 %), where 7.5 % is usual; 660.00 USD did not come in
-            d0 05:20:00 resolved critical all: 1 of the newest 20 attempts failed
             ");
     }
 

@@ -29,8 +29,13 @@ use super::words::{as_f64, bps_of, percent};
 /// The most deliveries remembered in a window; the oldest fall out early beyond it.
 const WINDOW_MAX: usize = 50_000;
 
-/// How many of the newest deliveries must be on time for the lag to be over.
+/// How many deliveries must have been on time for the lag to be over, and for how long.
 const ON_TIME_MIN: usize = 5;
+/// See [`ON_TIME_MIN`].
+const ON_TIME_SPAN: Span = Span::minutes(30);
+
+/// Late deliveries among so many on time are stragglers, not a lag that goes on: one in twenty.
+const STRAGGLERS: usize = 20;
 
 /// The share of late deliveries until the endpoint's own is known: 0.5 %, weighing as 200.
 const PRIOR: (f64, f64) = (1.0, 200.0);
@@ -131,13 +136,21 @@ impl Detector for WebhookLag {
             self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
         }
         if self.is_lagging {
-            let newest = || self.window.iter().rev().take(ON_TIME_MIN);
-            if newest().count() == ON_TIME_MIN && newest().all(|delivery| !delivery.is_late) {
+            let since = now - ON_TIME_SPAN;
+            let newest = self
+                .window
+                .iter()
+                .rev()
+                .take_while(|one| one.received_at >= since);
+            let (late, all) = newest.fold((0, 0), |(late, all), one| {
+                (late + usize::from(one.is_late), all + 1)
+            });
+            if all >= ON_TIME_MIN && late * STRAGGLERS <= all {
                 self.is_lagging = false;
                 self.unreported = 0;
                 ctx.clear(
                     "lag",
-                    format!("the newest {ON_TIME_MIN} deliveries were on time"),
+                    format!("{} of the newest {all} deliveries were on time", all - late),
                 );
             } else if self.unreported > 0 {
                 self.report_lag(None, ctx);
@@ -305,7 +318,6 @@ mod tests {
         "), @"
             d0 01:46:00 firing medium lag: 7 of 61 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
             d0 01:57:00 escalated high lag: 17 of 60 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
-            d0 02:13:00 resolved high lag: the newest 5 deliveries were on time
             ");
     }
 

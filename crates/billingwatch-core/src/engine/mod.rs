@@ -57,6 +57,8 @@ pub struct Engine {
     registry: Registry,
     settings: SettingsTable,
     now: Timestamp,
+    /// A live event was taken in: from here on findings are told.
+    has_live: bool,
     scopes: Vec<(Scope, ScopeState)>,
     changes: Vec<AlertChange>,
     suppressed: Vec<Suppressed>,
@@ -79,6 +81,7 @@ impl Engine {
             registry,
             settings: SettingsTable::default(),
             now: Timestamp::EPOCH,
+            has_live: false,
             scopes: Vec::new(),
             changes: Vec::new(),
             suppressed: Vec::new(),
@@ -111,13 +114,10 @@ impl Engine {
     }
 
     /// Lets time pass: every tick up to and including `to` is crossed, in order.
+    ///
+    /// Until the first live event, ticks are history too: what detectors find at them is not told.
     pub fn advance_to(&mut self, to: Timestamp) {
-        self.cross(to, false);
-    }
-
-    /// Crosses the ticks up to `to`. Those on the way to a historical record are history too:
-    /// what detectors find at them is not told.
-    fn cross(&mut self, to: Timestamp, is_historical: bool) {
+        let is_historical = !self.has_live;
         if to <= self.now {
             return;
         }
@@ -150,7 +150,7 @@ impl Engine {
 
     /// Takes in one record; time advances to its `received_at` first.
     pub fn apply(&mut self, record: &Record) -> Applied {
-        self.cross(record.received_at, record.is_historical);
+        self.advance_to(record.received_at);
         match &record.input {
             Input::Event(event) => self.apply_event(event, &record.source, record.is_historical),
             Input::Settings(change) => match self.set(change) {
@@ -178,6 +178,7 @@ impl Engine {
     /// Takes in one event received now.
     pub fn apply_event(&mut self, event: &Event, source: &str, is_historical: bool) -> Applied {
         let now = self.now;
+        self.has_live |= !is_historical;
         let Some(index) = self.scope_index(event, source) else {
             return Applied::Refused(format!("more than {SCOPES_MAX} accounts and modes"));
         };
@@ -239,7 +240,13 @@ impl Engine {
             scopes.push((scope.clone(), state.save()?));
         }
         let mut bytes = SNAPSHOT_VERSION.to_le_bytes().to_vec();
-        bytes.extend(encode(&(names, self.now, &self.settings, scopes))?);
+        bytes.extend(encode(&(
+            names,
+            self.now,
+            self.has_live,
+            &self.settings,
+            scopes,
+        ))?);
         Ok(bytes)
     }
 
@@ -255,9 +262,10 @@ impl Engine {
         if version != SNAPSHOT_VERSION {
             return Err(SnapshotError::Version { found: version });
         }
-        let (names, now, settings, saved): (
+        let (names, now, has_live, settings, saved): (
             Vec<String>,
             Timestamp,
+            bool,
             SettingsTable,
             Vec<(Scope, scope::SavedScope)>,
         ) = decode(&bytes[4..])?;
@@ -273,6 +281,7 @@ impl Engine {
             registry,
             settings,
             now,
+            has_live,
             scopes,
             changes: Vec::new(),
             suppressed: Vec::new(),

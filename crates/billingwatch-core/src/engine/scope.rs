@@ -34,7 +34,21 @@ struct Slot {
     name: &'static str,
     listens: FamilySet,
     is_enabled: bool,
+    /// It panicked: its state cannot be trusted, so it is left out until the engine is rebuilt.
+    is_broken: bool,
     detector: Box<dyn Detector>,
+}
+
+impl Slot {
+    /// Lets the detector work; a panic in it costs this detector, not the engine.
+    fn run(&mut self, work: impl FnOnce(&mut dyn Detector)) {
+        let guarded = std::panic::AssertUnwindSafe(|| work(&mut *self.detector));
+        self.is_broken = std::panic::catch_unwind(guarded).is_err();
+    }
+
+    const fn is_at_work(&self) -> bool {
+        self.is_enabled && !self.is_broken
+    }
 }
 
 /// A scope's state in a snapshot.
@@ -43,7 +57,7 @@ pub(super) struct SavedScope {
     ledger: Ledger,
     seen: Generations<()>,
     book: Book,
-    detectors: Vec<Vec<u8>>,
+    detectors: Vec<(bool, Vec<u8>)>,
 }
 
 impl ScopeState {
@@ -55,6 +69,7 @@ impl ScopeState {
                 name: factory.spec().name,
                 listens: factory.spec().listens,
                 is_enabled: true,
+                is_broken: false,
                 detector: factory.build(),
             })
             .collect();
@@ -105,7 +120,7 @@ impl ScopeState {
         self.ledger.learn(event, event_at, &mut self.facts);
         let family = event.event_type.family();
         for slot in &mut self.slots {
-            if !slot.is_enabled || !slot.listens.contains(family) {
+            if !slot.is_at_work() || !slot.listens.contains(family) {
                 continue;
             }
             let mut ctx = Context {
@@ -117,7 +132,10 @@ impl ScopeState {
                 facts: &self.facts,
                 outputs: &mut self.outputs,
             };
-            slot.detector.event(event, &mut ctx);
+            slot.run(|detector| detector.event(event, &mut ctx));
+            if slot.is_broken {
+                tell_broken(slot.name, &mut self.outputs);
+            }
             if !self.outputs.is_empty() {
                 let verdict = Verdict {
                     detector: slot.name,
@@ -144,7 +162,7 @@ impl ScopeState {
         self.ledger.advance_to(now);
         self.book.advance_to(now);
         for slot in &mut self.slots {
-            if !slot.is_enabled {
+            if !slot.is_at_work() {
                 continue;
             }
             let mut ctx = Context {
@@ -156,7 +174,10 @@ impl ScopeState {
                 facts: &[],
                 outputs: &mut self.outputs,
             };
-            slot.detector.tick(&mut ctx);
+            slot.run(|detector| detector.tick(&mut ctx));
+            if slot.is_broken {
+                tell_broken(slot.name, &mut self.outputs);
+            }
             if !self.outputs.is_empty() {
                 let verdict = Verdict {
                     detector: slot.name,
@@ -171,11 +192,10 @@ impl ScopeState {
     }
 
     pub(super) fn save(&self) -> Result<SavedScope, SnapshotError> {
-        let detectors = self
-            .slots
-            .iter()
-            .map(|slot| slot.detector.snapshot())
-            .collect::<Result<_, _>>()?;
+        let mut detectors = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            detectors.push((slot.is_broken, slot.detector.snapshot()?));
+        }
         Ok(SavedScope {
             ledger: self.ledger.clone(),
             seen: self.seen.clone(),
@@ -194,7 +214,8 @@ impl ScopeState {
         if saved.detectors.len() != state.slots.len() {
             return Err(SnapshotError::Detectors);
         }
-        for (slot, bytes) in state.slots.iter_mut().zip(&saved.detectors) {
+        for (slot, (is_broken, bytes)) in state.slots.iter_mut().zip(&saved.detectors) {
+            slot.is_broken = *is_broken;
             slot.detector.restore(bytes)?;
         }
         state.ledger = saved.ledger;
@@ -202,4 +223,16 @@ impl ScopeState {
         state.book = saved.book;
         Ok(state)
     }
+}
+
+/// Says once, where harmless findings are read, that a detector is out.
+fn tell_broken(name: &str, outputs: &mut Vec<Output>) {
+    outputs.clear();
+    outputs.push(Output::Suppress {
+        reason: "detector_panicked",
+        subject: None,
+        message: format!(
+            "{name} panicked and is left out in this scope until the engine is rebuilt"
+        ),
+    });
 }

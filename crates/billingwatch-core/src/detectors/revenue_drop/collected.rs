@@ -126,18 +126,20 @@ impl Collected {
         }
     }
 
-    /// Every window's gap, the least likely first.
+    /// Every window's gap, the least likely first, without hours of earlier incidents.
     pub(super) fn gaps(&self) -> Vec<Gap> {
-        let mut gaps: Vec<Gap> = WINDOWS
-            .iter()
-            .filter_map(|hours| self.gap(*hours))
-            .collect();
+        let gap_of = |hours: &usize| self.sum(*hours, |hour| !hour.is_incident);
+        let mut gaps: Vec<Gap> = WINDOWS.iter().filter_map(gap_of).collect();
         gaps.sort_by(|a, b| a.chance.total_cmp(&b.chance));
         gaps
     }
 
-    /// The gap of the newest closed hours.
+    /// The gap of the newest closed hours, all of them.
     pub(super) fn gap(&self, hours: usize) -> Option<Gap> {
+        self.sum(hours, |_| true)
+    }
+
+    fn sum(&self, hours: usize, counts: impl Fn(&Hour) -> bool) -> Option<Gap> {
         let end = self.end();
         let start = end.checked_sub(hours)?;
         let mut gap = Gap {
@@ -153,7 +155,8 @@ impl Collected {
         let paid_share = self.paid_share();
         let (mut due_amount, mut sales_amount) = (0_i64, 0.0);
         let knows_sales = self.knows_sales();
-        for (index, hour) in self.hours.iter().enumerate().take(end).skip(start) {
+        let window = self.hours.iter().enumerate().take(end).skip(start);
+        for (index, hour) in window.filter(|(_, hour)| counts(hour)) {
             gap.due += u64::from(hour.due);
             gap.paid += u64::from(hour.paid);
             due_amount = due_amount.saturating_add(hour.due_amount);

@@ -43,6 +43,15 @@ const SETTLE: Span = Span::hours(3);
 /// An event this old at arrival does not show that delivery is up to date.
 const FRESH: Span = Span::minutes(10);
 
+/// A pause in arrivals this long may be an outage: what was on its way then is still to come.
+const PAUSE: Span = Span::hours(1);
+
+/// How long a backlog is given to arrive after a pause, at most.
+const DRAIN: Span = Span::hours(2);
+
+/// A day may be judged without newer events when they came until this long before its end.
+const DAY_SEEN: Span = Span::hours(3);
+
 /// The most currencies watched; further ones are ignored.
 const CURRENCIES_MAX: usize = 64;
 
@@ -96,6 +105,39 @@ struct Watched {
     told_amount: i64,
 }
 
+/// How far what arrived can be taken for all there is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Arrivals {
+    /// The newest arrival of an event that was on time.
+    fresh_at: Timestamp,
+    newest_at: Timestamp,
+    /// When the last pause began, and until when its backlog is waited for.
+    pause: (Timestamp, Timestamp),
+}
+
+impl Arrivals {
+    fn take(&mut self, now: Timestamp, event_at: Timestamp) {
+        let paused = now.since(self.newest_at);
+        if paused >= PAUSE {
+            self.pause = (self.newest_at, now + paused.min(DRAIN));
+        }
+        self.newest_at = now;
+        if now.since(event_at) < FRESH {
+            self.fresh_at = now;
+        }
+    }
+
+    /// Everything made before this instant has arrived, or never will.
+    fn horizon(&self, now: Timestamp) -> Timestamp {
+        let seen = if now < self.pause.1 {
+            self.fresh_at.min(self.pause.0)
+        } else {
+            self.fresh_at
+        };
+        seen - SETTLE
+    }
+}
+
 /// One scope's money, by currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RevenueDrop {
@@ -103,8 +145,7 @@ pub(super) struct RevenueDrop {
     settings: Settings,
     watched: BTreeMap<Currency, Watched>,
     renewals: Renewals,
-    /// The newest arrival of an event that was on time.
-    fresh_at: Timestamp,
+    arrivals: Arrivals,
     judged_day: i64,
     judged_hour: i64,
 }
@@ -116,9 +157,7 @@ impl Detector for RevenueDrop {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
-        if ctx.now().since(ctx.event_at()) < FRESH {
-            self.fresh_at = self.fresh_at.max(ctx.now());
-        }
+        self.arrivals.take(ctx.now(), ctx.event_at());
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) => self.take(payment),
@@ -140,14 +179,16 @@ impl Detector for RevenueDrop {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
+        let horizon = self.arrivals.horizon(ctx.now()).floor_to(HOUR);
         let yesterday = (ctx.now() - SETTLE).day() - 1;
-        if yesterday > self.judged_day {
+        let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
+        let is_day_seen = horizon >= day_end || self.arrivals.fresh_at >= day_end - DAY_SEEN;
+        if yesterday > self.judged_day && is_day_seen {
             self.judged_day = yesterday;
             for (currency, watched) in &mut self.watched {
                 watched.judge_day(*currency, yesterday, &self.settings, ctx);
             }
         }
-        let horizon = (self.fresh_at - SETTLE).floor_to(HOUR);
         let hour = horizon.as_millis() / HOUR.as_millis();
         if hour > self.judged_hour && !self.settings.is_literal {
             self.judged_hour = hour;
@@ -245,19 +286,23 @@ impl Watched {
         if self.is_gap_open {
             self.judge_recovery(currency, settings, ctx);
         }
-        let Some(gap) = self
-            .hours
-            .gaps()
-            .into_iter()
-            .find(|gap| is_implausible(gap, settings))
-        else {
-            return;
+        let found = if self.is_gap_open {
+            self.hours.mark(1);
+            self.hours
+                .gap(24)
+                .filter(|gap| is_implausible(gap, settings))
+        } else {
+            self.hours
+                .gaps()
+                .into_iter()
+                .find(|gap| is_implausible(gap, settings))
         };
+        let Some(gap) = found else { return };
         let missing = gap.expected.saturating_sub(gap.collected);
-        let hours = if self.is_gap_open { 1 } else { gap.hours };
-        self.hours.mark(hours);
-        // The hour's look is told again only when the loss grew by a quarter.
-        if self.is_gap_open && missing < self.told_amount.saturating_add(self.told_amount / 4) {
+        if !self.is_gap_open {
+            self.hours.mark(gap.hours);
+        } else if missing < self.told_amount.saturating_add(self.told_amount / 4) {
+            // The hour's look is told again only when the loss grew by a quarter.
             return;
         }
         self.is_gap_open = true;

@@ -420,10 +420,11 @@ mod tests {
             +0s  charge.succeeded x60/5m
             +1m  charge.failed code=processing_error x12/20s
             +1m  charge.failed code=do_not_honor x30/10s
-            +5m  charge.succeeded x40/30s
+            +5m  charge.succeeded x90/30s
         "), @"
             d0 04:59:00 firing high all: 10 of 22 payment attempts failed within 1h (45.4 %), where 7.5 % is usual; 200.00 USD did not come in
             d0 05:04:00 escalated critical all: 33 of 44 payment attempts failed within 1h (75 %), where 7.5 % is usual; 660.00 USD did not come in
+            d0 05:36:00 resolved critical all: 0 of the newest 20 attempts failed
             ");
     }
 

@@ -314,10 +314,11 @@ mod tests {
             +0s  customer.created x100/1m
             +1m  customer.created late=25m x8/1m
             +1m  customer.created late=90m x20/1m
-            +1m  customer.created x10/1m
+            +1m  customer.created x40/1m
         "), @"
             d0 01:46:00 firing medium lag: 7 of 61 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
             d0 01:57:00 escalated high lag: 17 of 60 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
+            d0 02:37:00 resolved high lag: 29 of the newest 30 deliveries were on time
             ");
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
     // Open.
     app.service(at("/").read(docs::to_docs).open())
         .service(at("/docs").read(docs::page).open())
+        .service(at("/docs/").read(docs::to_docs).open())
         .service(at("/docs/{asset}").read(docs::asset).open())
         .service(at("/openapi.json").read(docs::document).open())
         .service(at("/favicon.ico").read(docs::favicon).open())

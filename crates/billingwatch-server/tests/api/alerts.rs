@@ -113,6 +113,37 @@ fn one_alert_is_shown_with_evidence_history_and_deliveries() {
 }
 
 #[test]
+fn an_alert_says_which_channel_was_told() {
+    let app = TestApp::start_telling();
+    app.receive(&charge("evt_1", "charge.failed", "cus_1"));
+    app.wait_until(|status| status.channels[0].delivered == 1);
+    let response = app.get(&format!("/api/v1/alerts/{}", first_id(&app)));
+    assert_eq!(response.status, 200);
+    let mut deliveries = response.json()["deliveries"].take();
+    deliveries[0]["attempts"][0]["duration_ms"] = json!("[duration]");
+    assert_json_snapshot!(deliveries, @r#"
+    [
+      {
+        "attempts": [
+          {
+            "at": "2023-11-14T22:13:20Z",
+            "detail": "taken",
+            "duration_ms": "[duration]",
+            "outcome": "delivered",
+            "status_code": 200
+          }
+        ],
+        "channel": "pager",
+        "next_attempt_at": null,
+        "revision": 1,
+        "settled_at": "2023-11-14T22:13:20Z",
+        "state": "delivered"
+      }
+    ]
+    "#);
+}
+
+#[test]
 fn no_such_alert_is_404_on_every_verb() {
     let app = TestApp::start();
     assert_eq!(app.get("/api/v1/alerts/al_0").status, 404);

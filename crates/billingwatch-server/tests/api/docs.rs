@@ -35,9 +35,11 @@ fn the_page_loads_nothing_but_what_is_served_here() {
 #[test]
 fn the_bare_address_leads_to_the_page() {
     let app = TestApp::start();
-    let response = app.ask_bare(get("/"));
-    assert_eq!(response.status, 307);
-    assert_eq!(response.header("location"), Some("/docs"));
+    for path in ["/", "/docs/"] {
+        let response = app.ask_bare(get(path));
+        assert_eq!(response.status, 307, "{path}");
+        assert_eq!(response.header("location"), Some("/docs"));
+    }
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use billingwatch_pipeline::RuntimeOptions;
+use billingwatch_pipeline::{Ingest, IngestOptions, RuntimeOptions};
+use billingwatch_server::{Server, Services};
 
-use crate::support::{TestApp, charge, get, read_response};
+use crate::support::{TestApp, charge, config, get, post, read_response};
 
 /// An app that is soon out of patience.
 fn impatient() -> TestApp {
@@ -55,6 +57,36 @@ fn a_body_cut_short_leaves_nothing_behind() {
     drop(stream);
     assert_eq!(app.ask_bare(get("/health")).status, 200);
     assert_eq!(app.store.count_events().unwrap(), 0);
+}
+
+#[test]
+fn a_commit_that_does_not_come_is_503() {
+    let app = TestApp::start();
+    // A queue whose writer never runs: a disk that hangs.
+    let (ingest, _writer) = Ingest::new(
+        app.faults.clone(),
+        app.clock.clone(),
+        IngestOptions::default(),
+        Arc::default(),
+    );
+    let mut config = config();
+    config.limits.durable_timeout = Duration::from_millis(50);
+    let services = Services {
+        ingest,
+        ..app.services()
+    };
+    let bound = Server::bind(config, services).unwrap();
+    let (addr, stopper) = (bound.addr(), bound.stopper());
+    let server = std::thread::spawn(move || bound.run());
+    let body = charge("evt_1", "charge.failed", "cus_1").to_string();
+    let response = post("/webhooks/stripe")
+        .header("Stripe-Signature", app.sign(body.as_bytes()))
+        .body(body)
+        .send(addr);
+    assert_eq!(response.status, 503);
+    assert_eq!(response.error_code(), "unavailable");
+    stopper.stop();
+    server.join().unwrap().unwrap();
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod docs;
 mod events;
 mod health;
 mod limits;
+mod log;
 mod metrics;
 mod suppressed;
 mod webhooks;

@@ -5,14 +5,15 @@ mod probe;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use billingwatch_core::alert::Severity;
 use billingwatch_core::engine::Registry;
 use billingwatch_core::stripe::signature::{Secret, sign};
 use billingwatch_core::time::Timestamp;
-use billingwatch_pipeline::testing::FaultyStore;
+use billingwatch_pipeline::testing::{FakeChannel, FaultyStore};
 use billingwatch_pipeline::{ManualClock, PipelineStatus, Runtime, RuntimeOptions};
 use billingwatch_server::{
     Access, Bound, DEFAULT_SOURCE, Server, ServerConfig, ServerError, Services, SourceConfig,
@@ -47,6 +48,37 @@ pub(crate) struct TestApp {
     _database: TestStore,
 }
 
+/// All that the server has logged in this process; tests share it.
+pub(crate) fn logged() -> String {
+    String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
+}
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct LogWriter;
+
+impl std::io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(|| LogWriter)
+            .init();
+    });
+}
+
 impl TestApp {
     /// With a token, one source `default` and one named `eu`, and a probe for a detector.
     pub(crate) fn start() -> Self {
@@ -57,15 +89,25 @@ impl TestApp {
         change: impl FnOnce(&mut ServerConfig),
         options: &RuntimeOptions,
     ) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self::launch(config, options, false)
+    }
+
+    /// With a channel `pager` that takes everything.
+    pub(crate) fn start_telling() -> Self {
+        Self::launch(config(), &RuntimeOptions::default(), true)
+    }
+
+    fn launch(config: ServerConfig, options: &RuntimeOptions, has_channel: bool) -> Self {
+        keep_log();
         let database = testing::sqlite();
         let store = Store::clone(&database);
         let clock = Arc::new(ManualClock::new(START));
         let registry = probe::registry();
         let faults = FaultyStore::new(Arc::new(store.clone()));
-        let runtime = start_runtime(&faults, &clock, &registry, options);
+        let runtime = start_runtime(&faults, &clock, &registry, options, has_channel);
         let status_edit: Arc<Mutex<Option<StatusEdit>>> = Arc::default();
-        let mut config = config();
-        change(&mut config);
         let services = services(&store, &clock, &runtime, &registry, &status_edit);
         let bound = Server::bind(config, services).unwrap();
         let (addr, stopper) = (bound.addr(), bound.stopper());
@@ -181,12 +223,14 @@ fn start_runtime(
     clock: &Arc<ManualClock>,
     registry: &Registry,
     options: &RuntimeOptions,
+    has_channel: bool,
 ) -> Arc<Runtime> {
+    let channels = has_channel.then(|| FakeChannel::boxed("pager", Severity::Low).0);
     let runtime = Runtime::start(
         store.clone(),
         registry.clone(),
         clock.clone(),
-        Vec::new(),
+        channels.into_iter().collect(),
         options,
     );
     Arc::new(runtime.unwrap())

@@ -143,13 +143,16 @@ fn touch(conn: &mut AnyConn, now: Timestamp) -> Result<Head> {
 }
 
 fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Vec<Appended>> {
-    let head = touch(conn, now)?;
+    // Locks the head without moving its time: history must not drag it to the present.
+    let head = touch(conn, Timestamp::from_millis(i64::MIN))?;
+    let mut at = head.at;
     let mut known = known_events(conn, entries)?;
     let mut appended = Vec::with_capacity(entries.len());
     let mut rows = Vec::with_capacity(entries.len());
     let mut last_seq = head.last_seq;
     for entry in entries {
-        let row = NewRow::of(entry, last_seq + 1, head.at);
+        let received_at = at.max(arrival(entry, now));
+        let row = NewRow::of(entry, last_seq + 1, received_at);
         if let Some(event_id) = &row.event_id {
             let place = (event_id.to_string(), row.source.to_string());
             if let Some(seq) = known.get(&place) {
@@ -162,22 +165,34 @@ fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Ve
             known.insert(place, row.seq);
         }
         last_seq = row.seq;
+        at = received_at;
         appended.push(Appended {
             seq: last_seq,
             is_duplicate: false,
         });
         if entry.kind == EntryKind::Settings {
-            settings::project(conn, &entry.body, last_seq, head.at)?;
+            settings::project(conn, &entry.body, last_seq, at)?;
         }
         rows.push(row);
     }
     if !rows.is_empty() {
         insert(conn, &rows)?;
         diesel::update(journal_head::table.find(1))
-            .set(journal_head::last_seq.eq(last_seq))
+            .set((
+                journal_head::last_seq.eq(last_seq),
+                journal_head::at_ms.eq(at.as_millis()),
+            ))
             .execute(conn)?;
     }
     Ok(appended)
+}
+
+/// When an entry arrived: live ones now, historical ones when they say, but not in the future.
+fn arrival(entry: &NewEntry, now: Timestamp) -> Timestamp {
+    match entry.received_at {
+        Some(given) if entry.is_historical => given.min(now),
+        _ => now,
+    }
 }
 
 /// Which of these events are in the journal. Nobody can add one meanwhile: the head is ours.
@@ -223,11 +238,7 @@ fn insert(conn: &mut AnyConn, rows: &[NewRow<'_>]) -> Result<()> {
 }
 
 impl<'a> NewRow<'a> {
-    fn of(entry: &'a NewEntry, seq: i64, at: Timestamp) -> Self {
-        let received_at = match entry.received_at {
-            Some(given) if entry.is_historical => given.min(at),
-            _ => at,
-        };
+    fn of(entry: &'a NewEntry, seq: i64, received_at: Timestamp) -> Self {
         Self {
             seq,
             kind: entry.kind.as_str(),

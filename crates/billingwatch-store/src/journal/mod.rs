@@ -72,8 +72,9 @@ pub struct NewEntry {
     pub api_version: Option<String>,
     /// From a backfill or import.
     pub is_historical: bool,
-    /// For historical entries: when it would have been received. Brought down to the journal's own
-    /// time where it lies beyond. Live entries get the journal's time whatever this says.
+    /// For historical entries: when it would have been received. Kept between the journal's own
+    /// time, as receive times never decrease, and the present. Live entries are received now,
+    /// whatever this says.
     pub received_at: Option<Timestamp>,
     /// The input byte for byte as it came.
     pub body: Vec<u8>,

@@ -1,7 +1,7 @@
-//! Generated parts of the docs: the settings table of each detector's page.
+//! Generated parts of the docs: the settings table and the examples of each detector's page.
 //!
-//! A page keeps them between `<!-- settings -->` and `<!-- /settings -->`; everything else on it is
-//! written by hand.
+//! A page keeps the table between `<!-- settings -->` and `<!-- /settings -->`, and examples as
+//! [`doc_examples`](crate::doc_examples) says; everything else on it is written by hand.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use billingwatch_core::detector::{DetectorSpec, SettingKind};
 use billingwatch_core::engine::Registry;
 
+use crate::doc_examples::with_examples;
 use crate::tidy::root;
 
 const OPEN: &str = "<!-- settings -->\n";
@@ -23,6 +24,8 @@ pub(crate) fn run(is_check: bool) -> anyhow::Result<()> {
         let page =
             std::fs::read_to_string(&path).with_context(|| format!("{} has no page", spec.name))?;
         let current = with_settings(&page, spec, &path)?;
+        let current =
+            with_examples(&current, spec.name).with_context(|| path.display().to_string())?;
         if current == page {
             continue;
         }

@@ -1,6 +1,7 @@
 //! Checks and generated pages of this repository: `cargo run -p xtask -- --help`.
 
 mod detection;
+mod doc_examples;
 mod docs;
 mod tidy;
 

@@ -104,10 +104,10 @@ impl Store {
     pub fn list_settings(&self) -> Result<Vec<SettingsOverride>> {
         self.read(|conn| {
             let rows: Vec<(i64, i64, String)> = overrides::table
-                .order((overrides::detector.asc(), overrides::source.asc()))
                 .select((overrides::seq, overrides::changed_at_ms, overrides::change))
                 .load(conn)?;
-            rows.into_iter()
+            let mut found = rows
+                .into_iter()
                 .map(|(seq, changed_at_ms, change)| {
                     Ok(SettingsOverride {
                         change: serde_json::from_str(&change)
@@ -116,7 +116,11 @@ impl Store {
                         changed_at: instant(changed_at_ms),
                     })
                 })
-                .collect()
+                .collect::<Result<Vec<SettingsOverride>>>()?;
+            // Here rather than there: a PostgreSQL server sorts by its own collation.
+            found
+                .sort_by_cached_key(|one| (one.change.detector.clone(), one.change.source.clone()));
+            Ok(found)
         })
     }
 }

@@ -150,13 +150,8 @@ impl Store {
     /// Whatever keeps the database from answering.
     pub fn alert_counts(&self) -> Result<Vec<AlertCount>> {
         self.read(|conn| {
-            let rows: Vec<(String, String, i64, i64)> = alerts::table
+            let mut rows: Vec<(String, String, i64, i64)> = alerts::table
                 .group_by((alerts::detector, alerts::status, alerts::severity))
-                .order((
-                    alerts::detector.asc(),
-                    alerts::status.asc(),
-                    alerts::severity.asc(),
-                ))
                 .select((
                     alerts::detector,
                     alerts::status,
@@ -164,6 +159,7 @@ impl Store {
                     count_star(),
                 ))
                 .load(conn)?;
+            rows.sort();
             rows.into_iter()
                 .map(|(detector, status, severity, count)| {
                     let status: AlertStatus = status_of_name(&status)?;

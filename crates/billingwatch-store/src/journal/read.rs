@@ -3,9 +3,11 @@
 use billingwatch_core::time::Timestamp;
 use diesel::dsl::{count_star, max};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 
 use super::{EntryKind, EventRow, JournalEntry};
-use crate::connection::AnyConn;
+use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
 use crate::page::{Page, PageOf};
 use crate::schema::journal;
@@ -14,6 +16,9 @@ use crate::text;
 
 /// The most entries one [`Store::read_after`] returns, whatever is asked for.
 pub const READ_MAX: i64 = 10_000;
+
+/// `journal.kind` of events.
+const EVENT: &str = EntryKind::Event.as_str();
 
 /// Which events to list. Everything absent is not asked about; instants are from (inclusive) to
 /// (exclusive).
@@ -105,7 +110,7 @@ impl Store {
         let below = page.below()?;
         self.read(|conn| {
             let mut query = journal::table
-                .filter(journal::event_id.is_not_null())
+                .filter(journal::kind.eq(EVENT))
                 .filter(journal::seq.lt(below))
                 .into_boxed();
             if !filter.types.is_empty() {
@@ -178,7 +183,7 @@ impl Store {
     pub fn count_events(&self) -> Result<i64> {
         self.read(|conn| {
             Ok(journal::table
-                .filter(journal::event_id.is_not_null())
+                .filter(journal::kind.eq(EVENT))
                 .select(count_star())
                 .first(conn)?)
         })
@@ -201,7 +206,7 @@ impl Store {
     pub fn last_event_at(&self) -> Result<Option<Timestamp>> {
         self.read(|conn| {
             let at_ms: Option<i64> = journal::table
-                .filter(journal::event_id.is_not_null())
+                .filter(journal::kind.eq(EVENT))
                 .select(max(journal::received_at_ms))
                 .first(conn)?;
             Ok(at_ms.map(instant))
@@ -209,18 +214,44 @@ impl Store {
     }
 }
 
+/// Left to itself SQLite goes by the index on types and fetches every row to look at its time.
+const COUNTS_SINCE_SQLITE: &str = "SELECT event_type, count(*) AS count \
+     FROM journal INDEXED BY journal_received_at \
+     WHERE kind = 'event' AND received_at_ms >= ? GROUP BY event_type";
+const COUNTS_SINCE_POSTGRESQL: &str = "SELECT event_type, count(*) AS count FROM journal \
+     WHERE kind = 'event' AND received_at_ms >= $1 GROUP BY event_type";
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    event_type: String,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
 fn counts_by_type(conn: &mut AnyConn, since: Option<Timestamp>) -> QueryResult<Vec<(String, i64)>> {
-    let query = journal::table
-        .filter(journal::event_id.is_not_null())
-        .group_by(journal::event_type)
-        .order(journal::event_type.asc())
-        .select((journal::event_type, count_star()));
-    match since {
-        Some(since) => query
-            .filter(journal::received_at_ms.ge(since.as_millis()))
-            .load(conn),
-        None => query.load(conn),
-    }
+    let mut counts: Vec<(String, i64)> = match since {
+        None => journal::table
+            .filter(journal::kind.eq(EVENT))
+            .group_by(journal::event_type)
+            .select((journal::event_type, count_star()))
+            .load(conn)?,
+        Some(since) => {
+            let query = match conn {
+                AnyConn::Sqlite(_) => COUNTS_SINCE_SQLITE,
+                AnyConn::Postgresql(_) => COUNTS_SINCE_POSTGRESQL,
+            };
+            let rows: Vec<CountRow> = both!(conn, c => {
+                sql_query(query).bind::<BigInt, _>(since.as_millis()).load(c)
+            })?;
+            rows.into_iter()
+                .map(|row| (row.event_type, row.count))
+                .collect()
+        }
+    };
+    // Here rather than there: a PostgreSQL server sorts by its own collation.
+    counts.sort();
+    Ok(counts)
 }
 
 /// The first whole second at or after an instant: `created` has no milliseconds.
@@ -271,6 +302,58 @@ impl From<ListedRow> for EventRow {
             livemode: row.livemode,
             api_version: row.api_version,
             is_historical: row.is_historical,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(QueryableByName)]
+    struct PlanRow {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+
+    /// How SQLite would go about a query.
+    fn plan(query: &str) -> String {
+        let store = crate::testing::sqlite();
+        let rows: Vec<PlanRow> = store
+            .read(|conn| {
+                let explain = format!("EXPLAIN QUERY PLAN {query}");
+                Ok(both!(conn, c => sql_query(explain).load(c))?)
+            })
+            .unwrap();
+        rows.into_iter().map(|row| row.detail + "\n").collect()
+    }
+
+    #[test]
+    fn counts_are_answered_from_an_index_alone() {
+        let since = plan(&COUNTS_SINCE_SQLITE.replace('?', "0"));
+        assert!(
+            since.contains("COVERING INDEX journal_received_at"),
+            "{since}"
+        );
+        let all = plan(
+            "SELECT event_type, count(*) FROM journal WHERE kind = 'event' \
+             GROUP BY event_type",
+        );
+        assert!(all.contains("COVERING INDEX"), "{all}");
+    }
+
+    #[test]
+    fn lists_go_by_their_index() {
+        for (column, index) in [
+            ("event_type", "journal_event_type"),
+            ("object_id", "journal_object_id"),
+            ("customer_id", "journal_customer_id"),
+        ] {
+            let plan = plan(&format!(
+                "SELECT * FROM journal WHERE kind = 'event' AND seq < 9 AND {column} = 'x' \
+                 ORDER BY seq DESC LIMIT 50"
+            ));
+            assert!(plan.contains(index) && !plan.contains("TEMP"), "{plan}");
         }
     }
 }

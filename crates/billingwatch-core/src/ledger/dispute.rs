@@ -62,7 +62,8 @@ impl Ledger {
         if let Some(payment) = charge.and_then(|charge| self.payments.get_mut(charge)) {
             fact.amount = payment.amount_collected;
             fact.currency = Some(payment.currency);
-            fact.paid_at = Some(payment.at);
+            // A charge known by its refund alone has no time of its own yet.
+            fact.paid_at = (payment.amount_collected > 0).then_some(payment.at);
             fact.is_known_charge = payment.is_told(TOLD_DISPUTED);
             payment.tell(TOLD_DISPUTED);
         } else if let Some(charge) = charge {

@@ -26,6 +26,9 @@ impl Ledger {
         let customer = charge.customer.as_ref().map(|id| id.key());
 
         let payment = self.payments.entry(key, || Payment::new(made_at, currency));
+        // A refund that was delivered first was made later, and may be in another currency.
+        payment.at = payment.at.min(made_at);
+        payment.currency = currency;
         payment.customer = customer.or(payment.customer);
         payment.invoice = charge
             .invoice

@@ -4,7 +4,7 @@ use crate::event::refund::{Refund, RefundStatus};
 use crate::ids::Key;
 use crate::time::Timestamp;
 
-use super::{Fact, Ledger, RefundFact, tell_once};
+use super::{Fact, Ledger, Payment, RefundFact, tell_once};
 
 impl Ledger {
     pub(super) fn learn_refund(
@@ -39,17 +39,23 @@ impl Ledger {
         if !is_news {
             return;
         }
-        let payment = charge.and_then(|charge| self.payments.get_mut(charge));
+        let at = refund.created.unwrap_or(event_at).min(event_at);
+        // Delivered before its charge, it is remembered for it all the same.
+        let payment =
+            charge.map(|charge| self.payments.entry(charge, || Payment::new(at, currency)));
         let (amount_collected, amount_refunded) = match payment {
             Some(payment) => {
                 let delta = if is_off { -amount } else { amount };
+                if is_off {
+                    let total = payment.amount_refunded_total.saturating_sub(amount);
+                    payment.amount_refunded_total = total.max(0);
+                }
                 payment.amount_refunded = payment.amount_refunded.saturating_add(delta).max(0);
                 let collected = (payment.amount_collected > 0).then_some(payment.amount_collected);
                 (collected, payment.amount_refunded)
             }
             None => (None, amount),
         };
-        let at = refund.created.unwrap_or(event_at).min(event_at);
         let fact = RefundFact {
             refund: key,
             charge,

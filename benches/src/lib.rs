@@ -1,1 +1,178 @@
-//! Placeholder.
+//! What the benches share: named, seeded inputs, and a stopwatch.
+//!
+//! A bench is a plain program. It makes its input with the simulator, from a fixed seed, so that
+//! every run and every machine measures the same bytes; it runs a piece of work a few times and
+//! tells the best; and it measures in the same run a limit that the work cannot pass, because a
+//! ratio says more across machines than events a second do.
+//!
+//! Nothing here is part of the product.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use billingwatch_core::engine::{Input, Record};
+use billingwatch_core::stripe::payload::parse_event;
+use billingwatch_core::time::Timestamp;
+use billingwatch_simulator::{
+    ApiShape, ConfigError, DeliveryModel, MerchantKind, SimulatedEvent, World, WorldConfig,
+};
+
+/// Monday 2024-01-01 00:00 UTC: where every input begins.
+const START_AT: i64 = 1_704_067_200;
+
+/// An input, by name.
+#[derive(Debug)]
+pub struct Corpus {
+    /// What it is called in tables and docs.
+    pub name: &'static str,
+    /// Its events, in the order of receipt.
+    pub events: Vec<SimulatedEvent>,
+}
+
+impl Corpus {
+    /// Subscriptions: about 9,000 of them, 3,000 events a day, so that ticks weigh as much as
+    /// they ever do. `days` of it.
+    ///
+    /// # Errors
+    /// When the days are out of the simulator's range.
+    pub fn saas(days: u32) -> Result<Self, ConfigError> {
+        Self::new("saas", MerchantKind::Saas, ApiShape::Basil, days)
+    }
+
+    /// Card payments: 20,000 events a day, no subscriptions.
+    ///
+    /// # Errors
+    /// When the days are out of the simulator's range.
+    pub fn marketplace(days: u32) -> Result<Self, ConfigError> {
+        Self::new(
+            "marketplace",
+            MerchantKind::Marketplace,
+            ApiShape::Legacy,
+            days,
+        )
+    }
+
+    fn new(
+        name: &'static str,
+        merchant: MerchantKind,
+        shape: ApiShape,
+        days: u32,
+    ) -> Result<Self, ConfigError> {
+        let world = World::new(&WorldConfig {
+            seed: 1,
+            merchant,
+            shape,
+            start_at: START_AT,
+            days,
+            incidents: Vec::new(),
+            oddities: true,
+            delivery: DeliveryModel::Realistic,
+        })?;
+        Ok(Self {
+            name,
+            events: world.collect(),
+        })
+    }
+
+    /// All bodies together, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.events.iter().map(|event| event.json.len()).sum()
+    }
+
+    /// The events as the engine takes them. The simulator writes no body that cannot be read, and
+    /// a bench over fewer events than it says would be no bench: the number is checked.
+    ///
+    /// # Errors
+    /// The id of the first body that could not be read.
+    pub fn records(&self) -> Result<Vec<Record>, String> {
+        let source: std::sync::Arc<str> = "default".into();
+        let record = |event: &SimulatedEvent| {
+            let received_at = Timestamp::from_millis(event.received_at_ms);
+            let parsed = parse_event(&event.json, received_at)
+                .map_err(|error| format!("{}: {error}", event.id))?;
+            Ok(Record {
+                received_at,
+                source: source.clone(),
+                is_historical: false,
+                input: Input::Event(Box::new(parsed)),
+            })
+        };
+        self.events.iter().map(record).collect()
+    }
+}
+
+/// Whether the program was started by `cargo bench`; by anything else it only shows that it runs.
+#[must_use]
+pub fn is_measured() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}
+
+/// The shortest of several runs of `work`, each on its own input made by `prepare` outside of the
+/// measured time. The shortest, since whatever else the machine does only ever adds; and the time
+/// this thread was on a core where the system tells it (Linux), so that a busy machine's queue for
+/// its cores is not counted. What others take from the caches still is.
+pub fn best_of<I, O>(
+    rounds: u32,
+    mut prepare: impl FnMut() -> I,
+    mut work: impl FnMut(I) -> O,
+) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..rounds.max(1) {
+        let input = prepare();
+        let (started_at, on_core_before) = (Instant::now(), on_core());
+        let output = work(input);
+        let took = on_core()
+            .zip(on_core_before)
+            .map_or_else(|| started_at.elapsed(), |(after, before)| after - before);
+        // What comes out is dropped outside of the measured time, too.
+        black_box(output);
+        best = best.min(took);
+    }
+    best
+}
+
+/// How long this thread has been on a core, to within a tick of the scheduler (1 to 4 ms).
+fn on_core() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanos = stat.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
+/// Events a second.
+#[must_use]
+pub fn rate(events: usize, took: Duration) -> f64 {
+    let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
+    events / took.as_secs_f64().max(1e-9)
+}
+
+/// One line of a table: what, events a second, nanoseconds an event, and the share of a limit.
+#[must_use]
+pub fn row(what: &str, events: usize, took: Duration, limit: Option<Duration>) -> String {
+    let per_sec = rate(events, took);
+    let share = limit.map_or_else(String::new, |limit| {
+        format!(
+            "{:>7.1} %",
+            limit.as_secs_f64() / took.as_secs_f64() * 100.0
+        )
+    });
+    format!(
+        "{what:<34} {:>12} {:>9.0} ns {share}",
+        thousands(per_sec),
+        1e9 / per_sec
+    )
+}
+
+/// A number with commas, no decimals.
+#[must_use]
+pub fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut shown = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}

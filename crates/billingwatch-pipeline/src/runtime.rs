@@ -231,7 +231,7 @@ impl Runtime {
 
     /// Takes nothing more, writes and answers what is queued, lets the engine see it, keeps a
     /// snapshot, and sends what is due; each within the grace. Blocks.
-    pub fn shutdown(self) -> ShutdownReport {
+    pub fn shutdown(&self) -> ShutdownReport {
         self.stop()
     }
 

@@ -1,0 +1,150 @@
+//! The words of the command line. Settings that a file or the environment can hold stand there;
+//! flags exist for what one changes from run to run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit codes, as every `--help` ends with them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed: the store, a file, a port in use; demo --exit: an incident was not found
+  2  the command line or the configuration is wrong
+  3  replay: some lines could not be read (the rest was)";
+
+/// Watches Stripe billing events and tells when something goes wrong.
+#[derive(Debug, Parser)]
+#[command(name = "billingwatch", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Receive webhooks, watch them, send alerts.
+    #[command(after_help = EXIT_CODES)]
+    Serve(ServeArgs),
+    /// Show it at work: a simulated merchant, one incident for each detector, in about a minute.
+    #[command(after_help = EXIT_CODES)]
+    Demo(DemoArgs),
+    /// Run recorded events through the detectors; nothing is stored or sent.
+    #[command(after_help = EXIT_CODES)]
+    Replay(ReplayArgs),
+    /// Bring the store's tables up to date (`serve` does this too).
+    #[command(after_help = EXIT_CODES)]
+    Migrate(MigrateArgs),
+    /// Check the configuration, without starting anything.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
+    /// List the detectors, or describe one and its settings.
+    #[command(after_help = EXIT_CODES)]
+    Detectors(DetectorsArgs),
+    /// Write a completion script for a shell.
+    #[command(after_help = EXIT_CODES)]
+    Completions(CompletionsArgs),
+}
+
+/// The config file, for every command that reads it.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The config file [default: BILLINGWATCH_CONFIG, else billingwatch.toml where there is one].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Development on loopback: no token, and no signature check where no secret is set.
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// The address to listen on [default: HOST, else 127.0.0.1].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// The port to listen on, 0 for a free one [default: PORT, else 8000].
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after the show instead of leaving the server running.
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// How long the show takes, in seconds; 0 is as fast as it goes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub(crate) seconds: u64,
+    /// The port to listen on, 0 for a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The seed of the simulated world: another one, another merchant.
+    #[arg(long, value_name = "NUMBER", default_value_t = crate::demo::SEED)]
+    pub(crate) seed: u64,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// JSON lines of Stripe events, plain or gzip, in order; `-` is standard input.
+    ///
+    /// A line is a Stripe event, {"received_at": <unix seconds>, "event": {…}}, or a Stripe list
+    /// page.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write each alert change as a JSON line to this file; `-` is standard output.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) alerts_out: Option<PathBuf>,
+    /// Change a detector's setting for this run, such as `charge_failure_spike.failures_min=10`.
+    #[arg(long = "set", value_name = "DETECTOR.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Check what `serve --dev` would start with.
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `detectors`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectorsArgs {
+    /// The detector to describe; without one, all are listed.
+    pub(crate) name: Option<String>,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,200 @@
+//! `billingwatch serve`: opens the store, starts the pipeline, answers HTTP, and ends in that order
+//! backwards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use billingwatch_core::engine::Registry;
+use billingwatch_core::stripe::signature::Secret;
+use billingwatch_pipeline::{
+    Clock, IngestOptions, PipelineStore, Runtime, RuntimeOptions, SystemClock,
+};
+use billingwatch_server::{
+    Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, Verification,
+};
+use billingwatch_store::Store;
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config, Environment, LogFormat, Mode, Overrides};
+use crate::exit::Ended;
+use crate::output::{self, Paint, Style};
+use crate::{logging, migrate};
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the configuration is refused, the store cannot be used, or the port is taken.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
+    let registry = Registry::standard();
+    let specs: Vec<_> = registry.specs().collect();
+    let config = config::load(&overrides(args), &Environment::read()?, &specs)?.close()?;
+    logging::start(&config.log)?;
+
+    let store = migrate::open(&config.store)?;
+    for name in store.migrate()? {
+        tracing::info!(migration.name = name, "migration {name} ran");
+    }
+    let channels = billingwatch_alert::build(&config.alert)?;
+    let told: Vec<String> = channels
+        .iter()
+        .map(|channel| channel.name().to_owned())
+        .collect();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let runtime = Arc::new(Runtime::start(
+        Arc::new(store.clone()) as Arc<dyn PipelineStore>,
+        registry.clone(),
+        Arc::clone(&clock),
+        channels,
+        &runtime_options(&config),
+    )?);
+    let bound = Server::bind(
+        server_config(&config),
+        services(store, &runtime, clock, &registry),
+    );
+    let served = bound.map(|bound| {
+        announce(&config, &bound, &told);
+        bound.run()
+    });
+    // The answers of requests that had begun waited for the pipeline: it ends after the server.
+    let report = runtime.shutdown();
+    for name in &report.abandoned {
+        tracing::warn!("{name} did not end in time; what it held is taken up at the next start");
+    }
+    served??;
+    tracing::info!("stopped");
+    Ok(Ended::Well)
+}
+
+fn overrides(args: &ServeArgs) -> Overrides {
+    Overrides {
+        config: args.config.config.clone(),
+        is_dev: args.dev,
+        host: args.host.clone(),
+        port: args.port,
+        database_url: args.database_url.clone(),
+    }
+}
+
+fn runtime_options(config: &Config) -> RuntimeOptions {
+    RuntimeOptions {
+        ingest: IngestOptions {
+            queue_len: config.ingest.queue_len,
+            batch_max: config.ingest.batch_max,
+            ..IngestOptions::default()
+        },
+        settings: config.detectors.clone(),
+        ..RuntimeOptions::default()
+    }
+}
+
+/// What the server stands on.
+pub(crate) fn services(
+    store: Store,
+    runtime: &Arc<Runtime>,
+    clock: Arc<dyn Clock>,
+    registry: &Registry,
+) -> Services {
+    let status = Arc::clone(runtime);
+    Services {
+        store,
+        ingest: runtime.ingest().clone(),
+        status: Arc::new(move || status.status()),
+        clock,
+        registry: registry.clone(),
+    }
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    let access = match config.mode {
+        Mode::Development => Access::Open,
+        Mode::Production => {
+            let tokens = config.server.api_tokens.iter();
+            Access::Tokens(tokens.map(|token| token.reveal().to_owned()).collect())
+        }
+    };
+    let sources: BTreeMap<String, SourceConfig> = config
+        .sources
+        .iter()
+        .map(|(name, source)| {
+            let secrets: Vec<Secret> = source
+                .secrets
+                .iter()
+                .map(|secret| Secret::new(secret.reveal()))
+                .collect();
+            let verification = if secrets.is_empty() {
+                Verification::Unverified
+            } else {
+                Verification::Signed {
+                    secrets,
+                    tolerance: config.stripe.tolerance,
+                }
+            };
+            (name.clone(), SourceConfig { verification })
+        })
+        .collect();
+    let server = &config.server;
+    let mut settings = ServerConfig::new(&server.host, server.port, access, sources);
+    settings.limits = Limits {
+        workers: server.workers,
+        body_bytes: server.body_bytes_max,
+        connections: server.connections_max,
+        request_timeout: server.request_timeout,
+        shutdown_timeout: server.shutdown_timeout,
+        ..Limits::default()
+    };
+    settings
+}
+
+/// Says where it listens and what is on: as a log line for machines, as lines for people.
+fn announce(config: &Config, bound: &Bound, told: &[String]) {
+    let url = format!("http://{}", bound.addr());
+    let unverified: Vec<&str> = config.unverified().collect();
+    let told = if told.is_empty() {
+        "nobody".to_owned()
+    } else {
+        told.join(", ")
+    };
+    let on = config
+        .detectors
+        .iter()
+        .filter(|change| change.is_enabled != Some(false))
+        .count();
+    let store = config.store.shown_url();
+    if config.log.format == LogFormat::Json {
+        tracing::info!(
+            server.url = url,
+            server.docs_url = format!("{url}/docs"),
+            store.url = store,
+            detectors = on,
+            alerts_to = told,
+            "BillingWatch {} listens on {url}",
+            env!("CARGO_PKG_VERSION"),
+        );
+        for name in unverified {
+            tracing::warn!(
+                "signatures of source {name} are NOT verified: anyone on this machine can post events"
+            );
+        }
+        return;
+    }
+    let paint = Paint::stderr();
+    output::note(&format!(
+        "BillingWatch {} listens on {}\n  \
+         Stripe posts to  {url}/webhooks/stripe\n  \
+         API docs         {url}/docs\n  \
+         store            {store}\n  \
+         detectors        {on}\n  \
+         alerts go to     {told}",
+        env!("CARGO_PKG_VERSION"),
+        paint.paint(Style::Bold, &url),
+    ));
+    for name in unverified {
+        output::note(&paint.paint(
+            Style::Red,
+            &format!(
+                "  SIGNATURES ARE NOT VERIFIED for source `{name}`: anyone on this machine can post \
+                 events. Set STRIPE_WEBHOOK_SECRET to check them."
+            ),
+        ));
+    }
+}

@@ -36,8 +36,9 @@ const RECENT_MAX: usize = 20;
 /// How long attempts must have gone well again: an attack comes in waves.
 const RECOVERY_SPAN: Span = Span::minutes(30);
 
-/// A newcomer's failure rate until its own is known: 5 %, weighing as much as 40 attempts.
-const PRIOR: (f64, f64) = (2.0, 40.0);
+/// A newcomer's failure rate until its own is known: 10 %, the high end of healthy card businesses,
+/// weighing as much as 40 attempts. A stranger gets the benefit of the doubt.
+const PRIOR: (f64, f64) = (4.0, 40.0);
 
 /// What is kept of the learned rate from one day to the next: a memory of about four weeks.
 const KEPT_A_DAY: f64 = 27.0 / 28.0;
@@ -95,6 +96,8 @@ pub(super) struct ChargeFailureSpike {
     usual: (f64, f64),
     usual_day: i64,
     firing: Option<Severity>,
+    /// The usual rate when the alert opened: the incident must not become its own yardstick.
+    rate_at_open: f64,
     unreported: u64,
 }
 
@@ -185,6 +188,7 @@ impl ChargeFailureSpike {
         self.unreported += 1;
         match self.judge() {
             Some((severity, _)) if self.firing.is_none_or(|known| severity > known) => {
+                self.rate_at_open = self.usual_rate();
                 self.firing = Some(severity);
                 self.report(Some(event), ctx);
             }
@@ -255,12 +259,10 @@ impl ChargeFailureSpike {
 
     /// The usual failure rate, without what the window itself adds to it.
     fn usual_rate(&self) -> f64 {
+        if self.firing.is_some() {
+            return self.rate_at_open;
+        }
         let (failed, all) = self.counts();
-        let (failed, all) = if self.firing.is_none() {
-            (failed, all)
-        } else {
-            (0, 0)
-        };
         let known_failed = (self.usual.0 - as_f64(failed)).max(0.0) + PRIOR.0;
         let known_all = (self.usual.1 - as_f64(all)).max(0.0) + PRIOR.1;
         (known_failed / known_all).clamp(0.01, 0.5)
@@ -422,8 +424,8 @@ mod tests {
             +1m  charge.failed code=do_not_honor x30/10s
             +5m  charge.succeeded x90/30s
         "), @"
-            d0 04:59:00 firing high all: 10 of 22 payment attempts failed within 1h (45.4 %), where 7.5 % is usual; 200.00 USD did not come in
-            d0 05:04:00 escalated critical all: 33 of 44 payment attempts failed within 1h (75 %), where 7.5 % is usual; 660.00 USD did not come in
+            d0 04:58:20 firing high all: 8 of 20 payment attempts failed within 1h (40 %), where 4.5 % is usual; 160.00 USD did not come in
+            d0 05:04:00 escalated critical all: 33 of 44 payment attempts failed within 1h (75 %), where 4.5 % is usual; 660.00 USD did not come in
             d0 05:36:00 resolved critical all: 0 of the newest 20 attempts failed
             ");
     }
@@ -433,7 +435,7 @@ mod tests {
         assert_snapshot!(check("charge_failure_spike", "
             +0s  charge.failed x3/1m
             +1m  charge.succeeded x4/10m
-            +1m  charge.failed x4/1m
+            +1m  charge.failed x3/1m
             +1m  charge.succeeded x30/1m
         "), @"");
     }

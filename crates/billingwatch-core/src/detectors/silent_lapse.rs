@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn a_paid_proration_extends_no_service() {
+        let told = check(
+            "silent_lapse",
+            "
+            +0s   customer.subscription.created sub=sub_1
+            +1s   invoice.paid in=in_1 sub=sub_1 through=30d
+            +30d  customer.subscription.updated sub=sub_1
+            +1d   invoice.paid in=in_2 sub=sub_1 total=300 reason=update proration
+            +3d   wait
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
     fn from_basil_on_the_payment_comes_by_its_tie() {
         let told = check(
             "silent_lapse",

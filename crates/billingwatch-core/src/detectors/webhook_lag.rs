@@ -89,6 +89,8 @@ pub(super) struct WebhookLag {
     usual: (f64, f64),
     usual_day: i64,
     is_lagging: bool,
+    /// The usual share when the alert opened: the lag must not become its own yardstick.
+    share_at_open: f64,
     unreported: u64,
     slots: Slots,
     is_silent: bool,
@@ -121,6 +123,7 @@ impl Detector for WebhookLag {
         if is_late {
             self.unreported += 1;
             if !self.is_lagging && self.lag_chance().is_some() {
+                self.share_at_open = self.usual_share();
                 self.is_lagging = true;
                 self.report_lag(Some(event), ctx);
             }
@@ -216,8 +219,10 @@ impl WebhookLag {
 
     /// The usual share of late deliveries, without the window's own late ones.
     fn usual_share(&self) -> f64 {
-        let own = if self.is_lagging { 0 } else { self.late };
-        let late = (self.usual.0 - as_f64(own)).max(0.0) + PRIOR.0;
+        if self.is_lagging {
+            return self.share_at_open;
+        }
+        let late = (self.usual.0 - as_f64(self.late)).max(0.0) + PRIOR.0;
         (late / (self.usual.1 + PRIOR.1)).clamp(0.002, 0.5)
     }
 

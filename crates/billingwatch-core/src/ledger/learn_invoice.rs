@@ -31,6 +31,8 @@ impl Ledger {
         record.customer = customer.or(record.customer);
         record.total = invoice.total.or(record.total);
         record.paid_through = record.paid_through.max(service_end(invoice));
+        record.is_proration_only |=
+            !invoice.lines.is_empty() && invoice.lines.iter().all(|line| line.is_proration);
         record.amount_paid = record
             .amount_paid
             .max(invoice.amount_paid.unwrap_or_default());

@@ -12,7 +12,7 @@ use billingwatch_pipeline::{
 use billingwatch_server::{
     Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, Verification,
 };
-use billingwatch_store::Store;
+use billingwatch_store::{Outcome, Store};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Environment, LogFormat, Mode, Overrides};
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         .iter()
         .map(|channel| channel.name().to_owned())
         .collect();
+    switch_on(&store, &told)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let runtime = Arc::new(Runtime::start(
         Arc::new(store.clone()) as Arc<dyn PipelineStore>,
@@ -63,6 +64,20 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
     served??;
     tracing::info!("stopped");
     Ok(Ended::Well)
+}
+
+/// A channel whose target said that it is gone (HTTP 410) stays off while the process runs. A start
+/// is the operator's word that it is there again: at worst the target says so once more.
+fn switch_on(store: &Store, channels: &[String]) -> anyhow::Result<()> {
+    for name in channels {
+        if store.enable_channel(name)? == Outcome::Done {
+            tracing::info!(
+                channel.name = name,
+                "channel {name} was disabled; this start tries it again"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn overrides(args: &ServeArgs) -> Overrides {
@@ -196,5 +211,32 @@ fn announce(config: &Config, bound: &Bound, told: &[String]) {
                  events. Set STRIPE_WEBHOOK_SECRET to check them."
             ),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use billingwatch_core::time::Timestamp;
+    use billingwatch_store::StoreOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_start_tries_a_disabled_channel_again() {
+        let store = Store::open(&StoreOptions::new("sqlite::memory:")).unwrap();
+        store.migrate().unwrap();
+        let at = Timestamp::from_secs(1_700_000_000);
+        for name in ["webhook", "slack"] {
+            store.disable_channel(name, "410 Gone", at).unwrap();
+        }
+        switch_on(&store, &["webhook".to_owned(), "email".to_owned()]).unwrap();
+        let disabled: Vec<String> = store
+            .channels()
+            .unwrap()
+            .into_iter()
+            .filter(|channel| channel.disabled_at.is_some())
+            .map(|channel| channel.name)
+            .collect();
+        assert_eq!(disabled, ["slack"]);
     }
 }

@@ -179,6 +179,62 @@ fn settings_change_where_their_record_stands() {
 }
 
 #[test]
+fn settings_of_a_source_must_fit_those_of_all() {
+    let change = |source: Option<&str>, name: &str, value| SettingsChange {
+        detector: "charge_failure_spike".to_owned(),
+        ..settings(name, SettingValue::Int(value), source)
+    };
+    let all = change(None, "recovery_bps_max", 1_400);
+    let eu = change(Some("eu"), "rate_bps_max", 1_200);
+    // Each is fine alone. Together recovery would be easier than opening, in either order.
+    for (first, second) in [(&all, &eu), (&eu, &all)] {
+        let mut engine = Engine::new(Registry::standard());
+        engine.apply(&from_source(event("evt_1", "hello", START), "eu"));
+        engine.set(first).unwrap();
+        let before = engine.snapshot().unwrap();
+        let error = engine.set(second).unwrap_err().to_string();
+        assert!(
+            error.contains("recovery_bps_max must not be above"),
+            "{error}"
+        );
+        assert!(
+            engine.snapshot().unwrap() == before,
+            "what is refused changes nothing"
+        );
+    }
+}
+
+#[test]
+fn history_of_one_scope_is_history_beside_a_live_one() {
+    let mut engine = engine();
+    let change = settings("fires_on_ticks", SettingValue::Bool(true), None);
+    engine.set(&change).unwrap();
+    engine.apply(&event("evt_1", "hello", START));
+    engine.apply(&historical(from_source(
+        event("evt_1", "hello", START),
+        "old",
+    )));
+    engine.advance_to(START + Span::minutes(1));
+    let told = engine.take_changes();
+    let sources: Vec<&str> = told
+        .iter()
+        .map(|change| &*change.alert.scope.source)
+        .collect();
+    assert_eq!(sources, ["default"]);
+    // A restart does not make it live; its first live event does.
+    let bytes = engine.snapshot().unwrap();
+    let mut engine = Engine::restore(probe::registry(), &bytes).unwrap();
+    engine.advance_to(START + Span::minutes(2));
+    assert_eq!(engine.take_changes(), []);
+    engine.apply(&from_source(
+        event("evt_2", "hello", START + Span::minutes(3)),
+        "old",
+    ));
+    engine.advance_to(START + Span::minutes(4));
+    assert_eq!(engine.take_changes().len(), 1);
+}
+
+#[test]
 fn a_detector_that_is_switched_off_is_silent() {
     let mut engine = engine();
     let switch = |is_enabled| {

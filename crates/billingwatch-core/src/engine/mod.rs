@@ -57,8 +57,6 @@ pub struct Engine {
     registry: Registry,
     settings: SettingsTable,
     now: Timestamp,
-    /// A live event was taken in: from here on findings are told.
-    has_live: bool,
     scopes: Vec<(Scope, ScopeState)>,
     changes: Vec<AlertChange>,
     suppressed: Vec<Suppressed>,
@@ -81,7 +79,6 @@ impl Engine {
             registry,
             settings: SettingsTable::default(),
             now: Timestamp::EPOCH,
-            has_live: false,
             scopes: Vec::new(),
             changes: Vec::new(),
             suppressed: Vec::new(),
@@ -115,9 +112,9 @@ impl Engine {
 
     /// Lets time pass: every tick up to and including `to` is crossed, in order.
     ///
-    /// Until the first live event, ticks are history too: what detectors find at them is not told.
+    /// Until a scope's first live event, its ticks are history too: what detectors find at them is
+    /// not told.
     pub fn advance_to(&mut self, to: Timestamp) {
-        let is_historical = !self.has_live;
         if to <= self.now {
             return;
         }
@@ -131,13 +128,7 @@ impl Engine {
         while tick <= to {
             self.now = tick;
             for (scope, state) in &mut self.scopes {
-                state.tick(
-                    scope,
-                    tick,
-                    is_historical,
-                    &mut self.changes,
-                    &mut self.suppressed,
-                );
+                state.tick(scope, tick, &mut self.changes, &mut self.suppressed);
             }
             self.bound_suppressed();
             if tick == Timestamp::MAX {
@@ -178,7 +169,6 @@ impl Engine {
     /// Takes in one event received now.
     pub fn apply_event(&mut self, event: &Event, source: &str, is_historical: bool) -> Applied {
         let now = self.now;
-        self.has_live |= !is_historical;
         let Some(index) = self.scope_index(event, source) else {
             return Applied::Refused(format!("more than {SCOPES_MAX} accounts and modes"));
         };
@@ -240,13 +230,7 @@ impl Engine {
             scopes.push((scope.clone(), state.save()?));
         }
         let mut bytes = SNAPSHOT_VERSION.to_le_bytes().to_vec();
-        bytes.extend(encode(&(
-            names,
-            self.now,
-            self.has_live,
-            &self.settings,
-            scopes,
-        ))?);
+        bytes.extend(encode(&(names, self.now, &self.settings, scopes))?);
         Ok(bytes)
     }
 
@@ -262,10 +246,9 @@ impl Engine {
         if version != SNAPSHOT_VERSION {
             return Err(SnapshotError::Version { found: version });
         }
-        let (names, now, has_live, settings, saved): (
+        let (names, now, settings, saved): (
             Vec<String>,
             Timestamp,
-            bool,
             SettingsTable,
             Vec<(Scope, scope::SavedScope)>,
         ) = decode(&bytes[4..])?;
@@ -281,7 +264,6 @@ impl Engine {
             registry,
             settings,
             now,
-            has_live,
             scopes,
             changes: Vec::new(),
             suppressed: Vec::new(),

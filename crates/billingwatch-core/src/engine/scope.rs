@@ -23,6 +23,8 @@ const IDS_HALF_MAX: usize = 2_000_000;
 
 pub(super) struct ScopeState {
     slots: Vec<Slot>,
+    /// A live event was taken in: from here on findings are told.
+    has_live: bool,
     ledger: Ledger,
     seen: Generations<()>,
     pub(super) book: Book,
@@ -54,6 +56,7 @@ impl Slot {
 /// A scope's state in a snapshot.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SavedScope {
+    has_live: bool,
     ledger: Ledger,
     seen: Generations<()>,
     book: Book,
@@ -75,6 +78,7 @@ impl ScopeState {
             .collect();
         let mut state = Self {
             slots,
+            has_live: false,
             ledger: Ledger::default(),
             seen: Generations::new(IDS_HALF_LIFE, IDS_HALF_MAX),
             book: Book::default(),
@@ -115,6 +119,7 @@ impl ScopeState {
             return false;
         }
         self.seen.insert(id, ());
+        self.has_live |= !is_historical;
         let event_at = event.created.min(now);
         self.facts.clear();
         self.ledger.learn(event, event_at, &mut self.facts);
@@ -154,10 +159,10 @@ impl ScopeState {
         &mut self,
         scope: &Scope,
         now: Timestamp,
-        is_historical: bool,
         changes: &mut Vec<AlertChange>,
         suppressed: &mut Vec<Suppressed>,
     ) {
+        let is_historical = !self.has_live;
         self.seen.advance_to(now);
         self.ledger.advance_to(now);
         self.book.advance_to(now);
@@ -197,6 +202,7 @@ impl ScopeState {
             detectors.push((slot.is_broken, slot.detector.snapshot()?));
         }
         Ok(SavedScope {
+            has_live: self.has_live,
             ledger: self.ledger.clone(),
             seen: self.seen.clone(),
             book: self.book.clone(),
@@ -218,6 +224,7 @@ impl ScopeState {
             slot.is_broken = *is_broken;
             slot.detector.restore(bytes)?;
         }
+        state.has_live = saved.has_live;
         state.ledger = saved.ledger;
         state.seen = saved.seen;
         state.book = saved.book;

@@ -22,6 +22,9 @@ struct Entry {
 
 impl SettingsTable {
     /// Checks a change and puts it in force in its place.
+    ///
+    /// What holds for all sources and what holds for one must make sense together, too: a scope
+    /// would otherwise refuse at its next start what it was given.
     pub(super) fn put(
         &mut self,
         registry: &Registry,
@@ -31,24 +34,42 @@ impl SettingsTable {
             .spec(&change.detector)
             .ok_or_else(|| SettingsError::UnknownDetector(change.detector.clone()))?;
         change.values.check(spec.name, spec.settings)?;
-        let factory = registry
-            .factories()
-            .iter()
-            .find(|factory| factory.spec().name == spec.name);
-        if let Some(factory) = factory {
-            factory.build().configure(&change.values)?;
-        }
         let key = (change.detector.clone(), change.source.clone());
+        let old = self.entries.get(&key).cloned();
         let is_enabled = change
             .is_enabled
-            .or_else(|| self.entries.get(&key).and_then(|entry| entry.is_enabled));
-        self.entries.insert(
-            key,
-            Entry {
-                is_enabled,
-                values: pack(&change.values),
-            },
-        );
+            .or_else(|| old.as_ref().and_then(|entry| entry.is_enabled));
+        let new = Entry {
+            is_enabled,
+            values: pack(&change.values),
+        };
+        self.entries.insert(key.clone(), new);
+        let checked = self.check_sources(registry, spec.name);
+        if checked.is_err() {
+            match old {
+                Some(old) => self.entries.insert(key, old),
+                None => self.entries.remove(&key),
+            };
+        }
+        checked
+    }
+
+    /// Has a detector read what would hold for it in every source that has overrides, and in any
+    /// other.
+    fn check_sources(&self, registry: &Registry, detector: &str) -> Result<(), SettingsError> {
+        let Some(factory) = registry
+            .factories()
+            .iter()
+            .find(|factory| factory.spec().name == detector)
+        else {
+            return Ok(());
+        };
+        let places = self.entries.keys().filter(|(name, _)| name == detector);
+        let sources = places.filter_map(|(_, source)| source.as_deref());
+        // No source is named by an empty text: it has what holds for all.
+        for source in sources.chain([""]) {
+            factory.build().configure(&self.of(detector, source).1)?;
+        }
         Ok(())
     }
 

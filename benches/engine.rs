@@ -19,7 +19,7 @@ const GOAL: f64 = 1_000_000.0;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let is_measured = is_measured();
-    let rounds = if is_measured { 7 } else { 1 };
+    let rounds = if is_measured { 5 } else { 1 };
     let corpora = if is_measured {
         [Corpus::saas(60)?, Corpus::marketplace(10)?]
     } else {
@@ -62,7 +62,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "all detectors: {times:.2} × the goal of {}",
             thousands(GOAL)
         );
+        snapshot(rounds, &records)?;
     }
+    Ok(())
+}
+
+/// How large the state is at the end, and how long it takes to write and to take back.
+fn snapshot(rounds: u32, records: &[Record]) -> Result<(), Box<dyn std::error::Error>> {
+    let (engine, _) = run(Engine::new(Registry::standard()), records);
+    let bytes = engine.snapshot()?;
+    let save = best_of(rounds, || (), |()| engine.snapshot());
+    let load = best_of(
+        rounds,
+        || (),
+        |()| Engine::restore(Registry::standard(), &bytes),
+    );
+    println!(
+        "snapshot: {} bytes, saved in {save:.1?}, restored in {load:.1?}",
+        thousands(f64::from(u32::try_from(bytes.len())?)),
+    );
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let is_measured = is_measured();
-    let rounds = if is_measured { 7 } else { 1 };
+    let rounds = if is_measured { 5 } else { 1 };
     let corpora = if is_measured {
         [Corpus::saas(20)?, Corpus::marketplace(3)?]
     } else {

@@ -16,11 +16,11 @@ use billingwatch_core::alert::{Finding, Measure, Severity, Unit};
 use billingwatch_core::detector::{
     Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError,
 };
-use billingwatch_core::engine::{SnapshotError, decode, encode};
 use billingwatch_core::event::{Event, Family, FamilySet};
 use billingwatch_core::ids::{Key, KeyMap};
 use billingwatch_core::ledger::{Fact, RefundFact};
 use billingwatch_core::money::Money;
+use billingwatch_core::snapshot::{SnapshotError, decode, encode};
 use billingwatch_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod ledger;
 pub mod money;
+pub mod snapshot;
 pub mod stats;
 pub mod stripe;
 #[cfg(any(test, feature = "testing"))]

@@ -111,7 +111,6 @@ fn harmless_worlds_are_quiet() {
 }
 
 #[test]
-#[ignore = "known: revenue_drop takes two weeks' deviation of a dozen payments a day for certain"]
 fn a_currency_with_a_dozen_payments_a_day_is_quiet() {
     let noise = noise(MerchantKind::Multicurrency, 40, 3);
     assert!(noise.is_empty(), "{}\n{}", noise.len(), noise.join("\n"));

@@ -11,8 +11,8 @@ mod settings;
 pub use context::{Context, Output};
 pub use settings::{SettingKind, SettingSpec, SettingValue, SettingValues, SettingsError};
 
-use crate::engine::SnapshotError;
 use crate::event::{Event, FamilySet};
+use crate::snapshot::SnapshotError;
 
 /// What a detector says of itself: the source of its docs, its API entry and its settings checks.
 #[derive(Clone, Debug)]
@@ -44,13 +44,13 @@ pub trait Detector: Send {
         let _ = ctx;
     }
 
-    /// Its whole state as bytes; [`crate::engine::encode`] serves any serde type.
+    /// Its whole state as bytes; [`crate::snapshot::encode`] serves any serde type.
     ///
     /// # Errors
     /// When the state cannot be written.
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError>;
 
-    /// Takes back what [`snapshot`](Detector::snapshot) gave; [`crate::engine::decode`] is its
+    /// Takes back what [`snapshot`](Detector::snapshot) gave; [`crate::snapshot::decode`] is its
     /// counterpart.
     ///
     /// # Errors

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::{Event, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::ledger::{AttemptFact, Fact};
 use crate::money::{Currency, Money, share_bps};
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
 

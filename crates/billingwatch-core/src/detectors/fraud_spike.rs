@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{DisputeFact, Fact};
 use crate::money::{Currency, Money, share_bps};
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::poisson_tail;
 use crate::time::{Span, Timestamp};
 

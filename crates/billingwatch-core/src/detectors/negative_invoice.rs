@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{BillingReason, Invoice};
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ledger::{Fact, RefundFact};
 use crate::money::{Currency, Money};
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 

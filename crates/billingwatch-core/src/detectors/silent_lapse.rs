@@ -15,12 +15,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
-use crate::event::{Event, Family, FamilySet};
+use crate::event::{Event, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::ledger::{Fact, SubscriptionRecord};
 use crate::money::Money;
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
+
+use super::slots::Slots;
+
+/// A silence less likely than this is the incident (`webhook_lag`), not each subscription that
+/// falls due in it.
+const SILENCE_CHANCE_MAX: f64 = 0.001;
+
+/// How long a backlog is given to arrive after such a silence.
+const DRAIN: Span = Span::hours(2);
 
 crate::settings! {
     /// How long after it is due a payment may come, in seconds. Three days: Stripe finalises about
@@ -31,11 +40,8 @@ crate::settings! {
 static SPEC: DetectorSpec = DetectorSpec {
     name: "silent_lapse",
     description: "An active subscription has not paid for its period plus 3 days.",
-    listens: FamilySet::of(&[
-        Family::Subscription,
-        Family::Invoice,
-        Family::InvoicePayment,
-    ]),
+    // Every event shows that events arrive.
+    listens: FamilySet::ALL,
     settings: Settings::SPECS,
 };
 
@@ -52,6 +58,11 @@ pub(super) struct SilentLapse {
     deadline_of: KeyMap<Timestamp>,
     /// Subscriptions with an open alert, by id.
     lapsed: KeyMap<Box<str>>,
+    slots: Slots,
+    /// Deadlines passed while nothing arrived: judged when events do again.
+    is_held: bool,
+    /// Until when a backlog may still be on its way.
+    drains_until: Timestamp,
 }
 
 impl Detector for SilentLapse {
@@ -61,6 +72,14 @@ impl Detector for SilentLapse {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        if ctx.is_historical() {
+            self.slots.teach(ctx.event_at());
+        } else {
+            self.slots.arrive(ctx.now());
+        }
+        if std::mem::take(&mut self.is_held) {
+            self.drains_until = ctx.now() + DRAIN;
+        }
         for fact in ctx.facts() {
             match fact {
                 Fact::SubscriptionChanged { subscription }
@@ -73,9 +92,21 @@ impl Detector for SilentLapse {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
+        self.slots.tick(ctx.now(), self.is_held);
+        if ctx.now() < self.drains_until {
+            return;
+        }
         while let Some((deadline, key)) = self.deadlines.first().copied() {
             if deadline > ctx.now() {
                 break;
+            }
+            if self
+                .slots
+                .silence()
+                .is_some_and(|(_, chance)| chance < SILENCE_CHANCE_MAX)
+            {
+                self.hold(ctx);
+                return;
             }
             self.deadlines.pop_first();
             self.deadline_of.swap_remove(&key);
@@ -144,6 +175,15 @@ impl SilentLapse {
             ctx.now(),
             self.settings.grace_secs,
         ));
+    }
+
+    fn hold(&mut self, ctx: &mut Context<'_>) {
+        if !self.is_held {
+            self.is_held = true;
+            let message =
+                "subscriptions fall due while no events arrive: judged when they do again";
+            ctx.suppress("events_missing", None, message);
+        }
     }
 
     fn close(&mut self, key: Key, reason: &str, ctx: &mut Context<'_>) {
@@ -347,6 +387,25 @@ mod tests {
         ",
         );
         assert_eq!(told.matches("firing").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_silence_of_the_whole_stream_is_one_incident_not_one_a_subscription() {
+        let mut timeline = String::from("+0s customer.created x4000/5m\n");
+        for n in 0..20 {
+            timeline += &format!("+1m customer.subscription.updated sub=sub_{n} from=-1h to=2d\n");
+            timeline += &format!("+1s invoice.paid sub=sub_{n} through=2d\n");
+        }
+        timeline += "+8d wait\n";
+        let told = check("silent_lapse", &timeline);
+        assert!(!told.contains("firing"), "{told}");
+        assert_eq!(told.matches("quiet events_missing").count(), 1, "{told}");
+        // Two of them pay in the backlog; the others are judged once it had its time.
+        timeline += "+1m invoice.paid in=in_a sub=sub_0 through=30d\n";
+        timeline += "+1m invoice.paid in=in_b sub=sub_1 through=30d\n";
+        timeline += "+1m customer.created x40/5m\n";
+        let told = check("silent_lapse", &timeline);
+        assert_eq!(told.matches("firing").count(), 18, "{told}");
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Slots {
             return;
         }
         if self.slot > Timestamp::EPOCH {
-            if !self.is_busy {
+            // The share of a handful of slots says nothing yet.
+            if !self.is_busy && self.all.1 >= COLD_KNOWN_MIN {
                 self.quiet_log += (1.0 - self.usual_share(self.slot)).ln();
             }
             if !is_silent {

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::{Event, FamilySet};
 use crate::money::share_bps;
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::{binomial_tail, median};
 use crate::time::{Span, Timestamp};
 

@@ -10,17 +10,17 @@ mod record;
 mod registry;
 mod scope;
 mod settings;
-mod snapshot;
 
+pub use crate::snapshot::{SNAPSHOT_VERSION, SnapshotError};
 pub use book::{OPEN_ALERTS_MAX, REOPEN_SPAN};
 pub use record::{Input, Record, ResolveAlert, SettingsChange};
 pub use registry::Registry;
-pub use snapshot::{SNAPSHOT_VERSION, SnapshotError, decode, encode};
 
 use crate::alert::{Alert, AlertChange, Suppressed};
 use crate::detector::SettingsError;
 use crate::event::Event;
 use crate::ids::Scope;
+use crate::snapshot::{decode, encode};
 use crate::time::{Span, Timestamp};
 
 use scope::ScopeState;

@@ -7,8 +7,9 @@ use billingwatch_core::alert::{Finding, Severity};
 use billingwatch_core::detector::{
     Context, Detector, DetectorSpec, Factory, FactoryOf, SettingValues, SettingsError,
 };
-use billingwatch_core::engine::{Registry, SnapshotError, decode, encode};
+use billingwatch_core::engine::Registry;
 use billingwatch_core::event::{Event, FamilySet};
+use billingwatch_core::snapshot::{SnapshotError, decode, encode};
 use serde::{Deserialize, Serialize};
 
 billingwatch_core::settings! {

@@ -4,8 +4,9 @@ use billingwatch_core::alert::{Finding, Severity};
 use billingwatch_core::detector::{
     Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError,
 };
-use billingwatch_core::engine::{Registry, SnapshotError, decode, encode};
+use billingwatch_core::engine::Registry;
 use billingwatch_core::event::{Event, EventType, Family, FamilySet};
+use billingwatch_core::snapshot::{SnapshotError, decode, encode};
 use billingwatch_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 

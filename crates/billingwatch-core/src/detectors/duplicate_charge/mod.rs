@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::{Event, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::ledger::{Fact, PaymentFact, RefundFact};
 use crate::money::{Currency, Money};
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use paid::{Paid, difference, read};

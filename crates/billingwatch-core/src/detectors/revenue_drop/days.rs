@@ -56,6 +56,16 @@ struct Yardstick {
 }
 
 impl Yardstick {
+    /// What the sum of so many payments may lack by chance alone: two and a half deviations of a
+    /// Poisson count. A few known days say too little of it.
+    fn chance_margin(&self, settings: &Settings) -> i64 {
+        if settings.is_literal {
+            return 0;
+        }
+        let tenths = (self.payments.max(1) * 100).isqrt().max(1);
+        self.expected.saturating_mul(25) / tenths
+    }
+
     /// Why a day below the average is no drop.
     fn excuse(&self, drop: i64, currency: Currency, settings: &Settings) -> (&'static str, String) {
         if self.payments < settings.payments_min {
@@ -124,9 +134,10 @@ impl Series {
             let seen = Money::new(today.collected, currency);
             return Verdict::Over(format!("{} collected {seen} again", date(day)));
         }
+        let missing = yardstick.expected - today.collected;
+        let by_habit = yardstick.deviation.saturating_mul(settings.deviations_min);
         let is_drop = drop > settings.drop_bps_min
-            && yardstick.expected - today.collected
-                > yardstick.deviation.saturating_mul(settings.deviations_min)
+            && missing > by_habit.max(yardstick.chance_margin(settings))
             && yardstick.payments >= settings.payments_min;
         if !is_drop {
             let below = share_bps(yardstick.average - today.collected, yardstick.average);

@@ -25,13 +25,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::engine::{SnapshotError, decode, encode};
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{Fact, PaymentFact};
 use crate::money::{Currency, Money, share_bps};
+use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
+use super::arrivals::Arrivals;
 use super::words::{percent, rounded};
 use collected::{Collected, Gap, HOUR};
 use days::{Series, Verdict};
@@ -39,15 +40,6 @@ use renewals::Renewals;
 
 /// How long after a day or an hour it is judged: invoices finalise an hour after they are made.
 const SETTLE: Span = Span::hours(3);
-
-/// An event this old at arrival does not show that delivery is up to date.
-const FRESH: Span = Span::minutes(10);
-
-/// A pause in arrivals this long may be an outage: what was on its way then is still to come.
-const PAUSE: Span = Span::hours(1);
-
-/// How long a backlog is given to arrive after a pause, at most.
-const DRAIN: Span = Span::hours(2);
 
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
@@ -105,39 +97,6 @@ struct Watched {
     told_amount: i64,
 }
 
-/// How far what arrived can be taken for all there is.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Arrivals {
-    /// The newest arrival of an event that was on time.
-    fresh_at: Timestamp,
-    newest_at: Timestamp,
-    /// When the last pause began, and until when its backlog is waited for.
-    pause: (Timestamp, Timestamp),
-}
-
-impl Arrivals {
-    fn take(&mut self, now: Timestamp, event_at: Timestamp) {
-        let paused = now.since(self.newest_at);
-        if paused >= PAUSE {
-            self.pause = (self.newest_at, now + paused.min(DRAIN));
-        }
-        self.newest_at = now;
-        if now.since(event_at) < FRESH {
-            self.fresh_at = now;
-        }
-    }
-
-    /// Everything made before this instant has arrived, or never will.
-    fn horizon(&self, now: Timestamp) -> Timestamp {
-        let seen = if now < self.pause.1 {
-            self.fresh_at.min(self.pause.0)
-        } else {
-            self.fresh_at
-        };
-        seen - SETTLE
-    }
-}
-
 /// One scope's money, by currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RevenueDrop {
@@ -179,10 +138,10 @@ impl Detector for RevenueDrop {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        let horizon = self.arrivals.horizon(ctx.now()).floor_to(HOUR);
+        let horizon = (self.arrivals.horizon(ctx.now()) - SETTLE).floor_to(HOUR);
         let yesterday = (ctx.now() - SETTLE).day() - 1;
         let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
-        let is_day_seen = horizon >= day_end || self.arrivals.fresh_at >= day_end - DAY_SEEN;
+        let is_day_seen = horizon >= day_end || self.arrivals.fresh_at() >= day_end - DAY_SEEN;
         if yesterday > self.judged_day && is_day_seen {
             self.judged_day = yesterday;
             for (currency, watched) in &mut self.watched {

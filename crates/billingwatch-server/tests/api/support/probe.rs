@@ -6,8 +6,9 @@ use billingwatch_core::detector::{
     Context, Detector, DetectorSpec, FactoryOf, SettingKind, SettingSpec, SettingValues,
     SettingsError,
 };
-use billingwatch_core::engine::{Registry, SnapshotError};
+use billingwatch_core::engine::Registry;
 use billingwatch_core::event::{Event, EventData, Family, FamilySet};
+use billingwatch_core::snapshot::SnapshotError;
 
 const SPEC: DetectorSpec = DetectorSpec {
     name: "probe",

@@ -98,7 +98,7 @@ pub(crate) struct DemoArgs {
 pub(crate) struct ReplayArgs {
     /// JSON lines of Stripe events, plain or gzip, in order; `-` is standard input.
     ///
-    /// A line is a Stripe event, {"received_at": <unix seconds>, "event": {…}}, or a Stripe list
+    /// A line is a Stripe event, {"received_at": SECONDS, "event": {…}}, or a Stripe list
     /// page.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

@@ -241,7 +241,7 @@ macro_rules! settings {
             const SPECS: &'static [$crate::detector::SettingSpec] = &[$(
                 $crate::detector::SettingSpec {
                     name: stringify!($name),
-                    doc: concat!($($doc, "\n"),+).trim_ascii(),
+                    doc: concat!($($doc),+).trim_ascii(),
                     kind: $crate::settings!(@kind $type, $default $(, $min, $max)?),
                 },
             )+];

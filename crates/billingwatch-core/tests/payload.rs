@@ -125,7 +125,7 @@ fn write_backwards(value: &Value, out: &mut String) {
 fn what_cannot_be_kept_under_an_id_is_refused_by_name() {
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(300));
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let cases: [(&[u8], &str); 19] = [
+    let cases: [(&[u8], &str); 21] = [
         (b"", "empty_body"),
         (b" \n", "empty_body"),
         (b"hello", "not_json"),
@@ -144,6 +144,8 @@ fn what_cannot_be_kept_under_an_id_is_refused_by_name() {
         (br#"{"id":7}"#, "no_id"),
         (br#"{"id":""}"#, "no_id"),
         (br#"{"id":"evt_\u0000"}"#, "id_unprintable"),
+        (br#"{"id":"evt_\ud800"}"#, "id_unprintable"),
+        (b"{\"id\":\"evt_\xff\"}", "id_unprintable"),
         (long.as_bytes(), "id_too_long"),
     ];
     for (body, code) in cases {

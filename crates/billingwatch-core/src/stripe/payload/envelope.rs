@@ -1,6 +1,7 @@
 //! The event around the object, whatever is around the event.
 
 use std::borrow::Cow;
+use std::char::REPLACEMENT_CHARACTER;
 
 use serde::Deserialize;
 use serde::de::MapAccess;
@@ -39,8 +40,16 @@ impl<D> Fields<'_, D> {
         }
         match self.id.as_deref() {
             None | Some("") => Err(PayloadError::NoId),
+            // Text that was no text was mended with U+FFFD, which makes different ids the same: the
+            // second event would be acknowledged as a repeat of the first, and lost.
+            Some(id)
+                if id
+                    .chars()
+                    .any(|c| c.is_control() || c == REPLACEMENT_CHARACTER) =>
+            {
+                Err(PayloadError::IdUnprintable)
+            }
             Some(id) if is_id(id) => Ok(id),
-            Some(id) if id.chars().any(char::is_control) => Err(PayloadError::IdUnprintable),
             Some(_) => Err(PayloadError::IdTooLong),
         }
     }

@@ -66,8 +66,9 @@ pub enum PayloadError {
     /// An `id` beyond the 255 characters that Stripe tells everyone to provide for.
     #[error("the event's id is too long: at most 255 characters")]
     IdTooLong,
-    /// An `id` with control characters, which a text column cannot hold.
-    #[error("the event's id has control characters")]
+    /// An `id` with control characters, which a text column cannot hold, or with what is no text
+    /// at all (invalid UTF-8, half a surrogate pair), by which events could not be told apart.
+    #[error("the event's id has characters that are not text")]
     IdUnprintable,
 }
 

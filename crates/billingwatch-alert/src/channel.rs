@@ -116,8 +116,14 @@ pub trait Channel: Send {
         Severity::Low
     }
 
-    /// Makes one attempt. Blocks, but never longer than the channel's time limits; called from
-    /// the channel's own thread.
+    /// The longest that [`send`](Self::send) takes. When a process dies in the middle of a send,
+    /// the next one waits this long, and a little more, before it sends again.
+    fn time_limit(&self) -> Span {
+        Span::minutes(2)
+    }
+
+    /// Makes one attempt. Blocks, but never longer than its [`time_limit`](Self::time_limit);
+    /// called from the channel's own thread.
     fn send(&self, message: &Message) -> Outcome;
 }
 

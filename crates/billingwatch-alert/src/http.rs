@@ -156,6 +156,11 @@ impl HttpClient {
         }
     }
 
+    /// The longest that one attempt takes.
+    pub(crate) fn time_limit(&self) -> Span {
+        Span::secs(i64::try_from(self.timeout.as_secs()).unwrap_or(i64::MAX))
+    }
+
     /// One attempt. `gone` lists the statuses by which this service says that the target is no
     /// more.
     pub(crate) fn post(&self, attempt: &Attempt<'_>, gone: &[u16]) -> Outcome {

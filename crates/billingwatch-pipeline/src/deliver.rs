@@ -22,9 +22,10 @@ use crate::ports::PipelineStore;
 use crate::status::DeliveryCounters;
 use crate::system_clock::Stopwatch;
 
-/// How long a delivery is ours: well over any channel's own time limits (10 s for a webhook, a
-/// minute for a whole SMTP dialogue).
-pub const LEASE: Span = Span::minutes(3);
+/// How much longer a delivery is ours than its channel's own time limit: enough to record what came
+/// of it. Short, because it is also what a restart waits before it sends again what was being sent
+/// when the process died.
+pub const LEASE_MARGIN: Span = Span::secs(20);
 
 /// The longest sleep without a look at the outbox: another process may fill it too.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -94,6 +95,12 @@ impl Deliverer {
         self.channel.name()
     }
 
+    /// How long a delivery is ours once it is leased.
+    #[must_use]
+    pub fn lease(&self) -> Span {
+        self.channel.time_limit() + LEASE_MARGIN
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Arc<DeliveryCounters> {
@@ -121,7 +128,7 @@ impl Deliverer {
         // One at a time: a lease then never runs out while others are sent before it.
         let leased = self
             .store
-            .lease_due(self.channel.name(), now, LEASE, 1)?
+            .lease_due(self.channel.name(), now, self.lease(), 1)?
             .into_iter()
             .next();
         let Some(delivery) = leased else {
@@ -236,12 +243,13 @@ impl Deliverer {
             self.unsettled = Some(settlement);
             return Err(error);
         }
-        Ok(self.note(&settlement.attempt))
+        Ok(self.note(&settlement))
     }
 
     /// Counts and logs what came of an attempt.
-    fn note(&self, attempt: &Attempt) -> DeliverReport {
+    fn note(&self, settlement: &Settlement) -> DeliverReport {
         let channel = self.channel.name();
+        let attempt = &settlement.attempt;
         match attempt.outcome {
             AttemptOutcome::Delivered => self.counters.delivered.add(1),
             AttemptOutcome::Retry => {
@@ -255,6 +263,12 @@ impl Deliverer {
             AttemptOutcome::GaveUp => {
                 self.counters.gave_up.add(1);
                 tracing::error!(channel, detail = attempt.detail, "{channel}: given up");
+                if settlement.disable.is_some() {
+                    tracing::error!(
+                        channel,
+                        "{channel}: disabled until the next start, for its target says that it is gone"
+                    );
+                }
             }
         }
         DeliverReport::Sent {
@@ -273,7 +287,7 @@ impl Deliverer {
             }
         };
         if attempts.iter().any(|attempt| attempt.number == number) {
-            return Ok(self.note(&settlement.attempt));
+            return Ok(self.note(&settlement));
         }
         self.settle(settlement)
     }

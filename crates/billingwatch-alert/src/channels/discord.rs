@@ -4,6 +4,7 @@
 //! and nobody can be mentioned, whatever the text says.
 
 use billingwatch_core::alert::Severity;
+use billingwatch_core::time::Span;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -98,6 +99,10 @@ impl Channel for Discord {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn time_limit(&self) -> Span {
+        self.client.time_limit()
     }
 
     fn send(&self, message: &Message) -> Outcome {

@@ -4,6 +4,7 @@
 //! or links; the rest is escaped.
 
 use billingwatch_core::alert::Severity;
+use billingwatch_core::time::Span;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -100,6 +101,10 @@ impl Channel for Slack {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn time_limit(&self) -> Span {
+        self.client.time_limit()
     }
 
     fn send(&self, message: &Message) -> Outcome {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use billingwatch_alert::Outcome;
 use billingwatch_core::alert::Severity;
 use billingwatch_core::time::Span;
-use billingwatch_pipeline::deliver::LEASE;
 use billingwatch_pipeline::testing::{FakeChannel, Fault, Op, Sent};
 use billingwatch_pipeline::{Clock, DeliverReport, Deliverer};
 use billingwatch_store::AttemptOutcome;
@@ -198,7 +197,7 @@ fn a_settlement_reported_as_failed_that_happened_is_not_recorded_twice() {
     assert!(deliverer.step().is_err());
     // Whatever the store says of the repeat, nothing is sent again and the loop goes on.
     let _ = deliverer.step();
-    world.clock.advance(LEASE + Span::minutes(1));
+    world.clock.advance(deliverer.lease() + Span::minutes(1));
     assert_eq!(deliver_all(&mut deliverer), 0);
     assert_eq!(sent.messages().len(), 1);
     assert_eq!(attempts(&world, "all"), ["r1 Delivered"]);
@@ -213,7 +212,7 @@ fn who_dies_after_sending_gives_it_back_when_the_lease_runs_out() {
     drop(dying);
     let (mut next, second) = deliverer(&world, "all");
     assert_eq!(deliver_all(&mut next), 0, "the lease was not kept");
-    world.clock.advance(LEASE);
+    world.clock.advance(next.lease());
     assert_eq!(deliver_all(&mut next), 1);
     assert_eq!(first.delivery_ids(), second.delivery_ids());
 }

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use billingwatch_core::alert::Severity;
+use billingwatch_core::time::Span;
 use lettre::Address;
 use lettre::message::Mailbox;
 
@@ -154,6 +155,10 @@ impl Channel for Email {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn time_limit(&self) -> Span {
+        self.session.time_limit()
     }
 
     fn send(&self, message: &Message) -> Outcome {

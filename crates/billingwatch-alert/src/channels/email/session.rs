@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use billingwatch_core::time::Span;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -22,6 +23,9 @@ const AUTHENTICATION_REQUIRED: u16 = 530;
 /// that dawdles over fifty recipients would otherwise hold the channel for minutes; who was not
 /// reached is tried again alone.
 pub(super) const OFFER_MAX: Duration = Duration::from_secs(60);
+
+/// The replies that may use their full time, in what is called the longest conversation.
+const SLOW_REPLIES: u32 = 4;
 
 /// How the conversation is encrypted.
 pub(super) enum Security {
@@ -90,6 +94,14 @@ impl Session {
     /// `host:port`.
     pub(super) fn server(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// How long a conversation takes at most, with a server that uses its full time for a few replies
+    /// besides those to the recipients. One that does so for every reply takes longer: another
+    /// process may then send the mail too, under the same `Message-ID`.
+    pub(super) fn time_limit(&self) -> Span {
+        let limit = OFFER_MAX.saturating_add(self.timeout.saturating_mul(SLOW_REPLIES));
+        Span::secs(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))
     }
 
     pub(super) fn deliver(

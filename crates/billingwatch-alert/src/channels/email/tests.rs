@@ -244,6 +244,7 @@ fn a_recipient_put_off_is_tried_again_alone() {
 fn recipients_not_reached_in_time_are_tried_again() {
     let server = SmtpServer::start(SmtpScript::default());
     let mut email = Email::new(&config(&server)).unwrap();
+    assert_eq!(email.time_limit().as_secs(), 60 + 4);
     email.session.offer_max = std::time::Duration::ZERO;
     let outcome = email.send(&testing::message(testing::firing()));
     assert!(

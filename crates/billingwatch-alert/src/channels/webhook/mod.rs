@@ -11,6 +11,7 @@ mod signature;
 use std::time::Duration;
 
 use billingwatch_core::alert::Severity;
+use billingwatch_core::time::Span;
 use serde::Deserialize;
 
 pub use payload::{
@@ -116,6 +117,10 @@ impl Channel for Webhook {
         self.min_severity
     }
 
+    fn time_limit(&self) -> Span {
+        self.client.time_limit()
+    }
+
     fn send(&self, message: &Message) -> Outcome {
         let body = match serde_json::to_vec(&body(message)) {
             Ok(body) => body,
@@ -190,5 +195,17 @@ mod tests {
                 assert!(!shown.contains(secret), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn its_time_limit_is_the_one_that_was_set() {
+        let config = WebhookConfig {
+            url: Secret::from("https://h.example/"),
+            secrets: vec![Secret::from("a long enough secret")],
+            timeout_secs: 7,
+            ..WebhookConfig::default()
+        };
+        let limit = Webhook::new(&config).map(|webhook| webhook.time_limit());
+        assert!(limit.is_ok_and(|limit| limit == Span::secs(7)));
     }
 }

@@ -1,6 +1,5 @@
 """What is open and what is closed, and the pages that the binary serves of itself."""
 
-import json
 import signal
 
 import pytest
@@ -112,9 +111,9 @@ def test_events_are_listed_page_by_page_and_given_back_as_they_came(server):
     assert sorted(one["id"] for one in found) == sorted(one.id for one in sent)
     mine = server.json("/api/v1/events", customer="cus_1", limit=100)["data"]
     assert {one["id"] for one in mine} == {one.id for one in sent[1::2]}
-    raw = server.get(f"/api/v1/events/{sent[0].id}")
-    assert raw.status_code == 200
-    assert json.loads(raw.content) == sent[0].fields or raw.json().get("event") == sent[0].fields
+    assert server.json(f"/api/v1/events/{sent[0].id}")["body"] == sent[0].fields
+    raw = server.get(f"/api/v1/events/{sent[0].id}/raw")
+    assert (raw.status_code, raw.content) == (200, sent[0].body)
     assert server.get("/api/v1/events/evt_nowhere").status_code == 404
 
 

@@ -15,17 +15,20 @@ def alerts(server, **filters):
 
 
 def wait_for_alert(server, detector, about=None, timeout=15.0):
-    """The alert of `detector` whose subjects name `about`."""
+    """The alert of `detector` that is about `about`, with all that is known of it."""
 
     def find():
-        for alert in alerts(server):
-            if alert["detector"] == detector and (about is None or about in subjects(alert)):
-                return alert
-        return None
+        found = alerts(server, detector=detector) if about is None else alerts_about(server, about, detector=detector)
+        return detailed(server, found[0]) if found else None
 
     return wait_until(find, f"a {detector} alert about {about}", timeout, poll=0.05)
 
 
-def subjects(alert):
-    """All ids an alert is about."""
-    return set(filter(None, [alert.get("subject"), *(alert.get("subjects") or [])]))
+def alerts_about(server, subject, **filters):
+    """All alerts that name `subject`, as their first subject or as another."""
+    return alerts(server, subject=subject, **filters)
+
+
+def detailed(server, alert):
+    """One alert of a list with its key, its subjects and its evidence, which lists leave out."""
+    return server.json(f"/api/v1/alerts/{alert['id']}")

@@ -7,6 +7,9 @@
 //!
 //! Nothing here is part of the product.
 
+pub mod load;
+pub mod served;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,184 @@
+//! A load generator: signed posts over kept-alive HTTP/1.1 connections, one at a time on each, from
+//! one thread. Light on purpose, since it shares the cores with what it measures: requests are made
+//! beforehand, and answers are looked at no further than need be.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use billingwatch_pipeline::{Clock, SystemClock};
+use billingwatch_simulator::{SimulatedEvent, sign};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::served::SECRET;
+
+/// When posts are sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    /// Each connection as soon as it has its answer: how much can be taken.
+    AsFastAsAnswered,
+    /// So many a second, whether or not earlier ones are answered. Latency then counts from when a
+    /// post was due, so that a stall is felt by every post it delays.
+    PerSecond(u32),
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// From the first post to the last answer.
+    pub took: Duration,
+    /// Of each post, from when it was due to its answer; ascending.
+    pub latencies: Vec<Duration>,
+    /// Posts answered as duplicates.
+    pub duplicates: usize,
+}
+
+impl Outcome {
+    /// The latency that so many of a thousand posts stayed under.
+    #[must_use]
+    pub fn permille(&self, permille: usize) -> Duration {
+        let index = self.latencies.len() * permille / 1000;
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies
+            .get(index.min(last))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// Requests signed now: they are good for five minutes.
+#[must_use]
+pub fn signed_posts<'a>(events: impl Iterator<Item = &'a SimulatedEvent>) -> Arc<[Box<[u8]>]> {
+    let now_secs = SystemClock.now().as_secs();
+    events
+        .map(|event| {
+            let head = format!(
+                "POST /webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+                 Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\
+                 User-Agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\n\
+                 Accept: */*; q=0.5, application/xml\r\nCache-Control: no-cache\r\n\
+                 Stripe-Signature: {}\r\n\r\n",
+                event.json.len(),
+                sign(SECRET, now_secs, &event.json)
+            );
+            [head.as_bytes(), &event.json].concat().into_boxed_slice()
+        })
+        .collect()
+}
+
+/// Posts all of them over so many connections.
+///
+/// # Errors
+/// The first answer that is not a 200, or what broke a connection.
+pub fn run(
+    addr: SocketAddr,
+    posts: &Arc<[Box<[u8]>]>,
+    connections: usize,
+    pace: Pace,
+) -> io::Result<Outcome> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(run_all(addr, posts, connections, pace))
+}
+
+async fn run_all(
+    addr: SocketAddr,
+    posts: &Arc<[Box<[u8]>]>,
+    connections: usize,
+    pace: Pace,
+) -> io::Result<Outcome> {
+    let mut streams = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let next = Arc::new(AtomicUsize::new(0));
+    let started_at = Instant::now();
+    let mut senders = JoinSet::new();
+    for stream in streams {
+        let sender = Sender {
+            stream,
+            posts: Arc::clone(posts),
+            next: Arc::clone(&next),
+            started_at,
+            pace,
+            answer: Vec::with_capacity(2048),
+        };
+        senders.spawn(sender.run());
+    }
+    let mut outcome = Outcome {
+        took: Duration::ZERO,
+        latencies: Vec::with_capacity(posts.len()),
+        duplicates: 0,
+    };
+    while let Some(done) = senders.join_next().await {
+        let (latencies, duplicates) = done.map_err(io::Error::other)??;
+        outcome.latencies.extend(latencies);
+        outcome.duplicates += duplicates;
+    }
+    outcome.took = started_at.elapsed();
+    outcome.latencies.sort_unstable();
+    Ok(outcome)
+}
+
+struct Sender {
+    stream: TcpStream,
+    posts: Arc<[Box<[u8]>]>,
+    next: Arc<AtomicUsize>,
+    started_at: Instant,
+    pace: Pace,
+    answer: Vec<u8>,
+}
+
+impl Sender {
+    async fn run(mut self) -> io::Result<(Vec<Duration>, usize)> {
+        let mut latencies = Vec::new();
+        let mut duplicates = 0;
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let posts = Arc::clone(&self.posts);
+            let Some(post) = posts.get(index) else {
+                return Ok((latencies, duplicates));
+            };
+            let due_at = match self.pace {
+                Pace::AsFastAsAnswered => Instant::now(),
+                Pace::PerSecond(rate) => {
+                    let micros = u64::try_from(index).unwrap_or(u64::MAX) * 1_000_000;
+                    let due_at = self.started_at + Duration::from_micros(micros / u64::from(rate));
+                    tokio::time::sleep_until(due_at.into()).await;
+                    due_at
+                }
+            };
+            duplicates += usize::from(self.post(post).await?);
+            latencies.push(due_at.elapsed());
+        }
+    }
+
+    /// Sends one and reads its answer; whether the event was known.
+    async fn post(&mut self, post: &[u8]) -> io::Result<bool> {
+        self.stream.write_all(post).await?;
+        self.answer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.answer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let text = std::str::from_utf8(&self.answer).map_err(io::Error::other)?;
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            if !head.starts_with("HTTP/1.1 200") {
+                return Err(io::Error::other(format!("answered: {text}")));
+            }
+            // The body is one small JSON object.
+            if body.ends_with('}') {
+                return Ok(body.contains("\"duplicate\":true"));
+            }
+        }
+    }
+}

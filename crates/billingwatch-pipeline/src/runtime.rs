@@ -28,6 +28,10 @@ use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
 use crate::wake::Wake;
 
+/// How long the pump lets rows gather once it has read all there were. A lone event is seen at once;
+/// in a stream, each commit of the pump, which holds up the journal's, is then for many rows.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// How the loops are run.
 #[derive(Clone, Debug)]
 pub struct RuntimeOptions {
@@ -312,6 +316,7 @@ fn spawn_pump(
     options: &RuntimeOptions,
 ) -> Result<(), StartError> {
     let poll_interval = options.poll_interval;
+    let batch_rows = usize::from(options.pump.batch_rows);
     let mut drain = Drain::new(Arc::clone(control), options.grace);
     spawn(control, move || {
         let is_over = drain.is_over();
@@ -323,7 +328,9 @@ fn spawn_pump(
                 if report.deliveries > 0 || report.is_rebuilding {
                     channels.iter().for_each(|wake| wake.notify());
                 }
-                if !report.is_idle {
+                if (1..batch_rows).contains(&report.rows) && !drain.is_begun() {
+                    Next::Pause(GATHER)
+                } else if !report.is_idle {
                     Next::Again
                 } else if drain.is_begun() {
                     finish_pump(&mut pump)

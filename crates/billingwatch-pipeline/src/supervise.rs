@@ -24,6 +24,8 @@ pub(crate) enum Next {
     Again,
     /// Another step when woken, or after this long.
     Sleep(Duration),
+    /// Another step after this long, woken or not, unless asked to stop.
+    Pause(Duration),
     /// Another step after a pause: this one failed.
     Failed(String),
     /// No more.
@@ -105,6 +107,10 @@ impl LoopControl {
                     self.succeed();
                     self.wake.wait(duration);
                 }
+                Next::Pause(duration) => {
+                    self.succeed();
+                    self.pause(duration);
+                }
                 Next::Again => self.succeed(),
             }
             pause = PAUSE_MIN;
@@ -175,5 +181,24 @@ mod tests {
         assert_eq!((status.restarts, status.is_running), (1, false));
         assert_eq!(status.last_error, None);
         assert!(control.wait_ended(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_pause_is_not_cut_short_by_a_wake_up_but_by_a_stop() {
+        let control = LoopControl::new("probe", Arc::default());
+        control.wake.notify();
+        let stopwatch = Stopwatch::start();
+        control.pause(Duration::from_millis(5));
+        assert!(stopwatch.elapsed() >= Duration::from_millis(5));
+        control.stop();
+        let mut steps = 0;
+        control.run(|| {
+            steps += 1;
+            match steps {
+                1 => Next::Pause(Duration::from_secs(3600)),
+                _ => Next::Done,
+            }
+        });
+        assert_eq!(steps, 2);
     }
 }

@@ -50,7 +50,10 @@ fn summary(config: &Config) -> String {
     let sources: Vec<String> = config
         .sources
         .iter()
-        .map(|(name, source)| format!("{name} ({} secrets)", source.secrets.len()))
+        .map(|(name, source)| match source.secrets.len() {
+            1 => format!("{name} (1 secret)"),
+            len => format!("{name} ({len} secrets)"),
+        })
         .collect();
     let off = config
         .detectors

@@ -153,6 +153,25 @@ fn check_says_what_the_configuration_amounts_to_without_secrets() {
 }
 
 #[test]
+fn single_quotes_in_a_dot_env_file_keep_a_value_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let vars = [
+        ("STRIPE_WEBHOOK_SECRET", "whsec_x"),
+        ("BILLINGWATCH_API_TOKEN", "x"),
+    ];
+    let check = |lines: &str| {
+        std::fs::write(directory.path().join(".env"), lines).unwrap();
+        run(directory.path(), &["check"], &vars)
+    };
+    let quoted = check("DATABASE_URL='sqlite://of $HOME #1.db'\n");
+    assert_eq!(quoted.status.code(), Some(0), "{}", stderr(&quoted));
+    assert!(stdout(&quoted).contains("sqlite://of $HOME #1.db\n"));
+    let bare = check("ALERT_EMAIL_FROM=BillingWatch <alerts@example.com>\n");
+    assert_eq!(bare.status.code(), Some(2));
+    assert!(stderr(&bare).contains(".env") && stderr(&bare).contains("single quotes"));
+}
+
+#[test]
 fn detectors_are_listed_and_described() {
     let directory = tempfile::tempdir().unwrap();
     let listed = stdout(&run(directory.path(), &["detectors"], &[]));

@@ -21,7 +21,7 @@ pub(crate) enum ConfigError {
     #[error("environment variable {0} is not UTF-8")]
     NotUnicode(String),
     /// A line of `.env` cannot be read. The line itself may be a secret, so it is not repeated.
-    #[error("{}: a line is not NAME=value (quote values with spaces or `#`)", path.display())]
+    #[error("{}: a line is not NAME=value (a value with spaces, `#` or `$` goes in single quotes)", path.display())]
     DotEnv {
         /// Which file.
         path: PathBuf,

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use billingwatch_simulator::{ApiShape, MAX_DAYS, MerchantKind};
+use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand};
 
 /// Exit codes, as every `--help` ends with them.
@@ -34,6 +36,9 @@ pub(crate) enum Command {
     /// Run recorded events through the detectors; nothing is stored or sent.
     #[command(after_help = EXIT_CODES)]
     Replay(ReplayArgs),
+    /// Write a simulated merchant's events, and labels that say what is wrong in them.
+    #[command(after_help = EXIT_CODES)]
+    Simulate(SimulateArgs),
     /// Bring the store's tables up to date (`serve` does this too).
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
@@ -111,6 +116,41 @@ pub(crate) struct ReplayArgs {
     /// The config file.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// `simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The kind of business: indie, small-saas, saas, marketplace or multicurrency.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) merchant: MerchantKind,
+    /// How many days.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DAYS)))]
+    pub(crate) days: u32,
+    /// The seed of all chance: the same one makes the same files.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: u64,
+    /// Where Stripe puts things: legacy (2022-11-15) or basil (2025-03-31 and later).
+    #[arg(long, value_name = "SHAPE", default_value_t = ApiShape::Basil)]
+    pub(crate) shape: ApiShape,
+    /// The first day, in UTC.
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2024-01-08")]
+    pub(crate) start: NaiveDate,
+    /// What goes wrong: all, none, or kinds such as duplicate-charge,silent-lapse.
+    #[arg(long, value_name = "KINDS", default_value = "all")]
+    pub(crate) incidents: String,
+    /// How far it stands out: subtle, moderate or clear; all is one incident of each.
+    #[arg(long, value_name = "STRENGTH", default_value = "clear")]
+    pub(crate) strength: String,
+    /// Write events.jsonl.gz instead of events.jsonl.
+    #[arg(long)]
+    pub(crate) gzip: bool,
+    /// Replace what an earlier run wrote.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The directory for events.jsonl and labels.json; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// `migrate`.

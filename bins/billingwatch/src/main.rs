@@ -3,6 +3,7 @@
 //! What a subcommand does stands in its own module and in the crates it calls; how the words of the
 //! command line are read stands in `cli`, how a failure becomes an exit code in `exit`.
 
+mod assignments;
 mod check;
 mod cli;
 mod completions;
@@ -15,6 +16,7 @@ mod migrate;
 mod output;
 mod replay;
 mod serve;
+mod simulate;
 mod words;
 
 use clap::Parser;
@@ -26,6 +28,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),

@@ -83,6 +83,19 @@ pub(crate) fn plain(text: &str) -> String {
         .collect()
 }
 
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn status_style(status: AlertStatus) -> Style {
     match status {
         AlertStatus::Firing | AlertStatus::Escalated => Style::Red,
@@ -136,6 +149,17 @@ mod tests {
         assert_eq!(
             minute(Timestamp::from_secs(1_709_510_700)),
             "2024-03-04 00:05"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1000, 1_234_567]
+                .map(grouped)
+                .each_ref()
+                .map(String::as_str)
         );
     }
 }

@@ -49,6 +49,7 @@ fn help_is_what_it_was() {
         "serve",
         "demo",
         "replay",
+        "simulate",
         "migrate",
         "check",
         "detectors",

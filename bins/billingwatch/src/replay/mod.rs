@@ -1,7 +1,6 @@
 //! `billingwatch replay`: recorded events through the same detectors, with a report; stores and
 //! sends nothing.
 
-mod settings;
 mod sink;
 mod summary;
 
@@ -14,6 +13,7 @@ use anyhow::Context;
 use billingwatch_core::engine::Registry;
 use billingwatch_pipeline::replay::{Replay, ReplayError, ReplayOptions};
 
+use crate::assignments;
 use crate::cli::ReplayArgs;
 use crate::config::{self, Environment, Overrides};
 use crate::exit::Ended;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Ended> {
         ..Overrides::default()
     };
     let config = config::load(&overrides, &Environment::read()?, &specs)?;
-    let settings = settings::apply(config.detectors, &args.set, &specs)?;
+    let settings = assignments::apply(config.detectors, "--set", &args.set, &specs)?;
     let mut replay = Replay::new(registry.clone(), &settings, &ReplayOptions::default())?;
 
     let mut sink = Sink::new(output_of(args)?, total_bytes(&args.files)?);

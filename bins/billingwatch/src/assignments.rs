@@ -1,21 +1,22 @@
-//! `--set detector.key=value`, over the settings of the config file.
+//! `--set detector.key=value` and the like, over the settings of the config file.
 
 use billingwatch_core::detector::{DetectorSpec, SettingValue, SettingsError};
 use billingwatch_core::engine::SettingsChange;
 
 use crate::exit::UsageError;
 
-/// Applies each in turn.
+/// Applies each in turn; `flag` is the option they came with, for refusals.
 ///
 /// # Errors
 /// When one is not `detector.key=value`, or the detector, the key or the value is not known.
-pub(super) fn apply(
+pub(crate) fn apply(
     mut settings: Vec<SettingsChange>,
+    flag: &str,
     assignments: &[String],
     specs: &[&DetectorSpec],
 ) -> anyhow::Result<Vec<SettingsChange>> {
     for assignment in assignments {
-        let (detector, key, value) = split(assignment)?;
+        let (detector, key, value) = split(flag, assignment)?;
         let spec = specs.iter().find(|spec| spec.name == detector);
         let spec = spec.ok_or_else(|| SettingsError::UnknownDetector(detector.to_owned()))?;
         let Some(change) = settings
@@ -33,10 +34,13 @@ pub(super) fn apply(
     Ok(settings)
 }
 
-fn split(assignment: &str) -> Result<(&str, &str, SettingValue), UsageError> {
+fn split<'a>(
+    flag: &str,
+    assignment: &'a str,
+) -> Result<(&'a str, &'a str, SettingValue), UsageError> {
     let wrong = || {
         UsageError(format!(
-            "--set {assignment}: expected detector.key=value with a whole number, true or false"
+            "{flag} {assignment}: expected detector.key=value with a whole number, true or false"
         ))
     };
     let (path, value) = assignment.split_once('=').ok_or_else(wrong)?;

@@ -1,8 +1,7 @@
 //! How well the detectors do on simulated merchants: recall, false alarms, delay.
 //!
 //! Every merchant kind and API shape, with one incident of each kind and strength spread over the
-//! days after a quiet month. An alert counts as true when its detector is the one the label names
-//! and it fired between the incident's begin and a slack after its end; every other alert is false.
+//! days after a quiet month. Which alerts are true stands in the simulator's `scoring`.
 #![expect(clippy::print_stdout, reason = "a report for a person")]
 
 use std::collections::BTreeMap;
@@ -11,6 +10,7 @@ use billingwatch_core::alert::AlertStatus;
 use billingwatch_core::engine::{Engine, Registry};
 use billingwatch_core::stripe::payload::parse_event;
 use billingwatch_core::time::{Span, Timestamp};
+use billingwatch_simulator::scoring::{self, FiredAlert, Score};
 use billingwatch_simulator::{
     ApiShape, DeliveryModel, IncidentKind, IncidentPlan, Label, MerchantKind, Strength, World,
     WorldConfig,
@@ -36,14 +36,6 @@ pub(crate) struct Options {
     /// Days without any incident instead: every alert is false.
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Default)]
-struct Score {
-    found: u32,
-    all: u32,
-    alerts: u32,
-    delays_secs: Vec<i64>,
 }
 
 struct Fired {
@@ -81,11 +73,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         "{:<24} {:<9} {:>7} {:>8} {:>12}",
         "incident", "strength", "found", "alerts", "delay"
     );
-    for ((kind, strength), score) in &mut scores {
-        score.delays_secs.sort_unstable();
-        let delay = score.delays_secs.get(score.delays_secs.len() / 2);
-        let delay = delay.map_or_else(|| "-".to_owned(), |secs| Span::secs(*secs).to_string());
-        let found = format!("{}/{}", score.found, score.all);
+    for ((kind, strength), score) in &scores {
+        let delay = score.median_delay_secs();
+        let delay = delay.map_or_else(|| "-".to_owned(), |secs| Span::secs(secs).to_string());
+        let found = format!("{}/{}", score.found, score.incidents);
         println!(
             "{kind:<24} {strength:<9} {found:>7} {:>8} {delay:>12}",
             score.alerts
@@ -161,24 +152,13 @@ fn collect(engine: &mut Engine, fired: &mut Vec<Fired>) {
     engine.take_suppressed();
 }
 
-/// How long after an incident's end an alert still counts as its own.
-fn slack_secs(detector: &str) -> i64 {
-    match detector {
-        "silent_lapse" => 40 * 86_400,
-        "revenue_drop" => 2 * 86_400,
-        "fraud_spike" => 86_400,
-        _ => 4 * 3_600,
-    }
-}
-
 fn is_of(alert: &Fired, label: &Label) -> bool {
-    let is_in_time =
-        (label.starts_at - 3_600..=label.ends_at + slack_secs(&label.detector)).contains(&alert.at);
-    let names_it = alert.subjects.is_empty()
-        || label.subjects.is_empty()
-        || alert.subjects.iter().any(|id| label.subjects.contains(id))
-        || matches!(&*label.detector, "fraud_spike" | "charge_failure_spike");
-    alert.detector == label.detector && is_in_time && names_it
+    let alert = FiredAlert {
+        detector: &alert.detector,
+        fired_at: alert.at,
+        subjects: &alert.subjects,
+    };
+    scoring::is_of(alert, label)
 }
 
 fn judge(
@@ -193,13 +173,10 @@ fn judge(
     for label in labels {
         let key = (label.kind.to_string(), label.strength);
         let score = scores.entry(key).or_default();
-        score.all += 1;
-        let own: Vec<&Fired> = fired.iter().filter(|alert| is_of(alert, label)).collect();
-        score.alerts += u32::try_from(own.len()).unwrap_or(u32::MAX);
-        if let Some(first) = own.first() {
-            score.found += 1;
-            score.delays_secs.push(first.at - label.starts_at);
-        } else if options.explain {
+        let own = fired.iter().filter(|alert| is_of(alert, label));
+        let own: Vec<i64> = own.map(|alert| alert.at).collect();
+        score.add(label, &own);
+        if own.is_empty() && options.explain {
             let at = Timestamp::from_secs(label.starts_at);
             println!(
                 "missed  {name} {} {} {at} {:?}",

@@ -13,7 +13,7 @@ Exit codes:
   0  it worked
   1  it failed: the store, a file, a port in use; demo --exit: an incident was not found
   2  the command line or the configuration is wrong
-  3  replay: some lines could not be read (the rest was)";
+  3  replay, backtest: some lines could not be read (the rest was)";
 
 /// Watches Stripe billing events and tells when something goes wrong.
 #[derive(Debug, Parser)]
@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Write a simulated merchant's events, and labels that say what is wrong in them.
     #[command(after_help = EXIT_CODES)]
     Simulate(SimulateArgs),
+    /// Say what would have fired on recorded events and, with labels, how right that is.
+    #[command(after_help = EXIT_CODES)]
+    Backtest(BacktestArgs),
     /// Bring the store's tables up to date (`serve` does this too).
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
@@ -151,6 +154,29 @@ pub(crate) struct SimulateArgs {
     /// The directory for events.jsonl and labels.json; made where it is missing.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+/// `backtest`.
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// JSON lines of Stripe events, plain or gzip, in order, as `replay` reads them.
+    #[arg(value_name = "EVENTS")]
+    pub(crate) events: PathBuf,
+    /// What is wrong in them, as `simulate` writes it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Change a detector's setting, such as `charge_failure_spike.failures_min=10`.
+    #[arg(long = "set", value_name = "DETECTOR.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Run again with this changed too, and show both side by side.
+    #[arg(long = "compare", value_name = "DETECTOR.KEY=VALUE")]
+    pub(crate) compare: Vec<String>,
+    /// Write one JSON object instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// `migrate`.

@@ -4,6 +4,7 @@
 //! command line are read stands in `cli`, how a failure becomes an exit code in `exit`.
 
 mod assignments;
+mod backtest;
 mod check;
 mod cli;
 mod completions;
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),

@@ -50,6 +50,7 @@ fn help_is_what_it_was() {
         "demo",
         "replay",
         "simulate",
+        "backtest",
         "migrate",
         "check",
         "detectors",

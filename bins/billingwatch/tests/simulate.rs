@@ -104,3 +104,45 @@ fn what_makes_no_world_ends_with_2_and_writes_nothing() {
     }
     assert!(!directory.path().join("world").exists());
 }
+
+#[test]
+fn a_backtest_scores_a_simulation_and_compares_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    simulate(directory.path(), &["--gzip"]);
+    let arguments = [
+        "backtest",
+        "world/events.jsonl.gz",
+        "--labels",
+        "world/labels.json",
+        "--compare",
+        "duplicate_charge.enabled=false",
+    ];
+    let output = run(directory.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    insta::assert_snapshot!("backtest_compares", text(&output.stdout));
+
+    let output = run(directory.path(), &[&arguments[..], &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (one, other) = (&told["runs"][0], &told["runs"][1]);
+    assert_eq!(one["scores"][0]["detector"], "duplicate_charge");
+    assert_eq!(one["scores"][0]["recall"], 1.0);
+    assert_eq!(one["alerts"][0]["incidents"][0], "incident-1");
+    assert_eq!(one["missed"], serde_json::json!([]));
+    assert_eq!(other["scores"][0]["recall"], 0.0);
+    assert_eq!(other["missed"], serde_json::json!(["incident-1"]));
+
+    let bare = run(
+        directory.path(),
+        &["backtest", "world/events.jsonl.gz", "--json"],
+    );
+    let told: serde_json::Value = serde_json::from_slice(&bare.stdout).unwrap();
+    assert_eq!(told["runs"][0]["alerts"].as_array().unwrap().len(), 2);
+    assert!(told["runs"][0].get("scores").is_none());
+
+    let wrong = run(
+        directory.path(),
+        &["backtest", "world/events.jsonl.gz", "--compare", "nonsense"],
+    );
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("--compare nonsense"));
+}

@@ -12,6 +12,7 @@ mod merchant;
 mod money;
 mod objects;
 mod rng;
+pub mod scoring;
 mod shop;
 mod sign;
 mod task;

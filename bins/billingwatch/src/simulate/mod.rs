@@ -126,8 +126,9 @@ fn summary(
         lines.push(format!("  {kind:<20}  {}", told.join(", ")));
     }
     lines.push(format!(
-        "Run the detectors over it: billingwatch replay {}",
+        "See how well the detectors do: billingwatch backtest {} --labels {}",
         files.events_path().display(),
+        files.labels_path().display(),
     ));
     lines.join("\n")
 }

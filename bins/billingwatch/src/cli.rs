@@ -116,6 +116,9 @@ pub(crate) struct ReplayArgs {
     /// Change a detector's setting for this run, such as `charge_failure_spike.failures_min=10`.
     #[arg(long = "set", value_name = "DETECTOR.KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Tell the story of one alert, by its id; `suppressed` tells what was recognised as harmless.
+    #[arg(long, value_name = "ID")]
+    pub(crate) explain: Option<String>,
     /// The config file.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,

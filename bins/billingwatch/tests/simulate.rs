@@ -146,3 +146,27 @@ fn a_backtest_scores_a_simulation_and_compares_settings() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("--compare nonsense"));
 }
+
+#[test]
+fn a_replay_explains_an_alert_and_what_it_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    simulate(directory.path(), &[]);
+    let explain = |id: &str| {
+        run(
+            directory.path(),
+            &["replay", "world/events.jsonl", "--explain", id],
+        )
+    };
+    let listed = text(&run(directory.path(), &["replay", "world/events.jsonl"]).stdout);
+    let id = listed
+        .split_whitespace()
+        .find(|word| word.starts_with("al_"))
+        .unwrap();
+    let told = explain(id);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    insta::assert_snapshot!("explain_alert", text(&told.stdout));
+    insta::assert_snapshot!("explain_suppressed", text(&explain("suppressed").stdout));
+    let unknown = explain("al_0000000000000000");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("al_0000000000000000"));
+}

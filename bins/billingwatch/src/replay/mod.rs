@@ -1,6 +1,7 @@
 //! `billingwatch replay`: recorded events through the same detectors, with a report; stores and
 //! sends nothing.
 
+mod explain;
 mod sink;
 mod summary;
 
@@ -19,6 +20,7 @@ use crate::config::{self, Environment, Overrides};
 use crate::exit::Ended;
 use crate::output;
 
+use explain::Story;
 use sink::Sink;
 
 /// The name that stands for standard input and output.
@@ -39,16 +41,20 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Ended> {
     let settings = assignments::apply(config.detectors, "--set", &args.set, &specs)?;
     let mut replay = Replay::new(registry.clone(), &settings, &ReplayOptions::default())?;
 
-    let mut sink = Sink::new(output_of(args)?, total_bytes(&args.files)?);
+    let story = args.explain.as_deref().map(Story::of);
+    let mut sink = Sink::new(output_of(args)?, story, total_bytes(&args.files)?);
     let started = Instant::now();
     let read = args
         .files
         .iter()
         .try_for_each(|path| read(&mut replay, path, &mut sink));
     let report = replay.finish(&mut sink)?;
-    let incidents = sink.finish()?;
+    let (incidents, story) = sink.finish()?;
 
-    let text = summary::render(&report, &incidents, started.elapsed());
+    let text = match &story {
+        Some(story) => story.render()?,
+        None => summary::render(&report, &incidents, started.elapsed()),
+    };
     if args.alerts_out.as_deref() == Some(Path::new(STANDARD)) {
         output::note(&text);
     } else {

@@ -3,10 +3,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use billingwatch_core::alert::{Alert, AlertChange};
+use billingwatch_core::alert::{Alert, AlertChange, Suppressed};
 use billingwatch_pipeline::replay::{AlertLine, BadLine, ReplaySink};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::explain::Story;
 use crate::output::{self, Paint, Style};
 
 /// The most bad lines that are named; the summary has their number.
@@ -43,6 +44,7 @@ impl Incidents {
 pub(super) struct Sink {
     out: Option<Box<dyn Write>>,
     incidents: Incidents,
+    story: Option<Story>,
     bar: ProgressBar,
     earlier_bytes: u64,
     file_bytes: u64,
@@ -51,7 +53,11 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Writes lines to `out`; shows how much of `total_bytes` is read, on a terminal only.
-    pub(super) fn new(out: Option<Box<dyn Write>>, total_bytes: Option<u64>) -> Self {
+    pub(super) fn new(
+        out: Option<Box<dyn Write>>,
+        story: Option<Story>,
+        total_bytes: Option<u64>,
+    ) -> Self {
         let bar = match total_bytes {
             Some(bytes) => ProgressBar::new(bytes).with_style(style(
                 "{bar:30} {percent:>3} %  {bytes} of {total_bytes}  {msg}  {eta} left",
@@ -66,6 +72,7 @@ impl Sink {
         Self {
             out,
             incidents: Incidents::default(),
+            story,
             bar,
             earlier_bytes: 0,
             file_bytes: 0,
@@ -79,16 +86,16 @@ impl Sink {
         self.file_bytes = 0;
     }
 
-    /// Writes what is buffered and gives back what the table needs.
+    /// Writes what is buffered and gives back what the table and the story need.
     ///
     /// # Errors
     /// When the last lines cannot be written.
-    pub(super) fn finish(self) -> io::Result<Incidents> {
+    pub(super) fn finish(self) -> io::Result<(Incidents, Option<Story>)> {
         self.bar.finish_and_clear();
         if let Some(mut out) = self.out {
             out.flush()?;
         }
-        Ok(self.incidents)
+        Ok((self.incidents, self.story))
     }
 }
 
@@ -99,12 +106,21 @@ fn style(template: &str) -> ProgressStyle {
 impl ReplaySink for Sink {
     fn change(&mut self, change: &AlertChange) -> io::Result<()> {
         self.incidents.take(change);
+        if let Some(story) = &mut self.story {
+            story.take(change);
+        }
         let Some(out) = &mut self.out else {
             return Ok(());
         };
         let line = AlertLine::of(change).to_json().map_err(io::Error::other)?;
         out.write_all(line.as_bytes())?;
         out.write_all(b"\n")
+    }
+
+    fn suppressed(&mut self, suppressed: &Suppressed) {
+        if let Some(story) = &mut self.story {
+            story.take_suppressed(suppressed);
+        }
     }
 
     fn bad_line(&mut self, bad: &BadLine) {

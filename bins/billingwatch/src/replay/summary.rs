@@ -43,6 +43,7 @@ fn table(alerts: &[Alert]) -> Table {
         "count",
         "at stake",
         "what",
+        "id",
     ]);
     for alert in alerts {
         let ended = alert.resolved_at.map_or_else(|| "open".to_owned(), minute);
@@ -58,6 +59,7 @@ fn table(alerts: &[Alert]) -> Table {
             alert.count.to_string(),
             stake,
             plain(&alert.message),
+            alert.id.clone(),
         ]);
     }
     table

@@ -12,7 +12,7 @@ mod report;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use billingwatch_core::alert::AlertChange;
+use billingwatch_core::alert::{AlertChange, Suppressed};
 use billingwatch_core::detector::SettingsError;
 use billingwatch_core::engine::{Applied, Engine, Input, Record, Registry, SettingsChange};
 use billingwatch_core::event::Event;
@@ -39,6 +39,11 @@ pub trait ReplaySink {
     /// # Errors
     /// When it cannot be written; the replay then ends.
     fn change(&mut self, change: &AlertChange) -> io::Result<()>;
+
+    /// Something was recognised as harmless. Does nothing by default.
+    fn suppressed(&mut self, suppressed: &Suppressed) {
+        let _ = suppressed;
+    }
 
     /// A line that was passed over. Does nothing by default.
     fn bad_line(&mut self, bad: &BadLine) {

@@ -72,8 +72,10 @@ pub(super) fn take(
     report: &mut ReplayReport,
     sink: &mut dyn ReplaySink,
 ) -> Result<(), ReplayError> {
-    let suppressed = engine.take_suppressed().len();
-    report.suppressed += u64::try_from(suppressed).unwrap_or(0);
+    for suppressed in engine.take_suppressed() {
+        report.suppressed += 1;
+        sink.suppressed(&suppressed);
+    }
     for change in engine.take_changes() {
         let counts = report
             .changes

@@ -75,10 +75,11 @@ impl Detector for SilentLapse {
         if ctx.is_historical() {
             self.slots.teach(ctx.event_at());
         } else {
-            self.slots.arrive(ctx.now());
-        }
-        if std::mem::take(&mut self.is_held) {
-            self.drains_until = ctx.now() + DRAIN;
+            let was_held = std::mem::take(&mut self.is_held);
+            self.slots.arrive(ctx.now(), was_held);
+            if was_held {
+                self.drains_until = ctx.now() + DRAIN;
+            }
         }
         for fact in ctx.facts() {
             match fact {
@@ -92,7 +93,7 @@ impl Detector for SilentLapse {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        self.slots.tick(ctx.now(), self.is_held);
+        self.slots.tick(ctx.now());
         if ctx.now() < self.drains_until {
             return;
         }

@@ -10,9 +10,10 @@ const SLOT: Span = Span::minutes(5);
 /// Hours of a week.
 const HOURS: usize = 168;
 
-/// Slots that must be known before a silence is judged by the hour of the week: seven days. The
-/// first night and the first weekend must not look like an outage.
-const KNOWN_MIN: f64 = 2_000.0;
+/// Slots that must be known before a silence is judged by the hour of the week: seven days, of
+/// which some is forgotten by then. The first night and the first weekend must not look like an
+/// outage.
+const KNOWN_MIN: f64 = 1_850.0;
 
 /// Until then only a silence of this length is judged, by the average of all slots: no weekend is
 /// as long.
@@ -27,6 +28,13 @@ const POOL: f64 = 4.0;
 
 /// What is kept of an hour's record from one week to the next.
 const KEPT_A_WEEK: f64 = 0.85;
+
+/// How much of a slot's word is its own: busy slots come together, as one renewal is told in
+/// several (its turn, an hour later its invoice), so two empty slots say little more than one.
+const INDEPENDENT: f64 = 0.5;
+
+/// A pause longer than this teaches nothing: the stream was off.
+const PAUSE_MAX: Span = Span::days(35);
 
 /// Learned shares of busy slots.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -45,17 +53,37 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// An event arrived.
-    pub(super) fn arrive(&mut self, now: Timestamp) {
-        self.roll(now, false);
+    /// An event arrived. The empty slots before it become part of what is usual only now, and not
+    /// at all after a silence that was told: a silence is no yardstick for itself.
+    pub(super) fn arrive(&mut self, now: Timestamp, is_after_silence: bool) {
+        self.tick(now);
+        let is_usual = |last_at: &Timestamp| !is_after_silence && now.since(*last_at) < PAUSE_MAX;
+        if let Some(last_at) = self.last_at.filter(is_usual) {
+            let mut empty = last_at.floor_to(SLOT) + SLOT;
+            while empty < self.slot {
+                self.count(empty, false);
+                empty = empty + SLOT;
+            }
+        }
         self.is_busy = true;
         self.quiet_log = 0.0;
         self.last_at = self.last_at.max(Some(now));
     }
 
-    /// Time passed. Slots of a known silence teach nothing.
-    pub(super) fn tick(&mut self, now: Timestamp, is_silent: bool) {
-        self.roll(now, is_silent);
+    /// Time passed.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        let slot = now.floor_to(SLOT);
+        if slot <= self.slot {
+            return;
+        }
+        if self.is_busy {
+            self.count(self.slot, true);
+        } else if self.slot > Timestamp::EPOCH && self.all.1 >= COLD_KNOWN_MIN {
+            // The share of a handful of slots says nothing yet.
+            self.quiet_log += (1.0 - self.usual_share(self.slot)).ln() * INDEPENDENT;
+        }
+        self.slot = slot;
+        self.is_busy = false;
     }
 
     /// A historical event was made then: its slot was busy, and those since the newest were not.
@@ -99,24 +127,6 @@ impl Slots {
         ((busy + POOL * average) / (known + POOL)).clamp(0.0, 0.995)
     }
 
-    fn roll(&mut self, now: Timestamp, is_silent: bool) {
-        let slot = now.floor_to(SLOT);
-        if slot <= self.slot {
-            return;
-        }
-        if self.slot > Timestamp::EPOCH {
-            // The share of a handful of slots says nothing yet.
-            if !self.is_busy && self.all.1 >= COLD_KNOWN_MIN {
-                self.quiet_log += (1.0 - self.usual_share(self.slot)).ln();
-            }
-            if !is_silent {
-                self.count(self.slot, self.is_busy);
-            }
-        }
-        self.slot = slot;
-        self.is_busy = false;
-    }
-
     fn count(&mut self, slot: Timestamp, is_busy: bool) {
         if self.hours.is_empty() {
             self.hours.resize(HOURS, (0.0, 0.0));
@@ -141,9 +151,9 @@ mod tests {
             let now = Timestamp::from_secs(1_709_510_400) + Span::minutes(minute);
             let hour = now.hour_of_week() % 24;
             if (8..18).contains(&hour) && minute % 7 == 0 {
-                slots.arrive(now);
+                slots.arrive(now, false);
             }
-            slots.tick(now, false);
+            slots.tick(now);
         }
         slots
     }
@@ -152,19 +162,16 @@ mod tests {
     fn chance_of_quiet(from_hour: i64, to_hour: i64) -> f64 {
         let mut slots = week_of_office_hours();
         let monday = Timestamp::from_secs(1_709_510_400) + Span::days(28);
-        slots.arrive(monday + Span::hours(from_hour));
+        slots.arrive(monday + Span::hours(from_hour), false);
         for minute in 0..(to_hour - from_hour) * 60 {
-            slots.tick(
-                monday + Span::hours(from_hour) + Span::minutes(minute),
-                false,
-            );
+            slots.tick(monday + Span::hours(from_hour) + Span::minutes(minute));
         }
         slots.silence().map_or(1.0, |(_, chance)| chance)
     }
 
     #[test]
     fn a_quiet_night_is_likely_and_a_quiet_noon_is_not() {
-        let noon = chance_of_quiet(10, 12);
+        let noon = chance_of_quiet(10, 13);
         assert!(noon < 1e-6, "{noon}");
         let night = chance_of_quiet(18, 23);
         assert!(night > 0.1, "{night}");
@@ -173,12 +180,9 @@ mod tests {
     #[test]
     fn nothing_is_said_on_the_first_day() {
         let mut slots = Slots::default();
-        slots.arrive(Timestamp::from_secs(1_709_510_400));
+        slots.arrive(Timestamp::from_secs(1_709_510_400), false);
         for minute in 0..600 {
-            slots.tick(
-                Timestamp::from_secs(1_709_510_400) + Span::minutes(minute),
-                false,
-            );
+            slots.tick(Timestamp::from_secs(1_709_510_400) + Span::minutes(minute));
         }
         assert_eq!(slots.silence(), None);
     }

@@ -43,6 +43,9 @@ const PRIOR: (f64, f64) = (1.0, 200.0);
 /// What is kept of the learned share from one day to the next.
 const KEPT_A_DAY: f64 = 27.0 / 28.0;
 
+/// How long after a silence that was told late events are taken for its backlog.
+const DRAIN: Span = Span::hours(2);
+
 crate::settings! {
     /// How late a delivery may be, in seconds after the event was made.
     lag_secs_max: i64 = 600, 30 => 86_400;
@@ -94,6 +97,9 @@ pub(super) struct WebhookLag {
     unreported: u64,
     slots: Slots,
     is_silent: bool,
+    /// Until when late events are the backlog of a silence that was told.
+    drains_until: Timestamp,
+    is_drain_told: bool,
 }
 
 impl Detector for WebhookLag {
@@ -108,13 +114,19 @@ impl Detector for WebhookLag {
             return;
         }
         let now = ctx.now();
-        if self.is_silent {
-            self.is_silent = false;
+        let was_silent = std::mem::take(&mut self.is_silent);
+        if was_silent {
+            self.drains_until = now + DRAIN;
+            self.is_drain_told = false;
             ctx.clear("silence", format!("events arrive again since {now}"));
         }
-        self.slots.arrive(now);
+        self.slots.arrive(now, was_silent);
         let lag = now.since(ctx.event_at());
         let is_late = lag > Span::secs(self.settings.lag_secs_max);
+        if is_late && now < self.drains_until {
+            self.tell_drain(lag, ctx);
+            return;
+        }
         self.push(Delivery {
             received_at: now,
             lag,
@@ -162,7 +174,7 @@ impl Detector for WebhookLag {
         if ctx.is_historical() {
             return;
         }
-        self.slots.tick(now, self.is_silent);
+        self.slots.tick(now);
         if self.settings.is_silence_watched && !self.is_silent {
             self.watch_silence(ctx);
         }
@@ -275,6 +287,14 @@ impl WebhookLag {
         ctx.fire(finding);
     }
 
+    /// The silence was the incident; that its events come late is no second one.
+    fn tell_drain(&mut self, lag: Span, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.is_drain_told, true) {
+            let message = format!("the backlog of the silence drains: events {lag} old arrive");
+            ctx.suppress("backlog_draining", None, message);
+        }
+    }
+
     fn watch_silence(&mut self, ctx: &mut Context<'_>) {
         let Some((since, chance)) = self.slots.silence() else {
             return;
@@ -374,10 +394,27 @@ mod tests {
     #[test]
     fn silence_at_a_busy_hour_is_loud_and_the_next_event_ends_it() {
         assert_snapshot!(check("webhook_lag", "
-            +0s  customer.created x3500/3m
+            +0s  customer.created x3600/3m
             +3h  wait
             +1h  customer.created
-        "), @"");
+        "), @"
+            d7 12:30:00 firing high silence: no event for 33m (since 2024-03-11T11:57:00Z), at a time when 99.5 % of all five-minute slots bring some
+            d7 15:57:00 resolved high silence: events arrive again since 2024-03-11T15:57:00Z
+            ");
+    }
+
+    #[test]
+    fn the_backlog_of_a_silence_is_no_second_incident() {
+        let told = check(
+            "webhook_lag",
+            "
+            +0s  customer.created x3600/3m
+            +4h  customer.created late=3h x60/10s
+            +1m  customer.created x20/3m
+        ",
+        );
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+        assert_eq!(told.matches("quiet backlog_draining").count(), 1, "{told}");
     }
 
     #[test]

@@ -102,11 +102,11 @@ impl Manager {
         if self.role == Role::Writer {
             // The default cache of 2 MB is 250 such pages, fewer than a batch touches in the
             // indexes: 8 MB appends a tenth faster, and fills only when there is much to write.
-            // A checkpoint every 32 MB of log rather than 8: an index page that many commits
-            // touched goes to its place once. A start after a crash reads that log in 30 ms.
+            // A checkpoint every 16 MB of log, during which commits stand still: every 8 MB writes
+            // more in all, at every 32 MB one commit in a hundred takes 25 to 50 ms under load.
             conn.batch_execute(
                 "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA cache_size = -8000;
-                 PRAGMA wal_autocheckpoint = 4000;",
+                 PRAGMA wal_autocheckpoint = 2000;",
             )?;
         }
         conn.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;

@@ -177,6 +177,7 @@ impl Ingest {
             store,
             clock,
             committed,
+            last_len: 0,
         };
         (Self { shared }, writer)
     }
@@ -234,7 +235,17 @@ pub struct IngestWriter {
     store: Arc<dyn PipelineStore>,
     clock: Arc<dyn Clock>,
     committed: Arc<Wake>,
+    /// Entries of the last commit.
+    last_len: usize,
 }
+
+/// A last commit of so many entries means dense traffic. A lone event never waits.
+const GATHER_FROM: usize = 4;
+
+/// How long entries are gathered in dense traffic, and until how many wait.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(4);
+/// See [`GATHER`].
+const GATHER_LEN: usize = 64;
 
 impl std::fmt::Debug for IngestWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -255,8 +266,18 @@ impl IngestWriter {
             if queue.waiting.is_empty() {
                 return false;
             }
+            if self.last_len >= GATHER_FROM {
+                // In dense traffic a moment's wait makes one commit of several: each costs an fsync
+                // and a page of every index.
+                let _gathered = self
+                    .shared
+                    .arrived
+                    .wait_timeout_while(queue, GATHER, |queue| {
+                        queue.waiting.len() < GATHER_LEN && !queue.is_closed
+                    });
+            }
         }
-        self.step();
+        self.last_len = self.step();
         true
     }
 

@@ -13,7 +13,7 @@ pub mod settings_sync;
 pub mod status;
 mod supervise;
 pub mod system_clock;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod wake;
 

@@ -319,26 +319,28 @@ fn spawn_pump(
     let batch_rows = usize::from(options.pump.batch_rows);
     let mut drain = Drain::new(Arc::clone(control), options.grace);
     spawn(control, move || {
-        let is_over = drain.is_over();
-        let step = if is_over { None } else { Some(pump.step()) };
-        match step {
-            Some(Err(error)) => Next::Failed(error.to_string()),
-            Some(Ok(report)) => {
-                // After a rebuild too: a commit that was reported as failed may have queued some.
-                if report.deliveries > 0 || report.is_rebuilding {
-                    channels.iter().for_each(|wake| wake.notify());
-                }
-                if (1..batch_rows).contains(&report.rows) && !drain.is_begun() {
-                    Next::Pause(GATHER)
-                } else if !report.is_idle {
-                    Next::Again
-                } else if drain.is_begun() {
-                    finish_pump(&mut pump)
-                } else {
-                    Next::Sleep(sleep_to_tick(clock.as_ref(), poll_interval))
-                }
-            }
-            None => finish_pump(&mut pump),
+        if drain.is_over() {
+            return finish_pump(&mut pump);
+        }
+        // Asked before the step: a step that found nothing before the stop was asked for proves
+        // nothing about what the writer committed in between.
+        let is_draining = drain.is_begun();
+        let report = match pump.step() {
+            Ok(report) => report,
+            Err(error) => return Next::Failed(error.to_string()),
+        };
+        // After a rebuild too: a commit that was reported as failed may have queued some.
+        if report.deliveries > 0 || report.is_rebuilding {
+            channels.iter().for_each(|wake| wake.notify());
+        }
+        if (1..batch_rows).contains(&report.rows) && !is_draining {
+            Next::Pause(GATHER)
+        } else if !report.is_idle {
+            Next::Again
+        } else if is_draining {
+            finish_pump(&mut pump)
+        } else {
+            Next::Sleep(sleep_to_tick(clock.as_ref(), poll_interval))
         }
     })
 }
@@ -371,10 +373,12 @@ fn spawn_deliverer(
         if drain.is_over() {
             return Next::Done;
         }
+        // Before the step, for the reason given at the pump.
+        let is_draining = drain.is_begun();
         match deliverer.step() {
             Err(error) => Next::Failed(error.to_string()),
             Ok(DeliverReport::Sent { .. }) => Next::Again,
-            Ok(DeliverReport::Idle { .. }) if drain.is_begun() => Next::Done,
+            Ok(DeliverReport::Idle { .. }) if is_draining => Next::Done,
             Ok(DeliverReport::Idle { next_due_at }) => {
                 Next::Sleep(deliverer.sleep_for(next_due_at))
             }
@@ -410,5 +414,48 @@ impl Drain {
             && self
                 .begun
                 .is_some_and(|stopwatch| stopwatch.elapsed() >= self.grace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::ingest::event_entry;
+    use crate::testing::{FaultyStore, Op, event_body, probe_registry};
+    use billingwatch_core::stripe::payload::read_envelope;
+    use billingwatch_core::time::Timestamp;
+    use billingwatch_store::{Store, StoreOptions};
+
+    /// The writer commits, and the stop is asked for, between the pump's read and its end.
+    #[test]
+    fn a_row_committed_behind_the_last_read_is_drained_too() {
+        let store = Store::open(&StoreOptions::new("sqlite::memory:".to_owned())).unwrap();
+        store.migrate().unwrap();
+        let faulty = FaultyStore::new(Arc::new(store.clone()));
+        let now = Timestamp::from_secs(1_700_000_000);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
+        let options = RuntimeOptions::default();
+        let mut pump = Pump::new(
+            faulty.clone(),
+            Arc::clone(&clock),
+            probe_registry(),
+            Vec::new(),
+            options.pump,
+        );
+        while !pump.step().unwrap().is_idle {}
+        let control = LoopControl::new("pump", Arc::default());
+        let (writer, stopping) = (store.clone(), Arc::clone(&control));
+        faulty.after_next(Op::ReadAfter, move || {
+            let body = event_body("evt_1", "charge.failed", now);
+            let entry = event_entry("stripe", read_envelope(&body).unwrap(), body);
+            writer.append(&[entry], now).unwrap();
+            stopping.stop();
+        });
+        spawn_pump(pump, &control, clock, Vec::new(), &options).unwrap();
+        assert!(control.wait_ended(Duration::from_secs(60)));
+        let cursor = PipelineStore::cursor(&store, "engine").unwrap().unwrap();
+        assert_eq!(cursor.seq, 1);
     }
 }

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::status::LoopStatus;
@@ -16,6 +17,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest pause: what a store that came back waits for at most.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Failures in a row that a loop which was asked to stop tries again after; with the pauses between
+/// them a second and a half. A passing fault must not cost the drain, nor a dead store the whole
+/// grace.
+const STOPPING_FAILURES_MAX: u32 = 4;
 
 /// What a loop wants after a step.
 #[derive(Debug)]
@@ -84,6 +90,7 @@ impl LoopControl {
     /// Runs a loop to its end, on the current thread.
     pub(crate) fn run(&self, mut step: impl FnMut() -> Next) {
         let mut pause = PAUSE_MIN;
+        let mut stopping_failures = 0;
         loop {
             let next = match catch_unwind(AssertUnwindSafe(&mut step)) {
                 Ok(next) => next,
@@ -97,9 +104,14 @@ impl LoopControl {
                 Next::Failed(error) => {
                     self.fail(error);
                     if self.is_stopping() {
-                        break;
+                        if stopping_failures == STOPPING_FAILURES_MAX {
+                            break;
+                        }
+                        stopping_failures += 1;
+                        thread::sleep(pause);
+                    } else {
+                        self.pause(pause);
                     }
-                    self.pause(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                     continue;
                 }
@@ -114,6 +126,7 @@ impl LoopControl {
                 Next::Again => self.succeed(),
             }
             pause = PAUSE_MIN;
+            stopping_failures = 0;
         }
         self.lock().is_running = false;
         self.ended.notify();
@@ -181,6 +194,28 @@ mod tests {
         assert_eq!((status.restarts, status.is_running), (1, false));
         assert_eq!(status.last_error, None);
         assert!(control.wait_ended(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_passing_fault_does_not_end_a_loop_that_drains_but_a_lasting_one_does() {
+        let control = LoopControl::new("probe", Arc::default());
+        control.stop();
+        let mut steps = 0;
+        control.run(|| {
+            steps += 1;
+            match steps {
+                1 => Next::Failed("once".to_owned()),
+                2 => Next::Again,
+                _ => Next::Done,
+            }
+        });
+        assert_eq!(steps, 3);
+        let mut failures = 0;
+        control.run(|| {
+            failures += 1;
+            Next::Failed("always".to_owned())
+        });
+        assert_eq!(failures, STOPPING_FAILURES_MAX + 1);
     }
 
     #[test]

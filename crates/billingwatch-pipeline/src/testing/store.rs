@@ -46,9 +46,12 @@ pub enum Fault {
     Panic,
 }
 
+type Interlude = Box<dyn FnOnce() + Send>;
+
 /// A store that fails on demand.
 pub struct FaultyStore {
     inner: Arc<dyn PipelineStore>,
+    interlude: Mutex<Option<(Op, Interlude)>>,
     planned: Mutex<VecDeque<(Op, Fault)>>,
     at_call: Mutex<Option<(usize, Fault)>>,
     calls: AtomicUsize,
@@ -66,6 +69,7 @@ impl FaultyStore {
     pub fn new(inner: Arc<dyn PipelineStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
+            interlude: Mutex::default(),
             planned: Mutex::default(),
             at_call: Mutex::default(),
             calls: AtomicUsize::new(0),
@@ -76,6 +80,26 @@ impl FaultyStore {
     pub fn fail_next(&self, op: Op, fault: Fault) {
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         planned.push_back((op, fault));
+    }
+
+    /// What happens elsewhere right after the next call of this operation, before its caller goes
+    /// on: the order that a busy machine brings once in a thousand runs.
+    pub fn after_next(&self, op: Op, interlude: impl FnOnce() + Send + 'static) {
+        *self
+            .interlude
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((op, Box::new(interlude)));
+    }
+
+    fn play_interlude(&self, op: Op) {
+        let interlude = self
+            .interlude
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|(planned, _)| *planned == op);
+        if let Some((_, interlude)) = interlude {
+            interlude();
+        }
     }
 
     /// The call of this number (from 0, of any operation) fails, once.
@@ -107,7 +131,11 @@ impl FaultyStore {
         work: impl FnOnce(&dyn PipelineStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.take_fault(op) {
-            None => work(self.inner.as_ref()),
+            None => {
+                let outcome = work(self.inner.as_ref());
+                self.play_interlude(op);
+                outcome
+            }
             Some(Fault::Panic) => panic!("a planned panic in {op:?}"),
             Some(Fault::Before) => Err(failure(op)),
             Some(Fault::After) => {

@@ -45,6 +45,25 @@ pub enum DeliverReport {
     },
 }
 
+/// How a step began.
+#[derive(Debug)]
+pub enum Begun {
+    /// There is nothing to send: the step is over.
+    Done(DeliverReport),
+    /// This is to be sent, and then to be [ended](Deliverer::end).
+    Send(Box<Sending>),
+}
+
+/// A delivery under way: leased, not settled.
+#[derive(Debug)]
+pub struct Sending {
+    /// What the channel is given.
+    pub message: Message,
+    delivery: Delivery,
+    first_at: Timestamp,
+    stopwatch: Stopwatch,
+}
+
 /// An attempt that was made and must be recorded.
 struct Settlement {
     delivery: Delivery,
@@ -113,16 +132,64 @@ impl Deliverer {
     /// When the store fails. An attempt that could not be recorded is recorded by a later step,
     /// or, when the process ends before that, made again.
     pub fn step(&mut self) -> Result<DeliverReport, DeliverError> {
-        let outcome = self.try_step();
+        match self.begin()? {
+            Begun::Done(report) => Ok(report),
+            Begun::Send(sending) => {
+                let outcome = self.send(&sending);
+                self.end(*sending, &outcome)
+            }
+        }
+    }
+
+    /// The first part of a [`step`](Self::step): up to the send.
+    ///
+    /// # Errors
+    /// As `step`.
+    pub fn begin(&mut self) -> Result<Begun, DeliverError> {
+        self.count_failure(Self::try_begin)
+    }
+
+    /// The middle part: asks the channel. Blocks for as long as the channel does.
+    #[must_use]
+    pub fn send(&self, sending: &Sending) -> Outcome {
+        // A channel's panic costs one attempt, not the thread with everything still queued.
+        catch_unwind(AssertUnwindSafe(|| self.channel.send(&sending.message))).unwrap_or_else(
+            |_| Outcome::Retry {
+                detail: "the channel panicked".to_owned(),
+                status: None,
+                after: None,
+            },
+        )
+    }
+
+    /// The last part: records what came of it.
+    ///
+    /// # Errors
+    /// As `step`.
+    pub fn end(
+        &mut self,
+        sending: Sending,
+        outcome: &Outcome,
+    ) -> Result<DeliverReport, DeliverError> {
+        self.counters.send_time.observe(sending.stopwatch.elapsed());
+        let settlement = self.settlement(sending, outcome);
+        self.count_failure(|this| this.settle(settlement))
+    }
+
+    fn count_failure<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, DeliverError>,
+    ) -> Result<T, DeliverError> {
+        let outcome = work(self);
         if outcome.is_err() {
             self.counters.failures.add(1);
         }
         outcome
     }
 
-    fn try_step(&mut self) -> Result<DeliverReport, DeliverError> {
+    fn try_begin(&mut self) -> Result<Begun, DeliverError> {
         if let Some(settlement) = self.unsettled.take() {
-            return self.settle_again(settlement);
+            return self.settle_again(settlement).map(Begun::Done);
         }
         let now = self.clock.now();
         // One at a time: a lease then never runs out while others are sent before it.
@@ -133,10 +200,25 @@ impl Deliverer {
             .next();
         let Some(delivery) = leased else {
             let next_due_at = self.store.next_due_at(self.channel.name())?;
-            return Ok(DeliverReport::Idle { next_due_at });
+            return Ok(Begun::Done(DeliverReport::Idle { next_due_at }));
         };
-        let settlement = self.attempt(delivery)?;
-        self.settle(settlement)
+        // Asked for before the send: a store that fails here costs a lease, not a repeat.
+        let first_at = self
+            .first_attempt_at(&delivery)?
+            .unwrap_or_else(|| self.clock.now());
+        let at = self.clock.now();
+        let change: Result<AlertChange, _> = serde_json::from_str(&delivery.body);
+        match change {
+            Ok(change) => Ok(Begun::Send(Box::new(Sending {
+                message: Message::new(change, self.channel.name(), delivery.attempt, at),
+                delivery,
+                first_at,
+                stopwatch: Stopwatch::start(),
+            }))),
+            Err(error) => self
+                .settle(unreadable(delivery, at, &error))
+                .map(Begun::Done),
+        }
     }
 
     /// How long to sleep before the next look at the outbox.
@@ -152,22 +234,20 @@ impl Deliverer {
             .clamp(Duration::from_millis(50), POLL_INTERVAL)
     }
 
-    fn attempt(&self, delivery: Delivery) -> Result<Settlement, DeliverError> {
-        // Asked for before the send: a store that fails here costs a lease, not a repeat.
-        let first_at = self
-            .first_attempt_at(&delivery)?
-            .unwrap_or_else(|| self.clock.now());
-        let at = self.clock.now();
-        let stopwatch = Stopwatch::start();
-        let outcome = self.send(&delivery, at);
-        self.counters.send_time.observe(stopwatch.elapsed());
-        let duration_ms = stopwatch.elapsed_ms();
+    /// What an outcome means for the delivery.
+    fn settlement(&self, sending: Sending, outcome: &Outcome) -> Settlement {
+        let Sending {
+            message,
+            delivery,
+            first_at,
+            stopwatch,
+        } = sending;
         let detail = outcome.detail().to_owned();
         let status_code = outcome.status();
         let (result, next_attempt_at, disable) = match outcome {
             Outcome::Delivered { .. } => (AttemptOutcome::Delivered, None, None),
             Outcome::Retry { after, .. } => {
-                match self.next_attempt_at(&delivery, first_at, after) {
+                match self.next_attempt_at(&delivery, first_at, *after) {
                     Some(next) => (AttemptOutcome::Retry, Some(next), None),
                     None => (AttemptOutcome::GaveUp, None, None),
                 }
@@ -179,11 +259,11 @@ impl Deliverer {
                 (AttemptOutcome::GaveUp, None, disable)
             }
         };
-        Ok(Settlement {
+        Settlement {
             attempt: Attempt {
                 number: delivery.attempt,
-                at,
-                duration_ms,
+                at: message.sent_at,
+                duration_ms: stopwatch.elapsed_ms(),
                 outcome: result,
                 status_code,
                 detail,
@@ -191,7 +271,7 @@ impl Deliverer {
             delivery,
             next_attempt_at,
             disable,
-        })
+        }
     }
 
     /// When the first attempt was made: the three days count from there, not from the alert, which
@@ -214,28 +294,6 @@ impl Deliverer {
         let seed = Key::of_parts(&[&delivery.channel, &delivery.alert_id, &revision]);
         let now = self.clock.now();
         retry::next_attempt_at(delivery.attempt, first_at, now, after, seed.as_u64())
-    }
-
-    fn send(&self, delivery: &Delivery, at: Timestamp) -> Outcome {
-        let change: AlertChange = match serde_json::from_str(&delivery.body) {
-            Ok(change) => change,
-            Err(error) => {
-                return Outcome::GiveUp {
-                    detail: format!("the stored message cannot be read: {error}"),
-                    status: None,
-                    disable_channel: false,
-                };
-            }
-        };
-        let message = Message::new(change, self.channel.name(), delivery.attempt, at);
-        // A channel's panic costs one attempt, not the thread with everything still queued.
-        catch_unwind(AssertUnwindSafe(|| self.channel.send(&message))).unwrap_or_else(|_| {
-            Outcome::Retry {
-                detail: "the channel panicked".to_owned(),
-                status: None,
-                after: None,
-            }
-        })
     }
 
     fn settle(&mut self, settlement: Settlement) -> Result<DeliverReport, DeliverError> {
@@ -304,5 +362,22 @@ impl Deliverer {
             settlement.next_attempt_at,
         )?;
         Ok(())
+    }
+}
+
+/// A delivery whose stored message is none: it will not be one the next time either.
+fn unreadable(delivery: Delivery, at: Timestamp, error: &serde_json::Error) -> Settlement {
+    Settlement {
+        attempt: Attempt {
+            number: delivery.attempt,
+            at,
+            duration_ms: 0,
+            outcome: AttemptOutcome::GaveUp,
+            status_code: None,
+            detail: format!("the stored message cannot be read: {error}"),
+        },
+        delivery,
+        next_attempt_at: None,
+        disable: None,
     }
 }

@@ -18,6 +18,7 @@ use billingwatch_store::{Appended, EntryKind, NewEntry, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
 use crate::status::IngestCounters;
 use crate::system_clock::Stopwatch;
@@ -289,7 +290,15 @@ impl IngestWriter {
             return 0;
         }
         let len = entries.len();
+        if is_planted(Planted::WakeBeforeAppend) {
+            self.committed.notify();
+        }
         let stopwatch = Stopwatch::start();
+        if is_planted(Planted::AnswerBeforeAppend) {
+            self.answer(answers, &vec![UNWRITTEN; len]);
+            let _ = self.store.append(&entries, self.clock.now());
+            return len;
+        }
         let outcome = self.store.append(&entries, self.clock.now());
         self.shared
             .counters
@@ -347,7 +356,7 @@ impl IngestWriter {
                 counters.last_seq.raise_to(row.seq);
             }
         }
-        if is_new {
+        if is_new && !is_planted(Planted::WakeBeforeAppend) {
             self.committed.notify();
         }
         // Whoever no longer waits (a client that hung up) is not an error.
@@ -377,5 +386,11 @@ impl Drop for IngestWriter {
         queue.size_bytes = 0;
     }
 }
+
+/// What a writer would say that answers before it appends.
+const UNWRITTEN: Appended = Appended {
+    seq: 0,
+    is_duplicate: false,
+};
 
 type Answer = oneshot::Sender<Result<Received, IngestError>>;

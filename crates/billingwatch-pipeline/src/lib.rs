@@ -4,6 +4,9 @@ pub mod clock;
 pub mod deliver;
 pub mod error;
 pub mod ingest;
+pub mod loops;
+#[doc(hidden)]
+pub mod planted;
 pub mod ports;
 pub mod pump;
 mod record;
@@ -11,7 +14,7 @@ pub mod replay;
 pub mod runtime;
 pub mod settings_sync;
 pub mod status;
-mod supervise;
+pub mod supervise;
 pub mod system_clock;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,36 +1,26 @@
-//! Starts, wakes and stops the loops: one thread for the journal's writer, one for the pump, one for
-//! each channel.
-//!
-//! Who wakes whom: a journal commit wakes the pump; a pump commit with deliveries wakes the
-//! channels. Timers stand behind both, so a signal that never comes (another process wrote) costs a
-//! second, not an alert. Every decision is in the steps; here is only when they run.
+//! Starts and stops the loops: one thread for the journal's writer, one for the pump, one for each
+//! channel. Every decision is in [`loops`](crate::loops) and below; here are only the threads.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use billingwatch_alert::{Channel, Route};
+use billingwatch_alert::Channel;
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::detector::SettingsError;
-use billingwatch_core::engine::{Registry, SettingsChange, TICK};
+use billingwatch_core::engine::{Registry, SettingsChange};
 use billingwatch_core::time::Timestamp;
 use billingwatch_store::StoreError;
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::deliver::{DeliverReport, Deliverer};
-use crate::ingest::{Ingest, IngestOptions, IngestWriter};
+use crate::ingest::{Ingest, IngestOptions};
+use crate::loops::{DeliverLoop, Loops, PumpLoop, WriterLoop};
 use crate::ports::PipelineStore;
-use crate::pump::{Pump, PumpOptions};
-use crate::settings_sync;
+use crate::pump::PumpOptions;
 use crate::status::{ChannelStatus, DeliveryCounters, PipelineStatus, PumpCounters};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
-use crate::wake::Wake;
-
-/// How long the pump lets rows gather once it has read all there were. A lone event is seen at once;
-/// in a stream, each commit of the pump, which holds up the journal's, is then for many rows.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// How the loops are run.
 #[derive(Clone, Debug)]
@@ -116,49 +106,32 @@ impl Runtime {
         channels: Vec<Box<dyn Channel>>,
         options: &RuntimeOptions,
     ) -> Result<Self, StartError> {
-        let routes = routes_of(&channels)?;
-        settings_sync::sync(store.as_ref(), &registry, &options.settings, clock.now())?;
-
-        let pump_wake: Arc<Wake> = Arc::default();
-        let (ingest, writer) = Ingest::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            options.ingest,
-            Arc::clone(&pump_wake),
-        );
-        let writer_control = LoopControl::new("ingest", Arc::default());
-        let pump_control = LoopControl::new("pump", pump_wake);
-
-        let mut channel_controls = Vec::with_capacity(channels.len());
-        let mut channel_counters = Vec::with_capacity(channels.len());
-        for channel in channels {
-            let deliverer = Deliverer::new(Arc::clone(&store), channel, Arc::clone(&clock));
-            let name = deliverer.channel_name().to_owned();
-            let control = LoopControl::new(format!("deliver:{name}"), Arc::default());
-            channel_counters.push((name, deliverer.counters()));
-            spawn_deliverer(deliverer, &control, options.grace)?;
-            channel_controls.push(control);
-        }
-        let pump = Pump::new(store, Arc::clone(&clock), registry, routes, options.pump);
-        let changes = pump.publisher();
-        let pump_counters = pump.counters();
-        let wakes = channel_controls
-            .iter()
-            .map(|control| Arc::clone(&control.wake))
-            .collect();
-        spawn_pump(pump, &pump_control, Arc::clone(&clock), wakes, options)?;
-        spawn_writer(writer, &writer_control)?;
-        Ok(Self {
+        let Loops {
+            ingest,
+            writer,
+            pump,
+            channels,
+        } = Loops::new(store, registry, Arc::clone(&clock), channels, options)?;
+        let runtime = Self {
             clock,
             ingest,
-            changes,
-            pump_counters,
-            channel_counters,
-            writer: writer_control,
-            pump: pump_control,
-            channels: channel_controls,
+            changes: pump.publisher(),
+            pump_counters: pump.counters(),
+            channel_counters: channels
+                .iter()
+                .map(|channel| (channel.channel_name().to_owned(), channel.counters()))
+                .collect(),
+            writer: writer.control(),
+            pump: pump.control(),
+            channels: channels.iter().map(DeliverLoop::control).collect(),
             grace: options.grace,
-        })
+        };
+        for mut channel in channels {
+            spawn(channel.control(), move || channel.step())?;
+        }
+        spawn_pump(pump)?;
+        spawn_writer(writer)?;
+        Ok(runtime)
     }
 
     /// Where requests leave what they received.
@@ -273,23 +246,11 @@ impl Drop for Runtime {
     }
 }
 
-fn routes_of(channels: &[Box<dyn Channel>]) -> Result<Vec<Route>, StartError> {
-    let mut routes: Vec<Route> = Vec::with_capacity(channels.len());
-    for channel in channels {
-        if routes.iter().any(|route| route.channel == channel.name()) {
-            return Err(StartError::ChannelTwice(channel.name().to_owned()));
-        }
-        routes.push(Route::of(channel.as_ref()));
-    }
-    Ok(routes)
-}
-
 fn spawn(
-    control: &Arc<LoopControl>,
+    control: Arc<LoopControl>,
     step: impl FnMut() -> Next + Send + 'static,
 ) -> Result<(), StartError> {
     let name = control.status().name;
-    let control = Arc::clone(control);
     // Detached on purpose: a thread that hangs in a send must not keep the process from ending.
     // `LoopControl::wait_ended` is how an orderly end is seen.
     let _detached = thread::Builder::new()
@@ -298,123 +259,12 @@ fn spawn(
     Ok(())
 }
 
-fn spawn_writer(mut writer: IngestWriter, control: &Arc<LoopControl>) -> Result<(), StartError> {
-    spawn(control, move || {
-        if writer.run_once() {
-            Next::Again
-        } else {
-            Next::Done
-        }
-    })
+fn spawn_writer(mut writer: WriterLoop) -> Result<(), StartError> {
+    spawn(writer.control(), move || writer.step())
 }
 
-fn spawn_pump(
-    mut pump: Pump,
-    control: &Arc<LoopControl>,
-    clock: Arc<dyn Clock>,
-    channels: Vec<Arc<Wake>>,
-    options: &RuntimeOptions,
-) -> Result<(), StartError> {
-    let poll_interval = options.poll_interval;
-    let batch_rows = usize::from(options.pump.batch_rows);
-    let mut drain = Drain::new(Arc::clone(control), options.grace);
-    spawn(control, move || {
-        if drain.is_over() {
-            return finish_pump(&mut pump);
-        }
-        // Asked before the step: a step that found nothing before the stop was asked for proves
-        // nothing about what the writer committed in between.
-        let is_draining = drain.is_begun();
-        let report = match pump.step() {
-            Ok(report) => report,
-            Err(error) => return Next::Failed(error.to_string()),
-        };
-        // After a rebuild too: a commit that was reported as failed may have queued some.
-        if report.deliveries > 0 || report.is_rebuilding {
-            channels.iter().for_each(|wake| wake.notify());
-        }
-        if (1..batch_rows).contains(&report.rows) && !is_draining {
-            Next::Pause(GATHER)
-        } else if !report.is_idle {
-            Next::Again
-        } else if is_draining {
-            finish_pump(&mut pump)
-        } else {
-            Next::Sleep(sleep_to_tick(clock.as_ref(), poll_interval))
-        }
-    })
-}
-
-fn finish_pump(pump: &mut Pump) -> Next {
-    if let Err(error) = pump.flush() {
-        // The next start reads more of the journal again, that is all.
-        tracing::warn!(error = %error, "no snapshot was kept at shutdown");
-    }
-    Next::Done
-}
-
-/// Until the next tick of the clock, and not longer than the poll interval.
-fn sleep_to_tick(clock: &dyn Clock, poll_interval: Duration) -> Duration {
-    let now = clock.now();
-    let to_tick = (now.floor_to(TICK) + TICK).since(now);
-    clock.real_duration(to_tick).clamp(
-        Duration::from_millis(10),
-        poll_interval.max(Duration::from_millis(10)),
-    )
-}
-
-fn spawn_deliverer(
-    mut deliverer: Deliverer,
-    control: &Arc<LoopControl>,
-    grace: Duration,
-) -> Result<(), StartError> {
-    let mut drain = Drain::new(Arc::clone(control), grace);
-    spawn(control, move || {
-        if drain.is_over() {
-            return Next::Done;
-        }
-        // Before the step, for the reason given at the pump.
-        let is_draining = drain.is_begun();
-        match deliverer.step() {
-            Err(error) => Next::Failed(error.to_string()),
-            Ok(DeliverReport::Sent { .. }) => Next::Again,
-            Ok(DeliverReport::Idle { .. }) if is_draining => Next::Done,
-            Ok(DeliverReport::Idle { next_due_at }) => {
-                Next::Sleep(deliverer.sleep_for(next_due_at))
-            }
-        }
-    })
-}
-
-/// The time a loop has left for what is still to do once it was asked to stop.
-struct Drain {
-    control: Arc<LoopControl>,
-    grace: Duration,
-    begun: Option<Stopwatch>,
-}
-
-impl Drain {
-    const fn new(control: Arc<LoopControl>, grace: Duration) -> Self {
-        Self {
-            control,
-            grace,
-            begun: None,
-        }
-    }
-
-    fn is_begun(&mut self) -> bool {
-        if self.begun.is_none() && self.control.is_stopping() {
-            self.begun = Some(Stopwatch::start());
-        }
-        self.begun.is_some()
-    }
-
-    fn is_over(&mut self) -> bool {
-        self.is_begun()
-            && self
-                .begun
-                .is_some_and(|stopwatch| stopwatch.elapsed() >= self.grace)
-    }
+fn spawn_pump(mut pump: PumpLoop) -> Result<(), StartError> {
+    spawn(pump.control(), move || pump.step())
 }
 
 #[cfg(test)]
@@ -423,6 +273,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::ingest::event_entry;
+    use crate::pump::Pump;
     use crate::testing::{FaultyStore, Op, event_body, probe_registry};
     use billingwatch_core::stripe::payload::read_envelope;
     use billingwatch_core::time::Timestamp;
@@ -453,7 +304,8 @@ mod tests {
             writer.append(&[entry], now).unwrap();
             stopping.stop();
         });
-        spawn_pump(pump, &control, clock, Vec::new(), &options).unwrap();
+        let pump = PumpLoop::new(pump, Arc::clone(&control), clock, Vec::new(), &options);
+        spawn_pump(pump).unwrap();
         assert!(control.wait_ended(Duration::from_secs(60)));
         let cursor = PipelineStore::cursor(&store, "engine").unwrap().unwrap();
         assert_eq!(cursor.seq, 1);

@@ -25,7 +25,7 @@ const STOPPING_FAILURES_MAX: u32 = 4;
 
 /// What a loop wants after a step.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub enum Next {
     /// Another step, now.
     Again,
     /// Another step when woken, or after this long.
@@ -38,19 +38,77 @@ pub(crate) enum Next {
     Done,
 }
 
+/// How a loop rests before its next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Not at all.
+    None,
+    /// For so long, or until it is woken.
+    Sleep(Duration),
+    /// For so long, woken or not; being asked to stop ends it.
+    Pause(Duration),
+    /// For so long, whatever is asked of it.
+    Wait(Duration),
+    /// There is no next step.
+    Ended,
+}
+
+/// Turns what a loop wants into how it rests: failures in a row make the pauses longer.
+#[derive(Debug)]
+pub struct Pace {
+    pause: Duration,
+    stopping_failures: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            pause: PAUSE_MIN,
+            stopping_failures: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// How a loop rests after a step that ended so.
+    pub fn rest_after(&mut self, next: &Next, is_stopping: bool) -> Rest {
+        let rest = match next {
+            Next::Failed(_) => {
+                let pause = self.pause;
+                self.pause = (pause * 2).min(PAUSE_MAX);
+                if !is_stopping {
+                    return Rest::Pause(pause);
+                }
+                if self.stopping_failures == STOPPING_FAILURES_MAX {
+                    return Rest::Ended;
+                }
+                self.stopping_failures += 1;
+                return Rest::Wait(pause);
+            }
+            Next::Done => Rest::Ended,
+            Next::Again => Rest::None,
+            Next::Sleep(duration) => Rest::Sleep(*duration),
+            Next::Pause(duration) => Rest::Pause(*duration),
+        };
+        *self = Self::default();
+        rest
+    }
+}
+
 /// What a loop shares with those who watch and stop it.
 #[derive(Debug)]
-pub(crate) struct LoopControl {
+pub struct LoopControl {
     status: Mutex<LoopStatus>,
     is_stopping: AtomicBool,
     /// Wakes the loop.
-    pub(crate) wake: Arc<Wake>,
+    pub wake: Arc<Wake>,
     /// Signalled when the loop has ended.
     ended: Wake,
 }
 
 impl LoopControl {
-    pub(crate) fn new(name: impl Into<String>, wake: Arc<Wake>) -> Arc<Self> {
+    /// What a loop of this name shares; `wake` wakes it.
+    pub fn new(name: impl Into<String>, wake: Arc<Wake>) -> Arc<Self> {
         Arc::new(Self {
             status: Mutex::new(LoopStatus {
                 name: name.into(),
@@ -64,17 +122,19 @@ impl LoopControl {
         })
     }
 
-    pub(crate) fn status(&self) -> LoopStatus {
+    /// How it fares.
+    pub fn status(&self) -> LoopStatus {
         self.lock().clone()
     }
 
     /// Asks the loop to come to its end.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         self.wake.notify();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether it was asked to.
+    pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
@@ -89,45 +149,38 @@ impl LoopControl {
 
     /// Runs a loop to its end, on the current thread.
     pub(crate) fn run(&self, mut step: impl FnMut() -> Next) {
-        let mut pause = PAUSE_MIN;
-        let mut stopping_failures = 0;
+        let mut pace = Pace::default();
         loop {
-            let next = match catch_unwind(AssertUnwindSafe(&mut step)) {
-                Ok(next) => next,
-                Err(panic) => {
-                    self.lock().restarts += 1;
-                    Next::Failed(format!("panicked: {}", panic_text(panic.as_ref())))
-                }
-            };
-            match next {
-                Next::Done => break,
-                Next::Failed(error) => {
-                    self.fail(error);
-                    if self.is_stopping() {
-                        if stopping_failures == STOPPING_FAILURES_MAX {
-                            break;
-                        }
-                        stopping_failures += 1;
-                        thread::sleep(pause);
-                    } else {
-                        self.pause(pause);
-                    }
-                    pause = (pause * 2).min(PAUSE_MAX);
-                    continue;
-                }
-                Next::Sleep(duration) => {
-                    self.succeed();
+            let next = self.guard(&mut step);
+            match pace.rest_after(&next, self.is_stopping()) {
+                Rest::None => {}
+                Rest::Sleep(duration) => {
                     self.wake.wait(duration);
                 }
-                Next::Pause(duration) => {
-                    self.succeed();
-                    self.pause(duration);
-                }
-                Next::Again => self.succeed(),
+                Rest::Pause(duration) => self.pause(duration),
+                Rest::Wait(duration) => thread::sleep(duration),
+                Rest::Ended => break,
             }
-            pause = PAUSE_MIN;
-            stopping_failures = 0;
         }
+        self.end();
+    }
+
+    /// Makes one step; a panic in it is a failure like any other.
+    pub fn guard(&self, step: impl FnOnce() -> Next) -> Next {
+        let next = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
+            self.lock().restarts += 1;
+            Next::Failed(format!("panicked: {}", panic_text(panic.as_ref())))
+        });
+        match &next {
+            Next::Done => {}
+            Next::Failed(error) => self.fail(error.clone()),
+            Next::Again | Next::Sleep(_) | Next::Pause(_) => self.succeed(),
+        }
+        next
+    }
+
+    /// Says that the loop has come to its end.
+    pub fn end(&self) {
         self.lock().is_running = false;
         self.ended.notify();
     }

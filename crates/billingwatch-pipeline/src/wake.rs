@@ -36,6 +36,11 @@ impl Wake {
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *is_set)
     }
+
+    /// Whether it was signalled, without waiting. Takes the signal with it.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut *self.is_set.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +54,8 @@ mod tests {
         wake.notify();
         assert!(wake.wait(Duration::from_secs(60)));
         assert!(!wake.wait(Duration::ZERO));
+        wake.notify();
+        assert!(wake.take());
+        assert!(!wake.take());
     }
 }

@@ -12,6 +12,7 @@ use super::collect::Collected;
 use super::reconcile::reconcile;
 use super::{CONSUMER, Pump, Ready, State, StepReport};
 use crate::error::PumpError;
+use crate::planted::{Planted, is_planted};
 
 /// An engine on its way to the committed cursor.
 pub(super) struct CatchUp {
@@ -105,21 +106,26 @@ impl Pump {
             catch_up.rows = catch_up
                 .rows
                 .saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-            // Committed before: dropped.
-            drop(Collected::take(&mut catch_up.engine));
+            if !is_planted(Planted::RebuildTellsAgain) {
+                // Committed before: dropped.
+                drop(Collected::take(&mut catch_up.engine));
+            }
         }
         if catch_up.at_seq < catch_up.target.seq {
             self.state = State::CatchingUp(catch_up);
             return Ok(report);
         }
         catch_up.engine.advance_to(catch_up.target.at);
-        drop(Collected::take(&mut catch_up.engine));
+        let found_again = Collected::take(&mut catch_up.engine);
         let mut ready = Box::new(Ready {
             engine: catch_up.engine,
             cursor: catch_up.target,
             rows_since_snapshot: catch_up.rows,
             snapshot_at: self.clock.now(),
         });
+        if is_planted(Planted::RebuildTellsAgain) && !found_again.changes.is_empty() {
+            self.commit(&mut ready, catch_up.target, found_again, false)?;
+        }
         if catch_up.is_from_scratch && catch_up.target.seq > 0 {
             let collected = reconcile(&ready.engine, self.store.as_ref())?;
             report.changes = collected.changes.len();

@@ -1,10 +1,12 @@
-//! For tests of this and other crates: a store that fails on demand, channels that record what they
-//! are given, and a small detector whose every step is easy to foretell.
+//! For tests of this and other crates: a store in memory and one that fails on demand, channels that
+//! record what they are given, and a small detector whose every step is easy to foretell.
 
 mod channel;
+mod memory;
 mod probe;
 mod store;
 
 pub use channel::{FakeChannel, Sent};
+pub use memory::{MemoryStore, Surgery};
 pub use probe::{ProbeDetector, event_body, probe_registry};
 pub use store::{Fault, FaultyStore, Op};

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod contract;
 mod crash;
 mod delivery;
 mod ingest;

@@ -13,7 +13,7 @@ Exit codes:
   0  it worked
   1  it failed: the store, a file, a port in use; demo --exit: an incident was not found
   2  the command line or the configuration is wrong
-  3  replay, backtest: some lines could not be read (the rest was)";
+  3  replay, backtest, import: some lines could not be read (the rest was)";
 
 /// Watches Stripe billing events and tells when something goes wrong.
 #[derive(Debug, Parser)]
@@ -42,6 +42,12 @@ pub(crate) enum Command {
     /// Say what would have fired on recorded events and, with labels, how right that is.
     #[command(after_help = EXIT_CODES)]
     Backtest(BacktestArgs),
+    /// Write the journal's events as lines that `replay` and `import` read; beside a running server.
+    #[command(after_help = EXIT_CODES)]
+    Export(ExportArgs),
+    /// Bring recorded events into the journal, as history: detectors learn, nobody is told.
+    #[command(after_help = EXIT_CODES)]
+    Import(ImportArgs),
     /// Bring the store's tables up to date (`serve` does this too).
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
@@ -104,7 +110,7 @@ pub(crate) struct DemoArgs {
 /// `replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// JSON lines of Stripe events, plain or gzip, in order; `-` is standard input.
+    /// JSON lines of Stripe events, plain, gzip or zstd, in order; `-` is standard input.
     ///
     /// A line is a Stripe event, {"received_at": SECONDS, "event": {…}}, or a Stripe list
     /// page.
@@ -162,7 +168,7 @@ pub(crate) struct SimulateArgs {
 /// `backtest`.
 #[derive(Debug, Args)]
 pub(crate) struct BacktestArgs {
-    /// JSON lines of Stripe events, plain or gzip, in order, as `replay` reads them.
+    /// JSON lines of Stripe events, plain, gzip or zstd, in order, as `replay` reads them.
     #[arg(value_name = "EVENTS")]
     pub(crate) events: PathBuf,
     /// What is wrong in them, as `simulate` writes it.
@@ -177,6 +183,47 @@ pub(crate) struct BacktestArgs {
     /// Write one JSON object instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Only what was received at or after this: 2026-03-01, 2026-03-01T12:00:00Z or Unix seconds.
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) since: Option<String>,
+    /// The file to write; .gz and .zst are compressed. `-`, and no --out, is standard output.
+    ///
+    /// A run that was stopped leaves FILE.partial behind, and the same command goes on from there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace FILE if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Lines as `export` writes and `replay` reads them, plain, gzip or zstd; `-` is standard input.
+    ///
+    /// What the journal has already is passed over, so an import that was stopped can be run again.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The source of events whose line names none.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) source: String,
+    /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
     /// The config file.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,

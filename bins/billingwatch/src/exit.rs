@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) enum Ended {
     /// It worked.
     Well,
-    /// `replay`: some lines could not be read.
+    /// `replay`, `import`: some lines could not be read.
     WithBadLines,
     /// `demo --exit`: a detector did not find its incident.
     WithoutAlert,

@@ -12,6 +12,8 @@ mod config;
 mod demo;
 mod detectors;
 mod exit;
+mod export;
+mod import;
 mod logging;
 mod migrate;
 mod output;
@@ -31,6 +33,8 @@ fn main() -> std::process::ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Backtest(args) => backtest::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),

@@ -21,6 +21,19 @@ pub(crate) fn open(config: &config::Store) -> Result<Store, StoreError> {
     })
 }
 
+/// Connects to a store that is there: for commands that only read, and must not leave an empty file
+/// behind where a name was mistyped.
+///
+/// # Errors
+/// When it is not there, or what the database says.
+pub(crate) fn open_existing(config: &config::Store) -> anyhow::Result<Store> {
+    let options = StoreOptions::new(config.database_url.reveal());
+    if !options.is_there()? {
+        anyhow::bail!("{}: there is no such file", config.shown_url());
+    }
+    Ok(open(config)?)
+}
+
 /// Migrates, and names what ran.
 ///
 /// # Errors

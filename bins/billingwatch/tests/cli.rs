@@ -51,6 +51,8 @@ fn help_is_what_it_was() {
         "replay",
         "simulate",
         "backtest",
+        "export",
+        "import",
         "migrate",
         "check",
         "detectors",
@@ -314,4 +316,75 @@ fn a_port_in_use_is_named() {
     let output = run(directory.path(), &["serve", "--dev", "--port", &port], &[]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains(&port), "{}", stderr(&output));
+}
+
+#[test]
+fn a_journal_is_exported_and_imported_and_a_second_time_adds_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: String = (0..40)
+        .map(|n| {
+            let at = 1_709_599_200 + n;
+            let event = event(&format!("evt_{n}"), at);
+            format!("{{\"received_at\": {at}.500, \"event\": {event}}}\n")
+        })
+        .collect();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("in.jsonl"), &lines).unwrap();
+    let from = [("DATABASE_URL", "sqlite://first.db")];
+    let imported = run(directory.path(), &["import", "in.jsonl"], &from);
+    assert_eq!(imported.status.code(), Some(0), "{}", stderr(&imported));
+    let again = run(directory.path(), &["import", "in.jsonl"], &from);
+    assert_eq!(
+        stdout(&again),
+        "40 lines: 0 events imported, 40 were there already, 0 bad lines\n"
+    );
+    let printed = run(directory.path(), &["export"], &from);
+    assert_eq!(stdout(&printed), lines);
+    assert_eq!(stderr(&printed), "40 events exported\n");
+    for name in ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst"] {
+        let out = run(directory.path(), &["export", "--out", name], &from);
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        let url = format!("sqlite://{name}.db");
+        let to = [("DATABASE_URL", url.as_str())];
+        let imported = run(directory.path(), &["import", name], &to);
+        assert_eq!(imported.status.code(), Some(0), "{}", stderr(&imported));
+        assert_eq!(stdout(&run(directory.path(), &["export"], &to)), lines);
+        let refused = run(directory.path(), &["export", "--out", name], &from);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains("--force"), "{}", stderr(&refused));
+    }
+    let since = run(
+        directory.path(),
+        &["export", "--since", "1709599230"],
+        &from,
+    );
+    assert_eq!(stdout(&since).lines().count(), 10);
+}
+
+#[test]
+fn an_import_says_what_it_passed_over_and_an_export_makes_no_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines = format!(
+        "{}\n{{\"torn\n{}\n",
+        event("evt_1", 1_709_599_200),
+        event("evt_2", 1_709_599_201)
+    );
+    std::fs::write(directory.path().join("torn.jsonl"), lines).unwrap();
+    let output = run(directory.path(), &["import", "torn.jsonl"], &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("torn.jsonl:2"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(
+        stdout(&output),
+        "3 lines: 2 events imported, 0 were there already, 1 bad lines\n"
+    );
+    let nowhere = [("DATABASE_URL", "sqlite://nowhere.db")];
+    let output = run(directory.path(), &["export"], &nowhere);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!directory.path().join("nowhere.db").exists());
+    let output = run(directory.path(), &["export", "--since", "yesterday"], &[]);
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -249,7 +249,9 @@ impl StoreError {
             "disk full",
         ]) {
             Self::Full { database, reason }
-        } else if says(&["no such table", "relation \""]) && !says(&["already exists"]) {
+        } else if says(&["no such table", "no such column", "relation \""])
+            && !says(&["already exists"])
+        {
             Self::NotMigrated { database }
         } else if says(&["lock timeout", "too many clients", "connection slots"]) {
             Self::Busy { database, reason }

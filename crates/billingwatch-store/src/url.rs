@@ -27,6 +27,17 @@ impl StoreOptions {
             connect_timeout: Duration::from_secs(5),
         }
     }
+
+    /// Whether there is anything at the URL: `false` for an SQLite file that does not exist, which
+    /// [`Store::open`](crate::Store::open) would make.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`] for a URL that means nothing.
+    pub fn is_there(&self) -> Result<bool> {
+        let target = Target::parse(&self.url)?;
+        Ok(target.file().is_none_or(|file| file.exists()))
+    }
 }
 
 impl std::fmt::Debug for StoreOptions {

@@ -1,14 +1,17 @@
-//! Recorded events as lines: JSON Lines, plain or gzip, and what else people keep them in.
+//! Recorded events as lines: JSON Lines, plain, gzip or zstd, and what else people keep them in.
 //!
 //! Finds where each event begins and ends, and does not parse it: the event's bytes go to the same
-//! parser as a webhook's body. A line is an event, `{"received_at": …, "event": …}`, or a list
-//! page; a file that begins with an open bracket alone is read as pretty-printed documents.
+//! parser as a webhook's body. A line is an event, `{"received_at": …, "event": …}` (see
+//! [`crate::archive`] for what else stands in those that we write), or a list page; a file that
+//! begins with an open bracket alone is read as pretty-printed documents.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use billingwatch_core::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
@@ -26,15 +29,61 @@ pub const PLAUSIBLE_SECS: std::ops::Range<i64> = 1_262_304_000..4_102_444_800;
 
 const BUFFER_BYTES: usize = 1024 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// RFC 8878, section 3.1.1.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// One event as recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawEvent<'a> {
     /// When it was received, where the recording says so.
     pub received_at: Option<Timestamp>,
+    /// The source it came through, where the recording says so.
+    pub source: Option<Cow<'a, str>>,
     /// The event's JSON.
     pub body: &'a [u8],
+    /// How the bytes that were once received differ from `body`.
+    pub layout: Layout<'a>,
+}
+
+/// How an event's bytes were brought into one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout<'a> {
+    /// They stand there as they are.
+    AsIs,
+    /// Every newline was written as a tab, and there were no tabs.
+    TabsForNewlines,
+    /// They stand beside the event, in Base64.
+    Beside(Cow<'a, str>),
+}
+
+impl<'a> RawEvent<'a> {
+    const fn bare(body: &'a [u8]) -> Self {
+        Self {
+            received_at: None,
+            source: None,
+            body,
+            layout: Layout::AsIs,
+        }
+    }
+
+    /// The bytes as they were received.
+    ///
+    /// # Errors
+    /// When what stands beside the event is not Base64.
+    pub fn received_bytes(&self) -> Result<Cow<'a, [u8]>, String> {
+        match &self.layout {
+            Layout::AsIs => Ok(Cow::Borrowed(self.body)),
+            Layout::TabsForNewlines => {
+                let back = |byte: &u8| if *byte == b'\t' { b'\n' } else { *byte };
+                Ok(self.body.iter().map(back).collect())
+            }
+            Layout::Beside(text) => BASE64
+                .decode(text.as_bytes())
+                .map(Cow::Owned)
+                .map_err(|error| format!("`body_base64` is not Base64: {error}")),
+        }
+    }
 }
 
 /// What a line holds.
@@ -75,7 +124,7 @@ pub enum Chunk<'a> {
 }
 
 impl Lines {
-    /// Reads from `input`, through gzip when it begins with gzip's magic bytes.
+    /// Reads from `input`, through gzip or zstd when it begins with their magic bytes.
     ///
     /// # Errors
     /// When the first bytes cannot be read.
@@ -88,14 +137,21 @@ impl Lines {
                 bytes_read: Rc::clone(&bytes_read),
             },
         );
-        let mut magic = Vec::with_capacity(2);
-        input.by_ref().take(2).read_to_end(&mut magic)?;
-        let is_gzip = magic == GZIP_MAGIC;
+        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+        let magic_len = u64::try_from(ZSTD_MAGIC.len()).unwrap_or(4);
+        input.by_ref().take(magic_len).read_to_end(&mut magic)?;
+        let is_gzip = magic.starts_with(&GZIP_MAGIC);
+        let is_zstd = magic == ZSTD_MAGIC;
         let whole = io::Cursor::new(magic).chain(input);
         let input: Box<dyn BufRead> = if is_gzip {
             Box::new(BufReader::with_capacity(
                 BUFFER_BYTES,
                 MultiGzDecoder::new(whole),
+            ))
+        } else if is_zstd {
+            Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                zstd::stream::read::Decoder::with_buffer(whole)?,
             ))
         } else {
             Box::new(whole)
@@ -222,10 +278,7 @@ pub fn documents<'a>(
 #[must_use]
 pub fn classify_at_a_glance(line: &[u8]) -> Option<RawEvent<'_>> {
     match first_key(line)? {
-        b"id" => Some(RawEvent {
-            received_at: None,
-            body: line,
-        }),
+        b"id" => Some(RawEvent::bare(line)),
         b"received_at" => split_wrapped(line),
         _ => None,
     }
@@ -236,12 +289,7 @@ pub fn classify_at_a_glance(line: &[u8]) -> Option<RawEvent<'_>> {
 /// # Errors
 /// Why there are none, in words. Whether an event's own bytes make sense is not looked at.
 pub fn classify(line: &[u8]) -> Result<Line<'_>, String> {
-    let event = |body| {
-        Line::Event(RawEvent {
-            received_at: None,
-            body,
-        })
-    };
+    let event = |body| Line::Event(RawEvent::bare(body));
     if line.first() == Some(&b'[') {
         let raw: Vec<&RawValue> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
         return page(&raw);
@@ -253,7 +301,14 @@ pub fn classify(line: &[u8]) -> Result<Line<'_>, String> {
     if let Some(inner) = probe.event {
         return Ok(Line::Event(RawEvent {
             received_at: received_at(probe.received_at)?,
+            source: probe.source,
             body: inner.get().as_bytes(),
+            layout: match (probe.body_base64, probe.newlines.as_deref()) {
+                (Some(text), _) => Layout::Beside(text),
+                (None, None) => Layout::AsIs,
+                (None, Some("tabs")) => Layout::TabsForNewlines,
+                (None, Some(_)) => return Err("`newlines` can only be \"tabs\"".to_owned()),
+            },
         }));
     }
     match (probe.object.as_deref(), probe.data) {
@@ -270,6 +325,12 @@ pub fn classify(line: &[u8]) -> Result<Line<'_>, String> {
 struct Probe<'a> {
     #[serde(borrow, default)]
     received_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    newlines: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    body_base64: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     event: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -322,8 +383,9 @@ fn first_key(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// Splits `{"received_at": 1709599200.25, "event": {…}}` without scanning the event, which would
-/// cost as much as half its parsing. What is taken for the event may have a tail (`…}, "more": {}`);
-/// the event parser takes exactly one object and refuses that.
+/// cost as much as half its parsing; `source` and `newlines` may stand between the two. What is
+/// taken for the event may have a tail (`…}, "more": {}`); the event parser takes exactly one object
+/// and refuses that.
 fn split_wrapped(line: &[u8]) -> Option<RawEvent<'_>> {
     let rest = after_key(line.strip_prefix(b"{")?, b"\"received_at\"")?;
     let end = rest
@@ -332,12 +394,44 @@ fn split_wrapped(line: &[u8]) -> Option<RawEvent<'_>> {
         .position(|byte| *byte == b',' || byte.is_ascii_whitespace())?;
     let (number, rest) = rest.split_at(end);
     let at = parse_seconds(number)?;
-    let rest = after_key(rest.trim_ascii_start().strip_prefix(b",")?, b"\"event\"")?;
+    let mut rest = after_comma(rest)?;
+    let mut source = None;
+    if let Some(after) = after_key(rest, b"\"source\"") {
+        let (text, after) = plain_text(after)?;
+        source = Some(Cow::Borrowed(text));
+        rest = after_comma(after)?;
+    }
+    let mut layout = Layout::AsIs;
+    if let Some(after) = after_key(rest, b"\"newlines\"") {
+        let ("tabs", after) = plain_text(after)? else {
+            return None;
+        };
+        layout = Layout::TabsForNewlines;
+        rest = after_comma(after)?;
+    }
+    let rest = after_key(rest, b"\"event\"")?;
     let body = rest.strip_suffix(b"}")?.trim_ascii_end();
     (body.starts_with(b"{") && body.ends_with(b"}")).then_some(RawEvent {
         received_at: Some(at),
+        source,
         body,
+        layout,
     })
+}
+
+fn after_comma(text: &[u8]) -> Option<&[u8]> {
+    text.trim_ascii_start().strip_prefix(b",")
+}
+
+/// A short text without escapes, and what follows it.
+fn plain_text(text: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = text.strip_prefix(b"\"")?;
+    let end = rest.iter().take(256).position(|byte| *byte == b'"')?;
+    let (inner, rest) = rest.split_at(end);
+    if inner.contains(&b'\\') {
+        return None;
+    }
+    Some((std::str::from_utf8(inner).ok()?, rest.get(1..)?))
 }
 
 fn after_key<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {

@@ -23,6 +23,8 @@ pub use alert_line::AlertLine;
 pub use journal::replay_journal;
 pub use report::{BadLine, ChangeCounts, ReplayReport};
 
+use crate::record::Records;
+
 use lines::{Chunk, Line, Lines, PLAUSIBLE_SECS, RawEvent};
 
 /// Events of list pages that are held back to be put in order; beyond it they go in as they are.
@@ -90,7 +92,7 @@ pub enum ReplayError {
 /// How a file's events are taken.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
-    /// The source that events are taken to have come through.
+    /// The source that events are taken to have come through, where their line does not say.
     pub source: String,
     /// How far time passes after the last event, for detectors that wait for what does not come.
     pub run_on: Span,
@@ -111,7 +113,8 @@ pub struct Replay {
     source: Arc<str>,
     run_on: Span,
     report: ReplayReport,
-    paged: Vec<(Timestamp, Box<Event>)>,
+    records: Records,
+    paged: Vec<Recorded>,
 }
 
 impl std::fmt::Debug for Replay {
@@ -141,6 +144,7 @@ impl Replay {
             source: options.source.as_str().into(),
             run_on: options.run_on,
             report: ReplayReport::default(),
+            records: Records::default(),
             paged: Vec::new(),
         })
     }
@@ -231,24 +235,24 @@ impl Replay {
         sink: &mut dyn ReplaySink,
     ) -> Result<(), ReplayError> {
         if let Some(raw) = lines::classify_at_a_glance(line)
-            && let Ok((received_at, event)) = read_event(raw)
+            && let Ok(recorded) = self.read_event(&raw)
         {
             self.flush_pages(sink)?;
-            return self.apply(received_at, event, sink);
+            return self.apply(recorded, sink);
         }
         match lines::classify(line) {
             Err(reason) => self.bad(file, number, &reason, sink),
-            Ok(Line::Event(raw)) => match read_event(raw) {
-                Ok((received_at, event)) => {
+            Ok(Line::Event(raw)) => match self.read_event(&raw) {
+                Ok(recorded) => {
                     self.flush_pages(sink)?;
-                    return self.apply(received_at, event, sink);
+                    return self.apply(recorded, sink);
                 }
                 Err(reason) => self.bad(file, number, &reason, sink),
             },
             Ok(Line::Page(page)) => {
                 for raw in page {
-                    match read_event(raw) {
-                        Ok(event) => self.paged.push(event),
+                    match self.read_event(&raw) {
+                        Ok(recorded) => self.paged.push(recorded),
                         Err(reason) => self.bad(file, number, &reason, sink),
                     }
                 }
@@ -269,22 +273,33 @@ impl Replay {
         }
         let mut events = std::mem::take(&mut self.paged);
         // Turned round before a stable sort: events of one second then keep their order of making.
-        if events.first().map(|(at, _)| at) > events.last().map(|(at, _)| at) {
+        let at = |recorded: &Recorded| recorded.received_at;
+        if events.first().map(at) > events.last().map(at) {
             events.reverse();
         }
-        events.sort_by_key(|(received_at, _)| *received_at);
-        for (received_at, event) in events {
-            self.apply(received_at, event, sink)?;
+        events.sort_by_key(at);
+        for recorded in events {
+            self.apply(recorded, sink)?;
         }
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        received_at: Timestamp,
-        event: Box<Event>,
-        sink: &mut dyn ReplaySink,
-    ) -> Result<(), ReplayError> {
+    /// Parses an event and says when it was received, and through which source.
+    fn read_event(&mut self, raw: &RawEvent<'_>) -> Result<Recorded, String> {
+        let (received_at, event) = read_event(raw)?;
+        let source = match &raw.source {
+            Some(name) => self.records.source(name),
+            None => Arc::clone(&self.source),
+        };
+        Ok(Recorded {
+            received_at,
+            source,
+            event,
+        })
+    }
+
+    fn apply(&mut self, recorded: Recorded, sink: &mut dyn ReplaySink) -> Result<(), ReplayError> {
+        let received_at = recorded.received_at;
         let report = &mut self.report;
         report.events += 1;
         report.first_at = report.first_at.or(Some(received_at));
@@ -294,9 +309,9 @@ impl Replay {
         report.last_at = report.last_at.max(Some(received_at));
         let record = Record {
             received_at,
-            source: Arc::clone(&self.source),
+            source: recorded.source,
             is_historical: false,
-            input: Input::Event(event),
+            input: Input::Event(recorded.event),
         };
         match self.engine.apply(&record) {
             Applied::New => {}
@@ -320,23 +335,35 @@ impl Replay {
     }
 }
 
-/// Parses an event and says when it was received.
-fn read_event(raw: RawEvent<'_>) -> Result<(Timestamp, Box<Event>), String> {
+/// An event of a recording, parsed.
+struct Recorded {
+    received_at: Timestamp,
+    source: Arc<str>,
+    event: Box<Event>,
+}
+
+fn read_event(raw: &RawEvent<'_>) -> Result<(Timestamp, Box<Event>), String> {
     // The parser puts "now" where `created` makes no sense; without a `received_at` an instant no
     // recording can have tells that case apart.
     let never = Timestamp::from_secs(PLAUSIBLE_SECS.end);
     let now = raw.received_at.unwrap_or(never);
-    let event = payload::parse_event(raw.body, now).map_err(|error| match error {
+    let event = payload::parse_event(raw.body, now).map_err(|error| words_of(&error))?;
+    let received_at = raw.received_at.unwrap_or(event.created);
+    if !PLAUSIBLE_SECS.contains(&received_at.as_secs()) {
+        return Err(NO_TIME.to_owned());
+    }
+    Ok((received_at, Box::new(event)))
+}
+
+/// Why a line without a time is passed over.
+pub(crate) const NO_TIME: &str =
+    "no `received_at`, and `created` is not a time between the years 2010 and 2100";
+
+/// Why an event cannot be read, where its line's number is told beside it.
+pub(crate) fn words_of(error: &PayloadError) -> String {
+    match error {
         // The line's number is told already, and it is not 1.
         PayloadError::NotJson { line: 1, column } => format!("not JSON, at column {column}"),
         error => error.to_string(),
-    })?;
-    let received_at = raw.received_at.unwrap_or(event.created);
-    if !PLAUSIBLE_SECS.contains(&received_at.as_secs()) {
-        return Err(
-            "no `received_at`, and `created` is not a time between the years 2010 and 2100"
-                .to_owned(),
-        );
     }
-    Ok((received_at, Box::new(event)))
 }

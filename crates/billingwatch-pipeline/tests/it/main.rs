@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod archive;
 mod contract;
 mod crash;
 mod delivery;

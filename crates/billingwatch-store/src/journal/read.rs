@@ -1,7 +1,7 @@
 //! Reading the journal: in order for consumers, newest first for people.
 
 use billingwatch_core::time::Timestamp;
-use diesel::dsl::{count_star, max};
+use diesel::dsl::{count_star, max, min};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
@@ -97,6 +97,27 @@ impl Store {
                 .select(EntryRow::as_select())
                 .load(conn)?;
             rows.into_iter().map(JournalEntry::try_from).collect()
+        })
+    }
+
+    /// The first entry received at or after an instant; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn first_seq_since(&self, since: Timestamp) -> Result<Option<i64>> {
+        self.read(|conn| {
+            // In two questions that an index answers: receive times never decrease with the numbers,
+            // so the first instant has the first number.
+            let at_ms: Option<i64> = journal::table
+                .filter(journal::received_at_ms.ge(since.as_millis()))
+                .select(min(journal::received_at_ms))
+                .first(conn)?;
+            let Some(at_ms) = at_ms else { return Ok(None) };
+            Ok(journal::table
+                .filter(journal::received_at_ms.eq(at_ms))
+                .select(min(journal::seq))
+                .first(conn)?)
         })
     }
 

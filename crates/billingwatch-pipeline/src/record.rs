@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use billingwatch_core::engine::{Input, Record, ResolveAlert, SettingsChange};
+use billingwatch_core::engine::{Input, LiftMute, Mute, Record, ResolveAlert, SettingsChange};
 use billingwatch_core::stripe::payload;
 use billingwatch_store::{EntryKind, JournalEntry};
 
@@ -30,6 +30,8 @@ impl Records {
             )),
             EntryKind::Settings => Input::Settings(read_json::<SettingsChange>(&row.body)?),
             EntryKind::Resolve => Input::Resolve(read_json::<ResolveAlert>(&row.body)?),
+            EntryKind::Mute => Input::Mute(read_json::<Mute>(&row.body)?),
+            EntryKind::Lift => Input::Lift(read_json::<LiftMute>(&row.body)?),
         };
         Ok(Record {
             received_at: row.received_at,

@@ -12,6 +12,7 @@ pub mod alerts;
 pub mod channels;
 pub mod cursors;
 pub mod journal;
+pub mod mutes;
 pub mod outbox;
 pub mod page;
 pub mod settings;
@@ -21,16 +22,19 @@ pub mod suppressed;
 pub mod testing;
 pub mod tokens;
 
-pub use alerts::{AlertCount, AlertFilter, AlertRow, Happened, HistoryEntry, Outcome, Verdict};
+pub use alerts::{
+    AlertCount, AlertFilter, AlertRow, Happened, HistoryEntry, Outcome, Verdict, VerdictCount,
+};
 pub use channels::ChannelRow;
 pub use cursors::{Cursor, Snapshot};
 pub use error::StoreError;
 pub use journal::{Appended, EntryKind, EventFilter, EventRow, Head, JournalEntry, NewEntry};
+pub use mutes::{MuteFilter, MuteRow};
 pub use outbox::{Attempt, AttemptOutcome, Delivery, DeliveryRow, DeliveryState, NewDelivery};
 pub use page::{Page, PageOf};
 pub use settings::SettingsOverride;
 pub use step::Step;
 pub use store::Store;
-pub use suppressed::SuppressedFilter;
+pub use suppressed::{SuppressedCount, SuppressedFilter};
 pub use tokens::{TokenRole, TokenRow, token_hash};
 pub use url::StoreOptions;

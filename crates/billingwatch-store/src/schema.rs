@@ -154,6 +154,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    mutes (id) {
+        id -> Text,
+        seq -> BigInt,
+        alert_id -> Text,
+        detector -> Text,
+        created_at_ms -> BigInt,
+        until_ms -> BigInt,
+        lifted_at_ms -> Nullable<BigInt>,
+        lifted_by -> Nullable<Text>,
+        mute -> Text,
+    }
+}
+
+diesel::table! {
     tokens (id) {
         id -> BigInt,
         name -> Text,

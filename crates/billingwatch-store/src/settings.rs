@@ -57,7 +57,7 @@ impl NewEntry {
         Self::by_operator(EntryKind::Resolve, resolve)
     }
 
-    fn by_operator(kind: EntryKind, input: &impl serde::Serialize) -> Result<Self> {
+    pub(crate) fn by_operator(kind: EntryKind, input: &impl serde::Serialize) -> Result<Self> {
         let body = serde_json::to_vec(input).map_err(|error| StoreError::BadEntry {
             reason: error.to_string(),
         })?;

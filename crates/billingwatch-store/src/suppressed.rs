@@ -2,7 +2,7 @@
 
 use billingwatch_core::alert::Suppressed;
 use billingwatch_core::ids::Scope;
-use diesel::dsl::max;
+use diesel::dsl::{count_star, max};
 use diesel::prelude::*;
 
 use crate::connection::AnyConn;
@@ -28,6 +28,17 @@ pub struct SuppressedFilter {
     pub source: Option<String>,
     /// Live or test.
     pub livemode: Option<bool>,
+}
+
+/// How many of one kind are kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SuppressedCount {
+    /// Recognised by this detector.
+    pub detector: String,
+    /// For this reason.
+    pub reason: String,
+    /// So many.
+    pub count: i64,
 }
 
 #[derive(Insertable)]
@@ -97,6 +108,30 @@ impl Store {
             Ok(page
                 .cut(rows, |row| row.id.to_string())
                 .map(Suppressed::from))
+        })
+    }
+}
+
+impl Store {
+    /// How many suppressed findings are kept, by detector and reason.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn suppressed_counts(&self) -> Result<Vec<SuppressedCount>> {
+        self.read(|conn| {
+            let rows: Vec<(String, String, i64)> = suppressed::table
+                .group_by((suppressed::detector, suppressed::reason))
+                .select((suppressed::detector, suppressed::reason, count_star()))
+                .load(conn)?;
+            let of_row = |(detector, reason, count)| SuppressedCount {
+                detector,
+                reason,
+                count,
+            };
+            let mut counts: Vec<SuppressedCount> = rows.into_iter().map(of_row).collect();
+            counts.sort();
+            Ok(counts)
         })
     }
 }

@@ -13,13 +13,13 @@ use std::fmt::{Debug, Write};
 
 use billingwatch_core::alert::{AlertStatus, Severity, Suppressed};
 use billingwatch_core::detector::SettingValues;
-use billingwatch_core::engine::{ResolveAlert, SettingsChange};
+use billingwatch_core::engine::{LiftMute, Mute, MuteTarget, ResolveAlert, SettingsChange};
 use billingwatch_core::ids::Scope;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::testing::{self, TestStore};
 use billingwatch_store::{
-    AlertFilter, Attempt, AttemptOutcome, Cursor, EntryKind, EventFilter, NewDelivery, NewEntry,
-    Page, Step, StoreError, SuppressedFilter, TokenRole, Verdict, token_hash,
+    AlertFilter, Attempt, AttemptOutcome, Cursor, EntryKind, EventFilter, MuteFilter, NewDelivery,
+    NewEntry, Page, Step, StoreError, SuppressedFilter, TokenRole, Verdict, token_hash,
 };
 
 use support::{alert, at, change, entry};
@@ -50,6 +50,7 @@ fn both_backends_answer_alike() {
         let mut t = Transcript(String::new());
         journal(store, &mut t);
         settings(store, &mut t);
+        mutes(store, &mut t);
         steps(store, &mut t);
         marks(store, &mut t);
         alert_lists(store, &mut t);
@@ -274,6 +275,66 @@ fn settings(store: &TestStore, t: &mut Transcript) {
     t.say("events", store.count_events().unwrap());
 }
 
+fn mutes(store: &TestStore, t: &mut Transcript) {
+    t.heading("mutes");
+    let mute = |alert_id: &str, until: i64| {
+        let target = MuteTarget::Subject("cus_1".to_owned());
+        Mute {
+            id: Mute::id_of(alert_id, &target),
+            by: "ada".to_owned(),
+            until: at(until),
+            detector: "duplicate_charge".to_owned(),
+            scope: Scope::new("default", Some("acct_1"), true),
+            target,
+            severity_max: Severity::High,
+            amount_judged: Some(1999),
+            currency: Some("usd".parse().unwrap()),
+            alert_id: alert_id.to_owned(),
+            note: Some("a test customer".to_owned()),
+        }
+    };
+    let say = |entry: Result<NewEntry, StoreError>, secs| {
+        store.append(&[entry.unwrap()], at(secs)).unwrap()[0].seq
+    };
+    let first = mute("al_1", 100);
+    t.say("first", say(NewEntry::mute(&first), 44));
+    t.say("other", say(NewEntry::mute(&mute("al_2", 60)), 45));
+    let lift = LiftMute {
+        mute_id: first.id.clone(),
+        by: "bob".to_owned(),
+    };
+    t.say("lifted", say(NewEntry::lift(&lift), 46));
+    t.say("lifted again", say(NewEntry::lift(&lift), 47));
+    let mut nonsense = NewEntry::lift(&lift).unwrap();
+    nonsense.kind = EntryKind::Mute;
+    t.say("no mute", say(Ok(nonsense), 47));
+    let list = |filter: &MuteFilter, page: &Page| store.list_mutes(filter, page).unwrap();
+    let all = MuteFilter::default();
+    t.say("newest", list(&all, &Page::first(1).unwrap()));
+    let rest = list(&all, &Page::new(Some("13".to_owned()), 10).unwrap());
+    t.list("before it", rest.items);
+    let in_force = |secs| MuteFilter {
+        in_force_at: Some(at(secs)),
+        ..MuteFilter::default()
+    };
+    let ids = |filter: &MuteFilter| {
+        let rows = list(filter, &Page::default()).items.into_iter();
+        rows.map(|row| row.mute.alert_id).collect::<Vec<_>>()
+    };
+    t.say("in force", ids(&in_force(50)));
+    t.say("in force later", ids(&in_force(60)));
+    t.say("how many", store.count_mutes(at(50)).unwrap());
+    let other = MuteFilter {
+        detector: Some("silent_lapse".to_owned()),
+        ..MuteFilter::default()
+    };
+    t.say("another detector's", ids(&other));
+    t.say("said anew", say(NewEntry::mute(&mute("al_1", 200)), 48));
+    t.say("it holds again", store.get_mute(&first.id).unwrap());
+    t.say("of an alert", store.alert_mutes("al_2").unwrap().len());
+    t.say("of none", store.get_mute("mu_0").unwrap());
+}
+
 fn steps(store: &TestStore, t: &mut Transcript) {
     t.heading("steps");
     t.say("cursor", store.cursor("pump").unwrap());
@@ -381,6 +442,8 @@ fn marks(store: &TestStore, t: &mut Transcript) {
     t.say("judge", judge("al_1", Verdict::FalsePositive));
     t.say("judge the same", judge("al_1", Verdict::FalsePositive));
     t.say("judge otherwise", judge("al_1", Verdict::TruePositive));
+    t.list("judged", store.verdict_counts().unwrap());
+    t.list("harmless", store.suppressed_counts().unwrap());
     t.say("judge an unknown one", judge("al_9", Verdict::TruePositive));
     t.say("al_1", store.get_alert("al_1").unwrap());
     t.say("al_9", store.get_alert("al_9").unwrap());

@@ -3,7 +3,8 @@
 //! A detector reports what it sees as often as it sees it. The book fires an alert at the first
 //! finding under a key, lets it grow with the next, escalates it when it becomes more severe, and
 //! resolves it at the all-clear. A finding soon after the end reopens the same alert, so that
-//! what flickers is one incident.
+//! what flickers is one incident. What a person muted or declared over is [kept quiet](super::quiet)
+//! as long as no alert is open for it.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,9 @@ use crate::alert::{Alert, AlertChange, AlertStatus, Finding, SUBJECTS_MAX, Suppr
 use crate::detector::Output;
 use crate::ids::Scope;
 use crate::time::{Span, Timestamp};
+
+use super::mute::Mute;
+use super::quiet::Quiet;
 
 /// A finding this soon after an alert's end reopens it instead of firing a new one.
 pub const REOPEN_SPAN: Span = Span::hours(2);
@@ -29,17 +33,37 @@ pub(super) struct Verdict<'a> {
     pub(super) is_historical: bool,
 }
 
+impl Verdict<'_> {
+    fn suppress(&self, reason: &str, subject: Option<String>, message: String) -> Suppressed {
+        Suppressed {
+            at: self.now,
+            detector: self.detector.to_owned(),
+            scope: self.scope.clone(),
+            reason: reason.to_owned(),
+            subject,
+            message,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Book {
     /// By full key: open alerts, and those that ended within [`REOPEN_SPAN`].
     alerts: BTreeMap<String, Entry>,
     open_count: usize,
+    quiet: Quiet,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
     alert: Alert,
     is_grown: bool,
+}
+
+impl Entry {
+    const fn is_open(&self) -> bool {
+        self.alert.status.is_open()
+    }
 }
 
 impl Book {
@@ -58,20 +82,14 @@ impl Book {
                 Output::Fire(finding) => self.fire(verdict, *finding, changes, suppressed),
                 Output::Clear { key, reason } => {
                     let key = Alert::key_of(verdict.detector, verdict.scope, &key);
+                    self.quiet.clear(&key);
                     self.resolve(&key, reason, verdict.now, changes);
                 }
                 Output::Suppress {
                     reason,
                     subject,
                     message,
-                } => suppressed.push(Suppressed {
-                    at: verdict.now,
-                    detector: verdict.detector.to_owned(),
-                    scope: verdict.scope.clone(),
-                    reason: reason.to_owned(),
-                    subject,
-                    message,
-                }),
+                } => suppressed.push(verdict.suppress(reason, subject, message)),
             }
         }
     }
@@ -84,16 +102,22 @@ impl Book {
         suppressed: &mut Vec<Suppressed>,
     ) {
         let key = Alert::key_of(verdict.detector, verdict.scope, &finding.key);
+        let is_open = self.alerts.get(&key).is_some_and(Entry::is_open);
+        if !is_open
+            && let Some(silenced) =
+                self.quiet
+                    .silence(verdict.detector, &key, &finding, verdict.now)
+        {
+            if silenced.is_first {
+                let (reason, message) = (silenced.reason, silenced.message);
+                suppressed.push(verdict.suppress(reason, finding.subject, message));
+            }
+            return;
+        }
         let Some(entry) = self.alerts.get_mut(&key) else {
             if self.open_count >= OPEN_ALERTS_MAX {
-                suppressed.push(Suppressed {
-                    at: verdict.now,
-                    detector: verdict.detector.to_owned(),
-                    scope: verdict.scope.clone(),
-                    reason: "too_many_alerts".to_owned(),
-                    subject: finding.subject,
-                    message: finding.message,
-                });
+                let (subject, message) = (finding.subject, finding.message);
+                suppressed.push(verdict.suppress("too_many_alerts", subject, message));
                 return;
             }
             let alert = begin(verdict, key.clone(), finding);
@@ -170,21 +194,49 @@ impl Book {
         now: Timestamp,
         changes: &mut Vec<AlertChange>,
     ) -> bool {
-        let is_it = |entry: &&Entry| entry.alert.id == id && entry.alert.status.is_open();
-        let Some(key) = self
-            .alerts
-            .values()
-            .find(is_it)
-            .map(|entry| entry.alert.key.clone())
-        else {
+        let is_it = |entry: &&Entry| entry.alert.id == id && entry.is_open();
+        let Some(alert) = self.alerts.values().find(is_it).map(|entry| &entry.alert) else {
             return false;
         };
+        self.quiet.close(alert, reason, now);
+        let key = alert.key.clone();
         self.resolve(&key, reason.to_owned(), now, changes);
         true
     }
 
+    /// Puts a mute in force; open alerts that it covers end with it.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub(super) fn mute(
+        &mut self,
+        mute: &Mute,
+        now: Timestamp,
+        changes: &mut Vec<AlertChange>,
+    ) -> Result<(), String> {
+        self.quiet.mute(mute.clone(), now)?;
+        let is_covered = |entry: &&Entry| entry.is_open() && mute.covers_alert(&entry.alert);
+        let covered: Vec<String> = self
+            .alerts
+            .values()
+            .filter(is_covered)
+            .map(|entry| entry.alert.key.clone())
+            .collect();
+        for key in covered {
+            let reason = format!("muted by {} until {}", mute.by, mute.until);
+            self.resolve(&key, reason, now, changes);
+        }
+        Ok(())
+    }
+
+    /// Ends a mute before its date; false when none with this id is in force here.
+    pub(super) fn lift(&mut self, mute_id: &str) -> bool {
+        self.quiet.lift(mute_id)
+    }
+
     /// Forgets alerts that ended too long ago to reopen.
     pub(super) fn advance_to(&mut self, now: Timestamp) {
+        self.quiet.advance_to(now);
         if self.open_count == self.alerts.len() {
             return;
         }

@@ -6,6 +6,8 @@
 //! grid of ticks, [`TICK`] apart, which a replay crosses in the same places.
 
 mod book;
+mod mute;
+mod quiet;
 mod record;
 mod registry;
 mod scope;
@@ -13,6 +15,8 @@ mod settings;
 
 pub use crate::snapshot::{SNAPSHOT_VERSION, SnapshotError};
 pub use book::{OPEN_ALERTS_MAX, REOPEN_SPAN};
+pub use mute::{LiftMute, MUTES_MAX, Mute, MuteTarget};
+pub use quiet::RESOLVE_HOLD;
 pub use record::{Input, Record, ResolveAlert, SettingsChange};
 pub use registry::Registry;
 
@@ -157,11 +161,21 @@ impl Engine {
                         &mut self.changes,
                     )
                 });
-                if found {
-                    Applied::New
-                } else {
-                    Applied::Duplicate
+                applied(found)
+            }
+            Input::Mute(mute) => {
+                let Some(index) = self.index_of(&mute.scope) else {
+                    return too_many_scopes();
+                };
+                let book = &mut self.scopes[index].1.book;
+                match book.mute(mute, self.now, &mut self.changes) {
+                    Ok(()) => Applied::New,
+                    Err(reason) => Applied::Refused(reason),
                 }
+            }
+            Input::Lift(order) => {
+                let mut scopes = self.scopes.iter_mut();
+                applied(scopes.any(|(_, state)| state.book.lift(&order.mute_id)))
             }
         }
     }
@@ -170,7 +184,7 @@ impl Engine {
     pub fn apply_event(&mut self, event: &Event, source: &str, is_historical: bool) -> Applied {
         let now = self.now;
         let Some(index) = self.scope_index(event, source) else {
-            return Applied::Refused(format!("more than {SCOPES_MAX} accounts and modes"));
+            return too_many_scopes();
         };
         let (scope, state) = &mut self.scopes[index];
         let is_new = state.event(
@@ -279,14 +293,25 @@ impl Engine {
                 && &*scope.source == source
                 && scope.account.as_deref() == account
         };
-        if let Some(index) = self.scopes.iter().position(is_it) {
-            return Some(index);
+        match self.scopes.iter().position(is_it) {
+            Some(index) => Some(index),
+            None => self.add_scope(Scope::new(source, account, event.livemode)),
         }
+    }
+
+    /// A scope's place, made when it is new.
+    fn index_of(&mut self, scope: &Scope) -> Option<usize> {
+        match self.scopes.iter().position(|(known, _)| known == scope) {
+            Some(index) => Some(index),
+            None => self.add_scope(scope.clone()),
+        }
+    }
+
+    fn add_scope(&mut self, scope: Scope) -> Option<usize> {
         if self.scopes.len() >= SCOPES_MAX {
             return None;
         }
-        let scope = Scope::new(source, account, event.livemode);
-        let state = ScopeState::new(&self.registry, &self.settings, source);
+        let state = ScopeState::new(&self.registry, &self.settings, &scope.source);
         self.scopes.push((scope, state));
         Some(self.scopes.len() - 1)
     }
@@ -296,5 +321,17 @@ impl Engine {
             let surplus = self.suppressed.len() - SUPPRESSED_MAX;
             self.suppressed.drain(..surplus);
         }
+    }
+}
+
+fn too_many_scopes() -> Applied {
+    Applied::Refused(format!("more than {SCOPES_MAX} accounts and modes"))
+}
+
+const fn applied(is_new: bool) -> Applied {
+    if is_new {
+        Applied::New
+    } else {
+        Applied::Duplicate
     }
 }

@@ -8,6 +8,8 @@ use crate::detector::SettingValues;
 use crate::event::Event;
 use crate::time::Timestamp;
 
+use super::mute::{LiftMute, Mute};
+
 /// One entry of the journal.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -31,6 +33,10 @@ pub enum Input {
     Settings(SettingsChange),
     /// Somebody declared an alert over.
     Resolve(ResolveAlert),
+    /// Somebody wants to hear no more of something.
+    Mute(Mute),
+    /// Somebody wants to hear of it again.
+    Lift(LiftMute),
 }
 
 /// Overrides for one detector, for one source or for all; replaces those set before in that place.

@@ -1,6 +1,7 @@
 //! A detector that does as its events say, so that a test has the engine's book in hand.
 //!
-//! `fire.high.k1` fires under key `k1`, `clear.k1` clears it, `suppress` suppresses, `ticks` fires
+//! `fire.high.k1` fires under key `k1`, `fire.high.k1.cus_1.500` about a subject with money at
+//! stake, `look.high.k1` sees it again without anything new, `clear.k1` clears it, `suppress` suppresses, `ticks` fires
 //! with the number of ticks seen as its message. With `fires_on_ticks` each tick fires under `tick`.
 
 use billingwatch_core::alert::{Finding, Severity};
@@ -51,7 +52,7 @@ impl Detector for Probe {
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         let mut words = event.event_type.as_str().split('.');
         match (words.next(), words.next(), words.next()) {
-            (Some("fire"), Some(severity), Some(key)) => {
+            (Some(verb @ ("fire" | "look")), Some(severity), Some(key)) => {
                 let severity = match severity {
                     "low" => Severity::Low,
                     "medium" => Severity::Medium,
@@ -60,6 +61,9 @@ impl Detector for Probe {
                 };
                 let mut finding = Finding::new(key, severity, "Fired");
                 finding.message = format!("level {}", self.settings.level);
+                finding.occurrences = u64::from(verb == "fire");
+                finding.subject = words.next().map(str::to_owned);
+                finding.amount_at_stake = words.next().and_then(|word| word.parse().ok());
                 finding.subjects.push(event.id.to_string());
                 finding.evidence.event_ids.push(event.id.to_string());
                 ctx.fire(finding);

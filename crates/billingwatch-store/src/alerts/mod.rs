@@ -162,6 +162,17 @@ pub struct AlertCount {
     pub count: i64,
 }
 
+/// How many of a detector's alerts were judged so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictCount {
+    /// Found by.
+    pub detector: String,
+    /// Judged so.
+    pub verdict: Verdict,
+    /// So many.
+    pub count: i64,
+}
+
 /// `alert_history.kind` of the engine's changes.
 const CHANGED: &str = "changed";
 /// … of an acknowledgement.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use super::{
     ACKNOWLEDGED, AlertCount, AlertFilter, AlertRow, CHANGED, Happened, HistoryEntry, JUDGED,
-    Verdict, alert_of_json, severity_of_rank, severity_rank, status_of_name,
+    Verdict, VerdictCount, alert_of_json, severity_of_rank, severity_rank, status_of_name,
 };
 use crate::error::{Result, StoreError, instant};
 use crate::page::{Page, PageOf, instant_cursor};
@@ -167,6 +167,33 @@ impl Store {
                         detector,
                         status,
                         severity: severity_of_rank(severity)?,
+                        count,
+                    })
+                })
+                .collect()
+        })
+    }
+}
+
+impl Store {
+    /// How many alerts people judged, by detector and verdict.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the database from answering.
+    pub fn verdict_counts(&self) -> Result<Vec<VerdictCount>> {
+        self.read(|conn| {
+            let mut rows: Vec<(String, Option<String>, i64)> = alerts::table
+                .filter(alerts::verdict.is_not_null())
+                .group_by((alerts::detector, alerts::verdict))
+                .select((alerts::detector, alerts::verdict, count_star()))
+                .load(conn)?;
+            rows.sort();
+            rows.into_iter()
+                .map(|(detector, verdict, count)| {
+                    Ok(VerdictCount {
+                        detector,
+                        verdict: Verdict::from_stored(&verdict.unwrap_or_default())?,
                         count,
                     })
                 })

@@ -12,9 +12,9 @@ use super::{Appended, EntryKind, Head, NewEntry};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
 use crate::schema::{journal, journal_head};
-use crate::settings;
 use crate::store::Store;
 use crate::text;
+use crate::{mutes, settings};
 
 /// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 14.
 pub const APPEND_MAX: usize = 4096;
@@ -170,9 +170,7 @@ fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Ve
             seq: last_seq,
             is_duplicate: false,
         });
-        if entry.kind == EntryKind::Settings {
-            settings::project(conn, &entry.body, last_seq, at)?;
-        }
+        project(conn, entry, last_seq, at)?;
         rows.push(row);
     }
     if !rows.is_empty() {
@@ -185,6 +183,16 @@ fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Ve
             .execute(conn)?;
     }
     Ok(appended)
+}
+
+/// Keeps the tables that show what is in force in step with the journal.
+fn project(conn: &mut AnyConn, entry: &NewEntry, seq: i64, at: Timestamp) -> Result<()> {
+    match entry.kind {
+        EntryKind::Event | EntryKind::Resolve => Ok(()),
+        EntryKind::Settings => settings::project(conn, &entry.body, seq, at),
+        EntryKind::Mute => mutes::project_mute(conn, &entry.body, seq, at),
+        EntryKind::Lift => mutes::project_lift(conn, &entry.body, seq, at),
+    }
 }
 
 /// When an entry arrived: live ones now, historical ones when they say, but not in the future.

@@ -24,9 +24,21 @@ pub enum EntryKind {
     Settings,
     /// Somebody declared an alert over; the body is a `ResolveAlert` as JSON.
     Resolve,
+    /// Somebody muted something; the body is a `Mute` as JSON.
+    Mute,
+    /// Somebody lifted a mute; the body is a `LiftMute` as JSON.
+    Lift,
 }
 
 impl EntryKind {
+    const ALL: [Self; 5] = [
+        Self::Event,
+        Self::Settings,
+        Self::Resolve,
+        Self::Mute,
+        Self::Lift,
+    ];
+
     /// Its name, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -34,11 +46,13 @@ impl EntryKind {
             Self::Event => "event",
             Self::Settings => "settings",
             Self::Resolve => "resolve",
+            Self::Mute => "mute",
+            Self::Lift => "lift",
         }
     }
 
     fn from_stored(text: &str) -> Result<Self> {
-        [Self::Event, Self::Settings, Self::Resolve]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| StoreError::unreadable("a journal entry's kind", text))

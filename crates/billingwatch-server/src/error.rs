@@ -41,7 +41,7 @@ struct ErrorDetail {
 }
 
 /// Every code there is, with the status it comes with: what `docs/api.md` lists.
-pub(crate) const CODES: [(&str, u16); 19] = [
+pub(crate) const CODES: [(&str, u16); 21] = [
     ("invalid_query", 400),
     ("invalid_path", 400),
     ("invalid_body", 400),
@@ -56,6 +56,8 @@ pub(crate) const CODES: [(&str, u16); 19] = [
     ("method_not_allowed", 405),
     ("request_timeout", 408),
     ("already_resolved", 409),
+    ("mute_ended", 409),
+    ("too_many_mutes", 409),
     ("body_too_large", 413),
     ("unsupported_media_type", 415),
     ("headers_too_large", 431),
@@ -158,6 +160,16 @@ impl ApiError {
     pub(crate) fn already_resolved() -> Self {
         let message = "the alert has ended already";
         Self::new(StatusCode::CONFLICT, "already_resolved", message)
+    }
+
+    pub(crate) fn mute_ended() -> Self {
+        let message = "the mute has ended already";
+        Self::new(StatusCode::CONFLICT, "mute_ended", message)
+    }
+
+    pub(crate) fn too_many_mutes() -> Self {
+        let message = "1000 mutes are in force: lift some, or mute a pattern";
+        Self::new(StatusCode::CONFLICT, "too_many_mutes", message)
     }
 
     pub(crate) fn body_too_large(limit_bytes: usize) -> Self {

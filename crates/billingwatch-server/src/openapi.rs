@@ -3,7 +3,9 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{alerts, detectors, docs, events, health, metrics, suppressed, webhooks};
+use crate::handlers::{
+    alerts, detectors, docs, events, health, metrics, mutes, suppressed, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +24,9 @@ use crate::handlers::{alerts, detectors, docs, events, health, metrics, suppress
         alerts::acknowledge,
         alerts::resolve,
         alerts::mark_false_positive,
+        alerts::mark_true_positive,
+        mutes::list,
+        mutes::lift,
         suppressed::list,
         events::list,
         events::show,

@@ -25,18 +25,19 @@ pub(crate) fn instant(name: &str, value: Option<&str>) -> Result<Option<Timestam
     let Some(value) = value else {
         return Ok(None);
     };
-    let read = value
-        .parse::<i64>()
-        .map(Timestamp::from_secs)
-        .ok()
-        .or_else(|| {
-            let at = DateTime::parse_from_rfc3339(value).ok()?;
-            Some(Timestamp::from_millis(at.timestamp_millis()))
-        });
-    read.map(Some).ok_or_else(|| {
+    read_instant(value).map(Some).ok_or_else(|| {
         ApiError::invalid_query(format!(
             "`{name}` must be an instant such as 2026-11-21T09:30:00Z, or Unix seconds"
         ))
+    })
+}
+
+/// An instant in either of its forms; `None` for anything else.
+pub(crate) fn read_instant(text: &str) -> Option<Timestamp> {
+    let secs = text.parse::<i64>().map(Timestamp::from_secs).ok();
+    secs.or_else(|| {
+        let at = DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Timestamp::from_millis(at.timestamp_millis()))
     })
 }
 

@@ -3,14 +3,16 @@
 //! Open routes ask for no token: those a machine without one must reach (health, Stripe's posts,
 //! which a signature guards) and those that only describe the API. Everything else is closed.
 
-use actix_web::guard::{Any, Get, Head, Post};
+use actix_web::guard::{Any, Delete, Get, Head, Post};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 
 use crate::auth::require_token;
 use crate::error::ApiError;
-use crate::handlers::{alerts, detectors, docs, events, health, metrics, suppressed, webhooks};
+use crate::handlers::{
+    alerts, detectors, docs, events, health, metrics, mutes, suppressed, webhooks,
+};
 
 /// The largest JSON body of the API, in bytes: a note.
 const JSON_BYTES_MAX: usize = 32 * 1024;
@@ -58,6 +60,13 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .write(alerts::mark_false_positive)
                 .closed(),
         )
+        .service(
+            at("/api/v1/alerts/{id}/true-positive")
+                .write(alerts::mark_true_positive)
+                .closed(),
+        )
+        .service(at("/api/v1/mutes").read(mutes::list).closed())
+        .service(at("/api/v1/mutes/{id}").delete(mutes::lift).closed())
         .service(at("/api/v1/suppressed").read(suppressed::list).closed())
         .service(at("/api/v1/events").read(events::list).closed())
         .service(at("/api/v1/events/{id}").read(events::show).closed())
@@ -135,6 +144,20 @@ impl Path {
             path: self.path,
             route: web::route().guard(Post()).to(handler),
             allow: "POST",
+        }
+    }
+
+    /// DELETE.
+    fn delete<F, Args>(self, handler: F) -> Endpoint
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        Endpoint {
+            path: self.path,
+            route: web::route().guard(Delete()).to(handler),
+            allow: "DELETE",
         }
     }
 }

@@ -9,7 +9,7 @@ use billingwatch_core::detector::DetectorSpec;
 use billingwatch_core::engine::Registry;
 use billingwatch_core::time::Timestamp;
 use billingwatch_pipeline::{Clock, Ingest, PipelineStatus};
-use billingwatch_store::Store;
+use billingwatch_store::{NewEntry, Store};
 
 use crate::auth::Gate;
 use crate::config::{Limits, ServerConfig, SourceConfig};
@@ -84,6 +84,17 @@ impl AppState {
     ) -> Result<T, ApiError> {
         let store = self.store.clone();
         Ok(actix_web::web::block(move || ask(&store)).await??)
+    }
+
+    /// Leaves an entry in the journal; its sequence number, once it is durable.
+    pub(crate) async fn enter(&self, entry: NewEntry) -> Result<i64, ApiError> {
+        let unavailable = || ApiError::unavailable("it could not be kept; send it again");
+        let receipt = self.ingest.submit(entry).map_err(|_| unavailable())?;
+        let received = actix_web::rt::time::timeout(self.limits.durable_timeout, receipt)
+            .await
+            .map_err(|_| unavailable())?
+            .map_err(|_| unavailable())?;
+        Ok(received.seq)
     }
 
     /// No new work should be sent here: a stop has begun.

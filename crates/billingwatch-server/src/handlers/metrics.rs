@@ -7,7 +7,7 @@ use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use billingwatch_core::alert::Severity;
 use billingwatch_core::time::Span;
-use billingwatch_store::{AlertCount, EventFilter};
+use billingwatch_store::{AlertCount, EventFilter, SuppressedCount, Verdict, VerdictCount};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -171,6 +171,63 @@ struct DetectorNumbers {
     alerts_open: i64,
     /// Alerts by the worst severity they had.
     alerts_by_severity: BTreeMap<&'static str, i64>,
+    /// Alerts that people judged right.
+    true_positives: i64,
+    /// Alerts that people judged wrong.
+    false_positives: i64,
+    /// The share of right ones among those judged, 0 to 1; `null` while none was judged.
+    #[schema(example = 0.95)]
+    precision: Option<f64>,
+    /// Suppressed findings, among the newest 100,000 of all detectors.
+    suppressed_total: i64,
+    /// The same by reason.
+    suppressed_by_reason: BTreeMap<String, i64>,
+}
+
+impl DetectorNumbers {
+    fn none(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            alerts_total: 0,
+            alerts_open: 0,
+            alerts_by_severity: Severity::ALL.iter().map(|s| (s.as_str(), 0)).collect(),
+            true_positives: 0,
+            false_positives: 0,
+            precision: None,
+            suppressed_total: 0,
+            suppressed_by_reason: BTreeMap::new(),
+        }
+    }
+
+    fn add_alerts(&mut self, count: &AlertCount) {
+        self.alerts_total += count.count;
+        if count.status.is_open() {
+            self.alerts_open += count.count;
+        }
+        *self
+            .alerts_by_severity
+            .entry(count.severity.as_str())
+            .or_default() += count.count;
+    }
+
+    fn add_verdicts(&mut self, count: &VerdictCount) {
+        match count.verdict {
+            Verdict::TruePositive => self.true_positives += count.count,
+            Verdict::FalsePositive => self.false_positives += count.count,
+        }
+        let judged = self.true_positives + self.false_positives;
+        // Three decimals: more would pretend to a certainty that marks do not have.
+        self.precision = (judged > 0)
+            .then(|| ((self.true_positives * 1000 + judged / 2) / judged) as f64 / 1000.0);
+    }
+
+    fn add_suppressed(&mut self, count: &SuppressedCount) {
+        self.suppressed_total += count.count;
+        *self
+            .suppressed_by_reason
+            .entry(count.reason.clone())
+            .or_default() += count.count;
+    }
 }
 
 /// What has each detector found?
@@ -185,32 +242,34 @@ struct DetectorNumbers {
     )
 )]
 pub(crate) async fn detectors(state: Data<AppState>) -> Result<Json<DetectorMetrics>, ApiError> {
-    let counts = state.query(billingwatch_store::Store::alert_counts).await?;
+    let (alerts, verdicts, suppressed) = state
+        .query(|store| {
+            Ok((
+                store.alert_counts()?,
+                store.verdict_counts()?,
+                store.suppressed_counts()?,
+            ))
+        })
+        .await?;
     let mut by_name: BTreeMap<String, DetectorNumbers> = BTreeMap::new();
-    // Also alerts of a detector that runs here no longer.
-    let registered = state.detectors.iter().map(|spec| spec.name);
-    let found = counts.iter().map(|count| count.detector.as_str());
-    for name in registered.chain(found) {
-        by_name
-            .entry(name.to_owned())
-            .or_insert_with(|| DetectorNumbers {
-                name: name.to_owned(),
-                alerts_total: 0,
-                alerts_open: 0,
-                alerts_by_severity: Severity::ALL.iter().map(|s| (s.as_str(), 0)).collect(),
-            });
+    for spec in &state.detectors {
+        by_name.insert(spec.name.to_owned(), DetectorNumbers::none(spec.name));
     }
-    for count in &counts {
-        if let Some(numbers) = by_name.get_mut(&count.detector) {
-            numbers.alerts_total += count.count;
-            if count.status.is_open() {
-                numbers.alerts_open += count.count;
-            }
-            *numbers
-                .alerts_by_severity
-                .entry(count.severity.as_str())
-                .or_default() += count.count;
-        }
+    // Also what a detector found that runs here no longer.
+    let mut of = |name: &str, add: &mut dyn FnMut(&mut DetectorNumbers)| {
+        let numbers = by_name.entry(name.to_owned());
+        add(numbers.or_insert_with(|| DetectorNumbers::none(name)));
+    };
+    for count in &alerts {
+        of(&count.detector, &mut |numbers| numbers.add_alerts(count));
+    }
+    for count in &verdicts {
+        of(&count.detector, &mut |numbers| numbers.add_verdicts(count));
+    }
+    for count in &suppressed {
+        of(&count.detector, &mut |numbers| {
+            numbers.add_suppressed(count)
+        });
     }
     Ok(Json(DetectorMetrics {
         detectors: by_name.into_values().collect(),

@@ -6,5 +6,6 @@ pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod mutes;
 pub(crate) mod suppressed;
 pub(crate) mod webhooks;

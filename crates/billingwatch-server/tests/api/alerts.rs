@@ -147,7 +147,7 @@ fn an_alert_says_which_channel_was_told() {
 fn no_such_alert_is_404_on_every_verb() {
     let app = TestApp::start();
     assert_eq!(app.get("/api/v1/alerts/al_0").status, 404);
-    for verb in ["acknowledge", "resolve", "false-positive"] {
+    for verb in ["acknowledge", "resolve", "false-positive", "true-positive"] {
         let request = post(&format!("/api/v1/alerts/al_0/{verb}")).json(&json!({}));
         let response = app.ask(request);
         assert_eq!(response.status, 404, "{verb}");

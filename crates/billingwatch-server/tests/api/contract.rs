@@ -66,6 +66,7 @@ fn every_documented_operation_is_served() {
         let response = match method {
             "GET" => app.ask(get(&target)),
             "POST" => app.ask(post(&target).json(&json!({}))),
+            "DELETE" => app.ask(request("DELETE", &target)),
             other => panic!("what is {other}?"),
         };
         assert_ne!(response.status, 405, "{operation}");

@@ -21,5 +21,6 @@ mod health;
 mod limits;
 mod log;
 mod metrics;
+mod mutes;
 mod suppressed;
 mod webhooks;

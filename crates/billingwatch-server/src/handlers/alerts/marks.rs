@@ -1,12 +1,12 @@
-//! What people say of an alert: seen, over, wrong.
+//! What people say of an alert: seen, over.
 //!
-//! Seen and wrong are marks beside the alert. "Over" is told to the engine, as an entry of the
+//! Seen is a mark beside the alert. "Over" is told to the engine, as an entry of the
 //! journal like any other input, so that a replay ends the alert at the same point.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use billingwatch_core::engine::ResolveAlert;
-use billingwatch_store::{NewEntry, Outcome, Verdict};
+use billingwatch_store::{NewEntry, Outcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,14 +30,19 @@ pub(crate) struct NoteBody {
 
 impl NoteBody {
     /// The note without white space around it; `None` when nothing is left.
-    fn read(self) -> Result<Option<String>, ApiError> {
-        let note = self.note.unwrap_or_default().trim().to_owned();
-        if note.chars().count() > NOTE_CHARS_MAX {
-            let message = format!("`note` must have at most {NOTE_CHARS_MAX} characters");
-            return Err(ApiError::invalid_body(message));
-        }
-        Ok(Some(note).filter(|note| !note.is_empty()))
+    pub(super) fn read(self) -> Result<Option<String>, ApiError> {
+        read_note(self.note)
     }
+}
+
+/// A note without white space around it; `None` when nothing is left.
+pub(super) fn read_note(note: Option<String>) -> Result<Option<String>, ApiError> {
+    let note = note.unwrap_or_default().trim().to_owned();
+    if note.chars().count() > NOTE_CHARS_MAX {
+        let message = format!("`note` must have at most {NOTE_CHARS_MAX} characters");
+        return Err(ApiError::invalid_body(message));
+    }
+    Ok(Some(note).filter(|note| !note.is_empty()))
 }
 
 /// The end of an alert is in the journal.
@@ -81,42 +86,7 @@ pub(crate) async fn acknowledge(
     after_mark(&state, outcome, id.into_inner()).await
 }
 
-/// Say that it was wrong
-///
-/// The alert stays as it is, with the verdict beside it, which later releases learn from.
-#[utoipa::path(
-    post,
-    path = "/api/v1/alerts/{id}/false-positive",
-    operation_id = "markFalsePositive",
-    tag = "alerts",
-    params(("id" = String, Path, description = "The alert's id")),
-    request_body = NoteBody,
-    responses(
-        (status = 200, description = "The alert as it is now", body = AlertDetail),
-        (status = 400, description = "A body that makes no sense", body = ErrorBody),
-        (status = 401, description = "No valid token", body = ErrorBody),
-        (status = 403, description = "The token may read only", body = ErrorBody),
-        (status = 404, description = "No such alert", body = ErrorBody),
-    )
-)]
-pub(crate) async fn mark_false_positive(
-    state: Data<AppState>,
-    caller: Caller,
-    id: Path<String>,
-    body: Json<NoteBody>,
-) -> Result<Json<AlertDetail>, ApiError> {
-    let note = body.into_inner().read()?;
-    let (key, now) = (id.clone(), state.clock.now());
-    let outcome = state
-        .query(move |store| {
-            let verdict = Verdict::FalsePositive;
-            store.set_verdict(&key, verdict, &caller.name, note.as_deref(), now)
-        })
-        .await?;
-    after_mark(&state, outcome, id.into_inner()).await
-}
-
-async fn after_mark(
+pub(super) async fn after_mark(
     state: &AppState,
     outcome: Outcome,
     id: String,
@@ -129,8 +99,9 @@ async fn after_mark(
 
 /// Say that it is over
 ///
-/// Answered once that is durable; the detectors see it within moments, the channels are told, and
-/// what begins again later is a new alert.
+/// Answered once that is durable; the detectors see it within moments, and the channels are told.
+/// For an hour, and for as long as its detector sees no new occurrence, the same incident is then
+/// held back as a suppressed finding; what is more severe, or has twice the money at stake, speaks.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/{id}/resolve",
@@ -169,17 +140,9 @@ pub(crate) async fn resolve(
         alert_id: alert.id.clone(),
         reason,
     };
-    let unavailable = || ApiError::unavailable("it could not be kept; send it again");
-    let receipt = state
-        .ingest
-        .submit(NewEntry::resolve(&ended)?)
-        .map_err(|_| unavailable())?;
-    let received = actix_web::rt::time::timeout(state.limits.durable_timeout, receipt)
-        .await
-        .map_err(|_| unavailable())?
-        .map_err(|_| unavailable())?;
+    let journal_seq = state.enter(NewEntry::resolve(&ended)?).await?;
     Ok(HttpResponse::Accepted().json(Resolving {
         id: alert.id,
-        journal_seq: received.seq,
+        journal_seq,
     }))
 }

@@ -1,6 +1,7 @@
 //! What was found: lists, one in full, and the marks people leave.
 
 mod marks;
+mod verdicts;
 mod views;
 
 use std::str::FromStr;
@@ -11,13 +12,14 @@ use billingwatch_store::AlertFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-pub(crate) use marks::{
-    __path_acknowledge, __path_mark_false_positive, __path_resolve, acknowledge,
-    mark_false_positive, resolve,
+pub(crate) use marks::{__path_acknowledge, __path_resolve, acknowledge, resolve};
+pub(crate) use verdicts::{
+    __path_mark_false_positive, __path_mark_true_positive, mark_false_positive, mark_true_positive,
 };
 pub(crate) use views::{AlertDetail, AlertSummary};
 
 use crate::error::{ApiError, ErrorBody};
+use crate::handlers::mutes::MuteView;
 use crate::paging::{self, Paged};
 use crate::params;
 use crate::state::AppState;
@@ -191,11 +193,14 @@ async fn detail(state: &AppState, id: String) -> Result<AlertDetail, ApiError> {
             };
             let history = store.alert_history(&key)?;
             let deliveries = store.alert_deliveries(&key)?;
-            Ok(Some((row, history, deliveries)))
+            let mutes = store.alert_mutes(&key)?;
+            Ok(Some((row, history, deliveries, mutes)))
         })
         .await?;
-    let (row, history, deliveries) = found.ok_or_else(|| no_alert(&id))?;
-    Ok(AlertDetail::of(row, history, deliveries))
+    let (row, history, deliveries, mutes) = found.ok_or_else(|| no_alert(&id))?;
+    let now = state.clock.now();
+    let mutes = mutes.into_iter().map(|row| MuteView::of(row, now));
+    Ok(AlertDetail::of(row, history, deliveries, mutes.collect()))
 }
 
 fn no_alert(id: &str) -> ApiError {

@@ -8,6 +8,8 @@ use billingwatch_store::{AlertRow, Attempt, DeliveryRow, Happened, HistoryEntry,
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::handlers::mutes::MuteView;
+
 /// One incident, in short.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AlertSummary {
@@ -57,6 +59,8 @@ pub(crate) struct AlertSummary {
     acknowledged: Option<MarkView>,
     /// Whether a person found it wrong.
     false_positive: Option<MarkView>,
+    /// Somebody judged that something was wrong.
+    true_positive: Option<MarkView>,
 }
 
 /// A person's mark.
@@ -90,6 +94,8 @@ pub(crate) struct AlertDetail {
     history: Vec<HistoryView>,
     /// Which channels were told what, oldest first.
     deliveries: Vec<DeliveryView>,
+    /// What was muted because of it, in the order it was said.
+    mutes: Vec<MuteView>,
 }
 
 /// What makes an alert checkable.
@@ -203,17 +209,18 @@ impl AlertSummary {
                 row.acknowledged_by.as_deref(),
                 row.acknowledged_note.as_deref(),
             ),
-            false_positive: MarkView::of(
-                row.verdict_at,
-                row.verdict_by.as_deref(),
-                row.verdict_note.as_deref(),
-            )
-            .filter(|_| row.verdict == Some(Verdict::FalsePositive)),
+            false_positive: MarkView::of_verdict(row, Verdict::FalsePositive),
+            true_positive: MarkView::of_verdict(row, Verdict::TruePositive),
         }
     }
 }
 
 impl MarkView {
+    fn of_verdict(row: &AlertRow, verdict: Verdict) -> Option<Self> {
+        let (by, note) = (row.verdict_by.as_deref(), row.verdict_note.as_deref());
+        Self::of(row.verdict_at, by, note).filter(|_| row.verdict == Some(verdict))
+    }
+
     fn of(at: Option<Timestamp>, by: Option<&str>, note: Option<&str>) -> Option<Self> {
         Some(Self {
             at: at?.to_string(),
@@ -228,6 +235,7 @@ impl AlertDetail {
         row: AlertRow,
         history: Vec<HistoryEntry>,
         deliveries: Vec<DeliveryRow>,
+        mutes: Vec<MuteView>,
     ) -> Self {
         let summary = AlertSummary::of(&row);
         let Alert {
@@ -247,6 +255,7 @@ impl AlertDetail {
             resolution,
             history: history.into_iter().map(HistoryView::of).collect(),
             deliveries: deliveries.into_iter().map(DeliveryView::of).collect(),
+            mutes,
         }
     }
 }

@@ -31,6 +31,17 @@ pub enum PumpError {
     Snapshot(#[from] SnapshotError),
 }
 
+impl PumpError {
+    /// Whether another process worked in this one's place.
+    #[must_use]
+    pub const fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::LeaseLost { .. } | StoreError::CursorMoved { .. })
+        )
+    }
+}
+
 /// Why a delivery step came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

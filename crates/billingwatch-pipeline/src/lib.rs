@@ -5,6 +5,7 @@ pub mod clock;
 pub mod deliver;
 pub mod error;
 pub mod ingest;
+mod leadership;
 pub mod loops;
 #[doc(hidden)]
 pub mod planted;

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::deliver::{Begun, DeliverReport, Deliverer, Sending};
 use crate::error::DeliverError;
 use crate::ingest::{Ingest, IngestWriter};
+use crate::leadership::{self, Leadership, Standing};
 use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
 use crate::pump::Pump;
@@ -30,6 +31,10 @@ use crate::wake::Wake;
 /// How long the pump lets rows gather once it has read all there were. A lone event is seen at once;
 /// in a stream, each commit of the pump, which holds up the journal's, is then for many rows.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// How long the pump sleeps at most where other processes take events in too: nothing wakes it when
+/// they commit.
+const SHARED_POLL: Duration = Duration::from_millis(250);
 
 /// All loops of one process, wired and not yet running.
 #[derive(Debug)]
@@ -142,6 +147,8 @@ pub struct PumpLoop {
     poll_interval: Duration,
     batch_rows: usize,
     drain: Drain,
+    /// Where a lease decides who pumps.
+    leadership: Option<Leadership>,
 }
 
 impl std::fmt::Debug for PumpLoop {
@@ -158,13 +165,19 @@ impl PumpLoop {
         channels: Vec<Arc<Wake>>,
         options: &RuntimeOptions,
     ) -> Self {
+        let leadership = pump.is_shared().then(|| Leadership::new(pump.store()));
+        let poll_interval = match leadership {
+            Some(_) => options.poll_interval.min(SHARED_POLL),
+            None => options.poll_interval,
+        };
         Self {
             pump,
             drain: Drain::new(Arc::clone(&control), options.grace),
+            leadership,
             control,
             clock,
             channels,
-            poll_interval: options.poll_interval,
+            poll_interval,
             batch_rows: usize::from(options.pump.batch_rows),
         }
     }
@@ -195,9 +208,19 @@ impl PumpLoop {
         // Asked before the step: a step that found nothing before the stop was asked for proves
         // nothing about what the writer committed in between.
         let mut is_draining = self.drain.is_begun();
+        if let Some(next) = self.stand_back(is_draining) {
+            return next;
+        }
         let report = match self.pump.step() {
             Ok(report) => report,
-            Err(error) => return Next::Failed(error.to_string()),
+            Err(error) => {
+                if let Some(leadership) = &mut self.leadership
+                    && error.is_overtaken()
+                {
+                    leadership.doubt();
+                }
+                return Next::Failed(error.to_string());
+            }
         };
         if is_planted(Planted::DrainAskedAfterTheStep) {
             is_draining = self.drain.is_begun();
@@ -217,10 +240,34 @@ impl PumpLoop {
         }
     }
 
+    /// What to do instead of a step while another process pumps; `None` for the one that may.
+    fn stand_back(&mut self, is_draining: bool) -> Option<Next> {
+        let leadership = self.leadership.as_mut()?;
+        match leadership.look() {
+            Ok(Standing::Leads) => None,
+            Ok(Standing::LeadsAnew) => {
+                tracing::info!("this process runs the detectors now");
+                self.pump.reset();
+                self.pump.set_lease(leadership.lease().cloned());
+                None
+            }
+            // What was taken in here, the other process pumps.
+            Ok(Standing::Follows) if is_draining => Some(Next::Done),
+            Ok(Standing::Follows) => Some(match self.pump.observe() {
+                Ok(()) => Next::Pause(leadership::follow_interval()),
+                Err(error) => Next::Failed(error.to_string()),
+            }),
+            Err(error) => Some(Next::Failed(error.to_string())),
+        }
+    }
+
     fn finish(&mut self) -> Next {
         if let Err(error) = self.pump.flush() {
             // The next start reads more of the journal again, that is all.
             tracing::warn!(error = %error, "no snapshot was kept at shutdown");
+        }
+        if let Some(leadership) = &mut self.leadership {
+            leadership.resign();
         }
         Next::Done
     }

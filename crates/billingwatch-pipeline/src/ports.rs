@@ -7,8 +7,8 @@ use billingwatch_core::alert::Alert;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::page::PAGE_LIMIT_MAX;
 use billingwatch_store::{
-    AlertFilter, Appended, Attempt, Cursor, Delivery, Happened, Head, JournalEntry, NewEntry, Page,
-    SettingsOverride, Snapshot, Step, Store, StoreError,
+    AlertFilter, Appended, Attempt, Cursor, Delivery, Happened, Head, JournalEntry, Lease,
+    NewEntry, Page, SettingsOverride, Snapshot, Step, Store, StoreError,
 };
 
 /// What the loops ask of a store. Every method blocks.
@@ -31,6 +31,29 @@ pub trait PipelineStore: Send + Sync {
     fn snapshots(&self, consumer: &str) -> Result<Vec<Snapshot>, StoreError>;
     /// Commits all of one step, or nothing.
     fn commit_step(&self, step: &Step<'_>) -> Result<(), StoreError>;
+    /// Whether other processes may run engines on the same database, so that a lease decides.
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// Takes or renews a lease; `None` while another holds it.
+    fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Span,
+    ) -> Result<Option<Lease>, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let _ = ttl;
+        Ok(Some(Lease {
+            name,
+            holder,
+            token: 0,
+        }))
+    }
+    /// Gives a lease back.
+    fn release_lease(&self, _lease: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// The settings in force.
     fn list_settings(&self) -> Result<Vec<SettingsOverride>, StoreError>;
     /// The channels that any revision of an alert was queued for.
@@ -89,6 +112,23 @@ impl PipelineStore for Store {
 
     fn commit_step(&self, step: &Step<'_>) -> Result<(), StoreError> {
         Self::commit_step(self, step)
+    }
+
+    fn is_shared(&self) -> bool {
+        Self::is_shared(self)
+    }
+
+    fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Span,
+    ) -> Result<Option<Lease>, StoreError> {
+        Self::acquire_lease(self, name, holder, ttl)
+    }
+
+    fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        Self::release_lease(self, lease)
     }
 
     fn list_settings(&self) -> Result<Vec<SettingsOverride>, StoreError> {

@@ -191,6 +191,7 @@ impl Runtime {
             engine_now,
             last_event_at: (last_event_at_ms > 0).then(|| Timestamp::from_millis(last_event_at_ms)),
             is_caught_up: pump.is_ready.get() == 1,
+            is_leader: pump.is_following.get() == 0,
             rows: pump.rows.get(),
             duplicate_changes: pump.duplicates.get(),
             unreadable: pump.unreadable.get(),

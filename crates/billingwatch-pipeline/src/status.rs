@@ -161,6 +161,8 @@ pub struct PumpCounters {
     pub head_seq: Gauge,
     /// Engine time as committed, milliseconds.
     pub cursor_at_ms: Gauge,
+    /// 1 while another process on the same database runs the engine.
+    pub is_following: Gauge,
     /// 1 while an engine stands at the committed cursor, 0 while it is rebuilt.
     pub is_ready: Gauge,
     /// When the newest event arrived, milliseconds; 0 before the first.
@@ -266,6 +268,8 @@ pub struct PipelineStatus {
     pub last_event_at: Option<Timestamp>,
     /// Whether the engine is there, rather than being rebuilt.
     pub is_caught_up: bool,
+    /// Whether this process runs the engine, rather than another one on the same database.
+    pub is_leader: bool,
     /// Rows applied.
     pub rows: u64,
     /// The same change under another event id.

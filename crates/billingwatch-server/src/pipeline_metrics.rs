@@ -56,6 +56,11 @@ pub(crate) fn families(status: &PipelineStatus, now: Timestamp) -> Vec<MetricFam
             "1 when the engine is there, 0 while it is being rebuilt.",
             f64::from(u8::from(status.is_caught_up)),
         ),
+        gauge(
+            "billingwatch_engine_is_leader",
+            "1 where this process runs the detectors, 0 where another on the same database does.",
+            f64::from(u8::from(status.is_leader)),
+        ),
         counter(
             "billingwatch_engine_rows_total",
             "Journal rows applied since start, by what they were to the engine.",

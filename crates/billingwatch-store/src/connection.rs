@@ -132,9 +132,11 @@ impl Manager {
         })?;
         // A server or role may have `synchronous_commit = off`: an answer of 200 would then
         // promise what a power cut can take back. The lock timeout bounds the wait for the
-        // journal's head.
+        // journal's head; and a process that stalls in the middle of a transaction (stopped, or its
+        // machine frozen) must not hold it for ever against the others.
         conn.batch_execute(
-            "SET lock_timeout = '10s'; SET standard_conforming_strings = on;
+            "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '3s';
+             SET standard_conforming_strings = on;
              SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off';",
         )?;

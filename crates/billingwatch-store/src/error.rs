@@ -143,6 +143,14 @@ pub enum StoreError {
         /// What is there.
         found: Cursor,
     },
+    /// Another process has taken over what this one did.
+    #[error(
+        "the lease `{name}` is held by another process: it took over while this one did not answer"
+    )]
+    LeaseLost {
+        /// The right to what.
+        name: String,
+    },
     /// A page was asked for with a cursor that is not ours or a limit out of range.
     #[error("{reason}")]
     BadPage {
@@ -216,6 +224,7 @@ impl StoreError {
             | Self::Database { database, .. } => name.clone_into(database),
             Self::BadUrl { .. }
             | Self::CursorMoved { .. }
+            | Self::LeaseLost { .. }
             | Self::BadPage { .. }
             | Self::BadEntry { .. }
             | Self::Unreadable { .. } => {}

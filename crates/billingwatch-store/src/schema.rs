@@ -48,6 +48,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        token -> BigInt,
+        expires_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     alerts (id) {
         id -> Text,
         detector -> Text,

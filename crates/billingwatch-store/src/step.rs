@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use crate::connection::{AnyConn, both};
 use crate::cursors::{Cursor, SNAPSHOTS_MAX, find};
 use crate::error::{Result, StoreError};
+use crate::leases::{self, Lease};
 use crate::outbox::{self, NewDelivery};
 use crate::schema::{cursors, snapshots};
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub struct Step<'a> {
     pub expected: Cursor,
     /// Where this one ends.
     pub cursor: Cursor,
+    /// Under which lease, where several processes share a database.
+    pub lease: Option<&'a Lease>,
     /// Alerts that fired, escalated or resolved, in order.
     pub changes: &'a [AlertChange],
     /// Open alerts that grew without such a change, as they are now.
@@ -43,6 +46,7 @@ impl<'a> Step<'a> {
             consumer,
             expected,
             cursor,
+            lease: None,
             changes: &[],
             updates: &[],
             suppressed: &[],
@@ -69,8 +73,12 @@ impl Store {
     /// [`StoreError::CursorMoved`] when the consumer does not stand where the caller believes: then
     /// another process works on this database, or an earlier commit that answered with an error did
     /// happen. In both cases the right thing is to start again from [`Store::cursor`].
+    /// [`StoreError::LeaseLost`] when another process holds the step's lease.
     pub fn commit_step(&self, step: &Step<'_>) -> Result<()> {
         self.write(|conn| {
+            if let Some(lease) = step.lease {
+                leases::check(conn, lease)?;
+            }
             move_cursor(conn, step)?;
             alerts::record(conn, step.changes, step.updates)?;
             suppressed::record(conn, step.suppressed)?;

@@ -92,6 +92,13 @@ impl Store {
         &self.inner.target.name
     }
 
+    /// Whether other processes are expected to work on the same database: PostgreSQL, yes; SQLite is
+    /// this process's own.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.writer.is_none()
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ fn both_backends_answer_alike() {
         settings(store, &mut t);
         mutes(store, &mut t);
         steps(store, &mut t);
+        leases(store, &mut t);
         marks(store, &mut t);
         alert_lists(store, &mut t);
         outbox(store, &mut t);
@@ -426,6 +427,37 @@ fn suppressed_of(store: &TestStore, filter: &SuppressedFilter) -> Vec<Suppressed
         .list_suppressed(filter, &Page::default())
         .unwrap()
         .items
+}
+
+fn leases(store: &TestStore, t: &mut Transcript) {
+    t.heading("leases");
+    let long = Span::hours(1);
+    let take = |holder: &str, ttl| store.acquire_lease("engine", holder, ttl).unwrap();
+    let first = take("one", long).unwrap();
+    t.say("taken", &first);
+    t.say("renewed", take("one", long));
+    t.say("held by another", take("two", long));
+    let of_another = store.acquire_lease("other", "two", long).unwrap();
+    t.say("of another name", of_another);
+    // One that has ended: whoever comes first has it.
+    take("one", Span::ZERO).unwrap();
+    let second = take("two", long).unwrap();
+    t.say("taken over", &second);
+    let step = |lease, expected, seq| {
+        let cursor = Cursor { seq, at: at(60) };
+        store.commit_step(&Step {
+            lease: Some(lease),
+            ..Step::new("leased", expected, cursor)
+        })
+    };
+    let end = Cursor { seq: 1, at: at(60) };
+    t.say("a step under it", step(&second, Cursor::START, 1));
+    t.say("a step under the old one", step(&first, end, 2));
+    store.release_lease(&first).unwrap();
+    t.say("an old one given back", take("one", long));
+    store.release_lease(&second).unwrap();
+    t.say("given back", take("one", long));
+    t.say("cursor", store.cursor("leased").unwrap());
 }
 
 fn marks(store: &TestStore, t: &mut Transcript) {

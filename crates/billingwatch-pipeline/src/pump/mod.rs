@@ -20,7 +20,7 @@ use billingwatch_alert::Route;
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::engine::{Applied, Engine, Registry, TICK};
 use billingwatch_core::time::{Span, Timestamp};
-use billingwatch_store::{Cursor, Head, JournalEntry, Step, StoreError};
+use billingwatch_store::{Cursor, Head, JournalEntry, Lease, Step, StoreError};
 use tokio::sync::broadcast;
 
 use self::collect::Collected;
@@ -95,6 +95,8 @@ pub struct Pump {
     /// A commit was refused in a way that a change recorded before explains: numbers are looked up
     /// from then on.
     is_renumbering: bool,
+    /// Under which the steps are, where the database is shared.
+    lease: Option<Lease>,
 }
 
 enum State {
@@ -141,6 +143,7 @@ impl Pump {
             subscribers: broadcast::Sender::new(SUBSCRIBER_LAG_MAX),
             doubtful: None,
             is_renumbering: false,
+            lease: None,
         }
     }
 
@@ -167,6 +170,40 @@ impl Pump {
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
+    }
+
+    /// Whether a lease decides who pumps.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// The store it works on.
+    pub(crate) fn store(&self) -> Arc<dyn PipelineStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// The lease under which the next steps are committed; `None` where one process has the database
+    /// to itself.
+    pub fn set_lease(&mut self, lease: Option<Lease>) {
+        self.counters.is_following.set(0);
+        self.lease = lease;
+    }
+
+    /// Reads how far another process's engine has come, for those who ask this one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn observe(&mut self) -> Result<(), PumpError> {
+        self.state = State::Cold;
+        let head = self.store.head()?;
+        self.counters.head_seq.raise_to(head.last_seq);
+        if let Some(cursor) = self.store.cursor(CONSUMER)? {
+            self.note_cursor(cursor);
+        }
+        self.counters.is_ready.set(1);
+        self.counters.is_following.set(1);
+        Ok(())
     }
 
     /// Forgets the engine; the next steps rebuild it from snapshot and journal.
@@ -372,6 +409,7 @@ impl Pump {
             consumer: CONSUMER,
             expected: ready.cursor,
             cursor,
+            lease: self.lease.as_ref(),
             changes: &collected.changes,
             updates: &collected.updates,
             suppressed: &collected.suppressed,
@@ -381,8 +419,11 @@ impl Pump {
         self.counters.commit_time.observe(stopwatch.elapsed());
         if let Err(error) = outcome {
             // Neither the store's weather nor a rival: perhaps a change it has already.
-            self.is_renumbering |=
-                !error.is_transient() && !matches!(error, StoreError::CursorMoved { .. });
+            self.is_renumbering |= !error.is_transient()
+                && !matches!(
+                    error,
+                    StoreError::CursorMoved { .. } | StoreError::LeaseLost { .. }
+                );
             self.doubtful = Some((cursor, collected.changes));
             if is_planted(Planted::EngineKeptAfterFailure) {
                 return Ok(0);

@@ -1,14 +1,14 @@
 //! A store that fails on demand: before a call, or after it has happened.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use billingwatch_core::alert::Alert;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::{
-    Appended, Attempt, Cursor, Delivery, Head, JournalEntry, NewEntry, SettingsOverride, Snapshot,
-    Step, StoreError,
+    Appended, Attempt, Cursor, Delivery, Head, JournalEntry, Lease, NewEntry, SettingsOverride,
+    Snapshot, Step, StoreError,
 };
 
 use crate::ports::PipelineStore;
@@ -24,6 +24,8 @@ pub enum Op {
     Cursor,
     Snapshots,
     CommitStep,
+    AcquireLease,
+    ReleaseLease,
     ListSettings,
     ChannelsTold,
     OpenAlerts,
@@ -55,6 +57,7 @@ pub struct FaultyStore {
     planned: Mutex<VecDeque<(Op, Fault)>>,
     at_call: Mutex<Option<(usize, Fault)>>,
     calls: AtomicUsize,
+    is_shared: AtomicBool,
 }
 
 impl std::fmt::Debug for FaultyStore {
@@ -73,6 +76,7 @@ impl FaultyStore {
             planned: Mutex::default(),
             at_call: Mutex::default(),
             calls: AtomicUsize::new(0),
+            is_shared: AtomicBool::new(false),
         })
     }
 
@@ -80,6 +84,11 @@ impl FaultyStore {
     pub fn fail_next(&self, op: Op, fault: Fault) {
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         planned.push_back((op, fault));
+    }
+
+    /// From now on other processes are taken to work on it too.
+    pub fn share(&self) {
+        self.is_shared.store(true, Ordering::SeqCst);
     }
 
     /// What happens elsewhere right after the next call of this operation, before its caller goes
@@ -180,6 +189,25 @@ impl PipelineStore for FaultyStore {
 
     fn commit_step(&self, step: &Step<'_>) -> Result<(), StoreError> {
         self.call(Op::CommitStep, |store| store.commit_step(step))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::SeqCst) || self.inner.is_shared()
+    }
+
+    fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Span,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.call(Op::AcquireLease, |store| {
+            store.acquire_lease(name, holder, ttl)
+        })
+    }
+
+    fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.call(Op::ReleaseLease, |store| store.release_lease(lease))
     }
 
     fn list_settings(&self) -> Result<Vec<SettingsOverride>, StoreError> {

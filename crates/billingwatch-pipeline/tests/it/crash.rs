@@ -97,6 +97,7 @@ fn a_journal_that_ends_before_the_cursor_is_refused() {
                 seq: 99,
                 at: other.clock.now(),
             },
+            lease: None,
             changes: &[],
             updates: &[],
             suppressed: &[],

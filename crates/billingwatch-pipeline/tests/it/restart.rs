@@ -194,6 +194,7 @@ fn spoil_snapshots(world: &World) {
                 consumer: "engine",
                 expected: cursor,
                 cursor: moved,
+                lease: None,
                 changes: &[],
                 updates: &[],
                 suppressed: &[],

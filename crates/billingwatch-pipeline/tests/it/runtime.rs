@@ -6,7 +6,9 @@ use std::time::Duration;
 use billingwatch_alert::Channel;
 use billingwatch_core::alert::Severity;
 use billingwatch_pipeline::testing::{FakeChannel, Fault, FaultyStore, Op, probe_registry};
-use billingwatch_pipeline::{ManualClock, PipelineStore, Runtime, RuntimeOptions, StartError};
+use billingwatch_pipeline::{
+    ManualClock, PipelineStatus, PipelineStore, Runtime, RuntimeOptions, StartError,
+};
 use billingwatch_store::Store;
 
 use crate::support::{START, entry, memory_store, outcome};
@@ -183,4 +185,49 @@ fn two_runtimes_on_one_store_do_everything_once() {
         assert_eq!(ids.len(), 2, "{}: {ids:?}", store.name());
         assert_ne!(ids[0], ids[1]);
     });
+}
+
+/// What each of two processes saw of the other: one pumps, and when it goes the other takes over with
+/// nothing skipped or told again.
+#[test]
+fn one_of_two_processes_pumps_and_the_other_takes_over() {
+    billingwatch_store::testing::each_backend(|store| {
+        let mut runtimes = Vec::new();
+        let mut boxes = Vec::new();
+        for _ in 0..2 {
+            let (channel, sent) = FakeChannel::boxed("all", Severity::Low);
+            let faulty = FaultyStore::new(Arc::new(store.another()));
+            faulty.share();
+            let runtime = start(&faulty, vec![channel], LONG).unwrap();
+            if runtimes.is_empty() {
+                // Certain to be the first to ask for the lease, and to hold it.
+                receive(&runtime, "evt_1");
+                wait_until(&runtime, |status| status.rows == 1);
+            }
+            runtimes.push(runtime);
+            boxes.push(sent);
+        }
+        let second = runtimes.pop().unwrap();
+        let first = runtimes.pop().unwrap();
+        receive(&second, "evt_2");
+        receive(&second, "evt_3");
+        wait_until(&first, |status| status.rows == 3);
+        assert_eq!(second.status().rows, 0, "it follows: {}", store.name());
+        assert_eq!(first.shutdown().abandoned, Vec::<String>::new());
+        receive(&second, "evt_4");
+        wait_until(&second, |status| status.rows == 1);
+        second.shutdown();
+        let cursor = store.cursor("engine").unwrap().unwrap();
+        assert_eq!(cursor.seq, 4);
+        let told: usize = boxes.iter().map(|sent| sent.messages().len()).sum();
+        assert_eq!((outcome(store).changes.len(), told), (1, 1));
+    });
+}
+
+fn wait_until(runtime: &Runtime, is_so: impl Fn(&PipelineStatus) -> bool) {
+    let waiting = std::time::Instant::now();
+    while !is_so(&runtime.status()) {
+        assert!(waiting.elapsed() < LONG, "{:?}", runtime.status());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

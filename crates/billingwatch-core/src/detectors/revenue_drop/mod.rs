@@ -1,45 +1,45 @@
 //! Much less money than there should be.
 //!
-//! Two judges watch each currency; the alert is open while either says so.
+//! **Expected against collected**, hour by hour and per currency: each active subscription says
+//! when it renews and for how much, and sales that no subscription foretells are held against the
+//! same hours of the weeks before. Opens when a window of 3 to 72 hours lacks more than
+//! `drop_bps_min` of what was expected **and** so few payments are implausible; so a certain loss
+//! is told on the day it happens. A renewal has [`SETTLE`] to be paid. An hour is judged only once
+//! newer events arrived in time: what is on its way is not lost.
 //!
-//! **Expected against collected**, hour by hour: each active subscription says when it renews and
-//! for how much, and sales that no subscription foretells have their own hour of the week. Opens
-//! when a window of 6, 24 or 72 hours lacks more than `drop_bps_min` of what was expected **and**
-//! so few payments are implausible; so a certain loss is told on the day it happens. An hour is
-//! judged [`SETTLE`] after it, and only once newer events arrived in time: what is on its way is
-//! not lost.
+//! Several currencies that drop together are one incident, under the key of the first. It grows,
+//! and ends when each brings what is expected again, and for some hours.
 //!
-//! **Complete days** (UTC) against the average of the seven days before **and** every other fair
-//! comparison: the same weekdays, the same day of last month, and what this merchant's days vary
-//! by themselves. It needs no subscription to be known.
-//!
-//! Hours and days of an open alert are no yardstick for later ones.
+//! Hours of an incident are no yardstick for later ones.
 
-mod collected;
+mod currency;
 mod days;
-mod renewals;
+mod dues;
+mod gap;
+mod hours;
+mod tell;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::event::invoice::BillingReason;
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{Fact, PaymentFact};
-use crate::money::{Currency, Money, share_bps};
+use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use super::arrivals::Arrivals;
-use super::words::{percent, rounded};
-use collected::{Collected, Gap, HOUR};
-use days::{Series, Verdict};
-use renewals::Renewals;
-
-/// How long after a day or an hour it is judged: invoices finalise an hour after they are made.
-const SETTLE: Span = Span::hours(3);
+use currency::{Missing, Step, Watched};
+use days::Verdict;
+use dues::{Booking, Dues, SETTLE};
+use gap::Past;
+use hours::hour_of;
 
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
@@ -47,32 +47,27 @@ const DAY_SEEN: Span = Span::hours(3);
 /// The most currencies watched; further ones are ignored.
 const CURRENCIES_MAX: usize = 64;
 
-/// Payments a window must have expected before its recovery can be judged.
-const RECOVERY_MIN: f64 = 3.0;
-
 crate::settings! {
-    /// How far below the average of the seven days before a day must fall, in basis points.
+    /// How far below what was expected money must fall, in basis points.
     drop_bps_min: i64 = 1_500, 100 => 10_000;
-    /// Within how much of what was expected a day counts as back, in basis points below it.
+    /// Within how much of what was expected it counts as back, in basis points below it.
     recovery_bps_max: i64 = 1_000, 0 => 10_000;
-    /// Complete days that must be known before any day is judged.
-    days_min: i64 = 8, 8 => 60;
-    /// How many times the usual deviation of its days (median absolute) a drop must be. Higher is
-    /// quieter.
-    deviations_min: i64 = 4, 0 => 100;
-    /// Payments a day is expected to have before its sum says anything: below it chance rules.
-    payments_min: i64 = 8, 1 => 1_000_000;
-    /// How likely, in millionths, so few payments may be before they count as chance.
-    chance_ppm_max: i64 = 20, 1 => 50_000;
-    /// Only the average of seven days counts, as the plainest form of the rule: no weekday, no
-    /// calendar, no deviation.
+    /// How likely, in millionths, so few payments may be on a day before they count as chance.
+    chance_ppm_max: i64 = 100, 1 => 50_000;
+    /// Days that must be known before the absence of sales says anything. Renewals are foretold,
+    /// and judged from the first day.
+    days_min: i64 = 8, 8 => 35;
+    /// Only complete days (UTC) against the average of the seven before, as the plainest form of
+    /// the rule: no weekday, no calendar, no subscriptions, no chance.
     is_literal: bool = false;
+    /// The plainest form only: payments a day must have on average before its sum says anything.
+    payments_min: i64 = 8, 1 => 1_000_000;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
     name: "revenue_drop",
     description: "Collected more than 15 % below what subscriptions and the usual sales foretold, \
-                  or a day below its 7-day average, weekday and calendar.",
+                  by the hour and before the day is over.",
     listens: FamilySet::of(&[
         Family::Charge,
         Family::PaymentIntent,
@@ -86,27 +81,25 @@ static SPEC: DetectorSpec = DetectorSpec {
 /// Makes this detector.
 pub(super) const FACTORY: FactoryOf<RevenueDrop> = FactoryOf::new(&SPEC);
 
-/// One currency.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Watched {
-    days: Series,
-    hours: Collected,
-    is_day_low: bool,
-    is_gap_open: bool,
-    /// How much was missing when the gap was last told, in steps that are worth telling.
-    told_amount: i64,
-}
-
 /// One scope's money, by currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RevenueDrop {
     #[serde(skip)]
     settings: Settings,
     watched: BTreeMap<Currency, Watched>,
-    renewals: Renewals,
+    dues: Dues,
     arrivals: Arrivals,
+    /// The first whole hour that events are known of.
+    known_from: Option<i64>,
     judged_day: i64,
     judged_hour: i64,
+    /// The currency that the open incident is named after.
+    incident: Option<Currency>,
+    /// What was missing when it was last told.
+    told_amount: i64,
+    told_currencies: usize,
+    #[serde(skip)]
+    bookings: Vec<Booking>,
 }
 
 impl Detector for RevenueDrop {
@@ -117,45 +110,38 @@ impl Detector for RevenueDrop {
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         self.arrivals.take(ctx.now(), ctx.event_at());
+        let hour = hour_of(ctx.event_at()) + 1;
+        self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
         for fact in ctx.facts() {
             match fact {
-                Fact::Payment(payment) => self.take(payment),
+                Fact::Payment(payment) => self.take(payment, ctx.event_at()),
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
-                    self.renewals.look(*subscription, record, false, ctx.now());
+                    let at = ctx.event_at();
+                    self.dues
+                        .look(*subscription, record, at, &mut self.bookings);
                 }
+                Fact::InvoiceFinalized { invoice } => self.take_invoice(*invoice, ctx),
                 Fact::SubscriptionPaid {
                     subscription,
                     invoice,
-                } => {
-                    let record = ctx.ledger().subscription(*subscription);
-                    self.renewals.look(*subscription, record, true, ctx.now());
-                    self.take_foretold(*subscription, *invoice, event, ctx);
-                }
+                } => self.take_foretold(*subscription, *invoice, event, ctx),
                 _ => {}
             }
         }
+        self.book();
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        let horizon = (self.arrivals.horizon(ctx.now()) - SETTLE).floor_to(HOUR);
-        let yesterday = (ctx.now() - SETTLE).day() - 1;
-        let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
-        let is_day_seen = horizon >= day_end || self.arrivals.fresh_at() >= day_end - DAY_SEEN;
-        if yesterday > self.judged_day && is_day_seen {
-            self.judged_day = yesterday;
-            for (currency, watched) in &mut self.watched {
-                watched.judge_day(*currency, yesterday, &self.settings, ctx);
-            }
+        let horizon = self.arrivals.horizon(ctx.now());
+        if self.settings.is_literal {
+            self.judge_day(horizon, ctx);
+            return;
         }
-        let hour = horizon.as_millis() / HOUR.as_millis();
-        if hour > self.judged_hour && !self.settings.is_literal {
+        let hour = hour_of(horizon);
+        if hour > self.judged_hour {
             self.judged_hour = hour;
-            self.settle(horizon);
-            for (currency, watched) in &mut self.watched {
-                watched.hours.close(hour);
-                watched.judge_gap(*currency, &self.settings, ctx);
-            }
+            self.judge_hour(hour, ctx);
         }
     }
 
@@ -181,269 +167,132 @@ impl RevenueDrop {
         Some(self.watched.entry(currency).or_default())
     }
 
-    fn take(&mut self, payment: &PaymentFact) {
+    fn take(&mut self, payment: &PaymentFact, event_at: Timestamp) {
         if let Some(watched) = self.watched(payment.currency) {
-            watched.days.take(payment.at.day(), payment.amount);
-            watched.hours.sale(payment.at, payment.amount, 1);
+            // When it succeeded, not when it was made: a bank debit is money days later.
+            watched.days.take(event_at.day(), payment.amount);
+            watched.hours.sale(event_at, payment.amount, 1);
         }
     }
 
-    /// A subscription's payment was told as a payment too: it is no sale.
+    fn take_invoice(&mut self, invoice: Key, ctx: &Context<'_>) {
+        let record = ctx.ledger().invoice(invoice);
+        let regular = record.filter(|record| !record.is_proration_only);
+        if let Some(subscription) = regular.and_then(|record| record.subscription) {
+            let at = ctx.event_at();
+            self.dues.invoice(subscription, at, &mut self.bookings);
+        }
+    }
+
+    /// A subscription's payment was told as a payment too. Renewals are no sales, foretold or not;
+    /// a first payment is one.
     fn take_foretold(&mut self, subscription: Key, invoice: Key, event: &Event, ctx: &Context<'_>) {
-        let is_by_hand =
-            matches!(&event.data, EventData::Invoice(invoice) if invoice.is_paid_out_of_band);
+        let record = ctx.ledger().subscription(subscription);
+        let at = ctx.event_at();
+        self.dues.pay(subscription, record, at, &mut self.bookings);
+        let is_sale_or_by_hand = matches!(&event.data, EventData::Invoice(invoice)
+            if invoice.is_paid_out_of_band
+                || invoice.billing_reason == BillingReason::SubscriptionCreate);
         let amount = ctx
             .ledger()
             .invoice(invoice)
             .map_or(0, |record| record.amount_paid);
-        let record = ctx.ledger().subscription(subscription);
         if let (false, 1.., Some(currency)) = (
-            is_by_hand,
+            is_sale_or_by_hand,
             amount,
             record.and_then(|record| record.currency),
         ) && let Some(watched) = self.watched(currency)
         {
-            watched
-                .hours
-                .sale(ctx.event_at(), amount.saturating_neg(), -1);
+            watched.hours.sale(at, amount.saturating_neg(), -1);
         }
     }
 
-    /// Foretold payments whose time is over.
-    fn settle(&mut self, horizon: Timestamp) {
-        while let Some((at, due)) = self.renewals.take_before(horizon) {
-            if let Some(watched) = self.watched(due.currency) {
-                watched.hours.settle(at, due);
+    fn book(&mut self) {
+        let bookings = std::mem::take(&mut self.bookings);
+        for booking in &bookings {
+            if let Some(watched) = self.watched(booking.currency) {
+                watched.hours.book(booking);
             }
         }
+        self.bookings = bookings;
+        self.bookings.clear();
     }
-}
 
-impl Watched {
-    fn judge_day(
-        &mut self,
-        currency: Currency,
-        day: i64,
-        settings: &Settings,
-        ctx: &mut Context<'_>,
-    ) {
-        self.days.reach(day);
-        match self.days.judge(currency, day, settings, ctx) {
-            Verdict::Nothing => {}
-            Verdict::Fired => self.is_day_low = true,
-            Verdict::Over(reason) => {
-                self.is_day_low = false;
-                self.clear(currency, reason, ctx);
+    fn judge_hour(&mut self, hour: i64, ctx: &mut Context<'_>) {
+        let horizon = Timestamp::EPOCH + Span::hours(hour);
+        self.dues.book_until(horizon, &mut self.bookings);
+        self.book();
+        let past = Past {
+            known_from: self.known_from.unwrap_or(hour),
+            hours_min: self.settings.days_min * 24,
+        };
+        let mut missing: Vec<(Currency, Missing)> = Vec::new();
+        let mut over = None;
+        for (currency, watched) in &mut self.watched {
+            match watched.judge(*currency, past, hour, &self.settings) {
+                Step::Calm => {}
+                Step::Missing(one) => missing.push((*currency, one)),
+                Step::Over(reason) => over = Some(reason),
+            }
+            if let Some(gap) = watched.dunning(past, hour, &self.settings) {
+                let asked = gap.due - gap.paid - gap.silent;
+                let message = format!(
+                    "{asked} of {} renewals of 24 hours were asked for and are not paid yet: \
+                     declined and tried again, or bank debits under way",
+                    gap.due
+                );
+                ctx.suppress("dunning", Some(currency.as_str()), message);
             }
         }
-        if self.is_gap_open {
-            self.days.mark(day);
+        self.tell(&missing, ctx);
+        let is_open = self.watched.values().any(|one| one.incident.is_some());
+        if let (false, Some(reason)) = (is_open, over)
+            && let Some(key) = self.incident.take()
+        {
+            ctx.clear(key.as_str(), reason);
+            (self.told_amount, self.told_currencies) = (0, 0);
         }
     }
 
-    fn judge_gap(&mut self, currency: Currency, settings: &Settings, ctx: &mut Context<'_>) {
-        if self.is_gap_open {
-            self.judge_recovery(currency, settings, ctx);
-        }
-        let found = if self.is_gap_open {
-            self.hours.mark(1);
-            self.hours
-                .gap(24)
-                .filter(|gap| is_implausible(gap, settings))
-        } else {
-            self.hours
-                .gaps()
-                .into_iter()
-                .find(|gap| is_implausible(gap, settings))
-        };
-        let Some(gap) = found else { return };
-        let missing = gap.expected.saturating_sub(gap.collected);
-        if !self.is_gap_open {
-            self.hours.mark(gap.hours);
-        } else if missing < self.told_amount.saturating_add(self.told_amount / 4) {
-            // The hour's look is told again only when the loss grew by a quarter.
-            return;
-        }
-        self.is_gap_open = true;
-        self.told_amount = missing;
-        ctx.fire(describe(currency, &gap, settings));
-    }
-
-    fn judge_recovery(&mut self, currency: Currency, settings: &Settings, ctx: &mut Context<'_>) {
-        let payments = |gap: &Gap| gap.sales_expected + super::words::as_f64(gap.due);
-        let newest = [6, 24]
-            .into_iter()
-            .filter_map(|hours| self.hours.gap(hours));
-        let Some(gap) = newest.into_iter().find(|gap| payments(gap) >= RECOVERY_MIN) else {
+    fn tell(&mut self, missing: &[(Currency, Missing)], ctx: &mut Context<'_>) {
+        let Some((first, _)) = missing
+            .iter()
+            .min_by(|(_, a), (_, b)| a.gap.chance.total_cmp(&b.gap.chance))
+        else {
             return;
         };
-        let drop = share_bps(gap.expected - gap.collected, gap.expected);
-        if drop > settings.recovery_bps_max {
+        let is_new = self.incident.is_none();
+        let key = *self.incident.get_or_insert(*first);
+        let Some((_, chief)) = missing.iter().find(|(currency, _)| *currency == key) else {
+            return;
+        };
+        // Told again when the loss grew by a quarter, or reached a further currency.
+        let is_more = chief.lost >= self.told_amount.saturating_add(self.told_amount / 4)
+            || missing.len() > self.told_currencies;
+        if !is_new && !is_more {
             return;
         }
-        self.is_gap_open = false;
-        self.told_amount = 0;
-        let reason = format!(
-            "the last {} hours brought {} of {} expected",
-            gap.hours,
-            Money::new(gap.collected, currency),
-            Money::new(gap.expected, currency)
-        );
-        self.clear(currency, reason, ctx);
-    }
-
-    /// Over when both judges say so.
-    fn clear(&self, currency: Currency, reason: String, ctx: &mut Context<'_>) {
-        if !self.is_day_low && !self.is_gap_open {
-            ctx.clear(currency.as_str(), reason);
+        (self.told_amount, self.told_currencies) = (chief.lost, missing.len());
+        if let Some(mut finding) = tell::describe(key, missing, &self.settings) {
+            finding.occurrences = u64::from(is_new);
+            ctx.fire(finding);
         }
     }
-}
 
-fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
-    let drop = share_bps(gap.expected - gap.collected, gap.expected);
-    drop > settings.drop_bps_min && gap.chance * 1e6 <= settings.chance_ppm_max as f64
-}
-
-fn severity_of(drop_bps: i64) -> Severity {
-    match drop_bps {
-        5_000.. => Severity::Critical,
-        3_000.. => Severity::High,
-        _ => Severity::Medium,
-    }
-}
-
-fn describe(currency: Currency, gap: &Gap, settings: &Settings) -> Finding {
-    let drop = share_bps(gap.expected - gap.collected, gap.expected);
-    let mut finding = Finding::new(currency.as_str(), severity_of(drop), "Revenue dropped");
-    finding.anomaly_score = anomaly_score(gap.chance);
-    finding.message = format!(
-        "{} hours brought {}, {} less than the {} that subscriptions and usual sales foretold: {} \
-         of {} renewals paid, {} other payments where {} are usual",
-        gap.hours,
-        Money::new(gap.collected, currency),
-        percent(drop),
-        Money::new(gap.expected, currency),
-        gap.paid,
-        gap.due,
-        gap.sales,
-        rounded(gap.sales_expected),
-    );
-    finding.currency = Some(currency);
-    finding.amount_at_stake = Some(gap.expected.saturating_sub(gap.collected));
-    let allowed = i128::from(gap.expected) * i128::from(10_000 - settings.drop_bps_min) / 10_000;
-    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    finding.evidence.measures = vec![
-        Measure::new("collected", gap.collected, Unit::MinorUnits)
-            .expected(gap.expected)
-            .threshold(i64::try_from(allowed).unwrap_or(i64::MAX)),
-        Measure::new("renewals_paid", count(gap.paid), Unit::Count).expected(count(gap.due)),
-        Measure::new("other_payments", gap.sales, Unit::Count)
-            .expected(rounded(gap.sales_expected)),
-        Measure::new(
-            "window_secs",
-            i64::try_from(gap.hours).unwrap_or(0) * 3_600,
-            Unit::Seconds,
-        ),
-    ];
-    finding.evidence.reasons.push(format!(
-        "so few payments come by chance with probability {:.1e}",
-        gap.chance
-    ));
-    finding
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::testing::check;
-    use insta::assert_snapshot;
-
-    /// Days of so many payments of 50.00 each, one an hour from midnight.
-    fn days(payments_a_day: &[u32]) -> String {
-        let mut timeline = String::from("+0s wait\n");
-        for payments in payments_a_day {
-            let gap = 86_400 / (payments + 1);
-            let rest = 86_400 - payments * gap;
-            timeline += &format!("+{gap}s charge.succeeded amt=5000 x{payments}/{gap}s\n");
-            timeline += &format!("+{rest}s wait\n");
+    fn judge_day(&mut self, horizon: Timestamp, ctx: &mut Context<'_>) {
+        let yesterday = (ctx.now() - SETTLE).day() - 1;
+        let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
+        let is_seen = horizon >= day_end || self.arrivals.fresh_at() >= day_end - DAY_SEEN;
+        if yesterday <= self.judged_day || !is_seen {
+            return;
         }
-        timeline + "+4h wait\n"
-    }
-
-    #[test]
-    fn a_day_far_below_fires_and_the_day_that_is_back_ends_it() {
-        assert_snapshot!(
-            check("revenue_drop", &days(&[20, 21, 20, 19, 20, 21, 20, 20, 21, 8, 20])),
-            @"
-            d10 03:00:00 firing critical usd: 2024-03-13 collected 400.00 USD, 60.2 % below the 7-day average of 1,007.14 USD and 60 % below the least that was to be expected (1,000.00 USD)
-            d11 03:00:00 resolved critical usd: 2024-03-14 collected 1,000.00 USD again
-            "
-        );
-    }
-
-    #[test]
-    fn weekends_are_no_drops() {
-        let week = [30, 30, 31, 30, 29, 12, 10];
-        let told = check("revenue_drop", &days(&[week, week, week, week].concat()));
-        assert!(!told.contains("firing"), "{told}");
-        assert!(told.contains("quiet usual_for_the_day"), "{told}");
-    }
-
-    #[test]
-    fn a_drop_on_a_weekend_is_found_all_the_same() {
-        let week = [30, 30, 31, 30, 29, 12, 10];
-        let mut lost = week;
-        lost[5] = 2;
-        let told = check(
-            "revenue_drop",
-            &days(&[week, week, week, week, lost].concat()),
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-    }
-
-    #[test]
-    fn fourteen_percent_less_is_none() {
-        let told = check(
-            "revenue_drop",
-            &days(&[50, 50, 50, 50, 50, 50, 50, 50, 50, 43]),
-        );
-        assert_eq!(told, "");
-    }
-
-    #[test]
-    fn the_first_week_is_never_judged() {
-        assert_eq!(
-            check("revenue_drop", &days(&[50, 50, 50, 50, 50, 50, 50, 1])),
-            ""
-        );
-    }
-
-    #[test]
-    fn a_merchant_with_few_payments_is_left_to_silent_lapse() {
-        let told = check("revenue_drop", &days(&[3, 2, 3, 4, 3, 2, 3, 3, 2, 0, 3]));
-        assert!(!told.contains("firing"), "{told}");
-        assert!(told.contains("quiet too_few_payments"), "{told}");
-    }
-
-    #[test]
-    fn currencies_are_kept_apart() {
-        let both = |usd: u32, eur: u32| {
-            format!(
-                "
-            +1m charge.succeeded amt=5000 x{usd}/10m
-            +1m charge.succeeded amt=9000 cur=eur x{eur}/10m
-        "
-            )
-        };
-        let mut timeline = String::new();
-        for day in 0..11 {
-            let eur = if day == 9 { 5 } else { 40 };
-            let used = 2 * 60 + (40 + eur - 2) * 600;
-            timeline += &both(40, eur);
-            timeline += &format!("+{}s wait\n", 86_400 - used);
+        self.judged_day = yesterday;
+        for (currency, watched) in &mut self.watched {
+            match watched.days.judge(*currency, yesterday, &self.settings) {
+                Verdict::Nothing => {}
+                Verdict::Fired(finding) => ctx.fire(*finding),
+                Verdict::Over(reason) => ctx.clear(currency.as_str(), reason),
+            }
         }
-        let told = check("revenue_drop", &timeline);
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-        assert!(told.contains("eur: "), "{told}");
     }
 }

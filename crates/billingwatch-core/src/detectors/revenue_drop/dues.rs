@@ -1,0 +1,243 @@
+//! Payments foretold by subscriptions, and what became of each: expected against collected, free
+//! of weekdays and calendars, because every subscription says itself when it pays next and how
+//! much.
+//!
+//! Kept in order of time, so that a tick touches only those that fall due.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::subscription::SubscriptionStatus;
+use crate::ids::{Key, KeyMap};
+use crate::ledger::SubscriptionRecord;
+use crate::money::Currency;
+use crate::time::{Span, Timestamp};
+
+/// The time a payment is given after it is due. Stripe finalises a renewal invoice about an hour
+/// after the period turns, and charges it at once.
+pub(super) const SETTLE: Span = Span::hours(2);
+
+/// A payment this long before it is due is the one that was due.
+const EARLY: Span = Span::hours(12);
+
+/// How long a due payment is remembered after it was booked: what is delivered late corrects it.
+const KEPT: Span = Span::days(4);
+
+/// What became of a foretold payment in the time that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    /// Nothing at all: no invoice was finalised, no attempt failed. Money that nobody asks for.
+    Silent,
+    /// Invoiced and not paid yet: a bank debit that takes days, or declined and tried again.
+    Asked,
+    /// Paid.
+    Paid,
+}
+
+/// A payment foretold by a subscription.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Due {
+    pub(super) amount: i64,
+    pub(super) currency: Currency,
+    pub(super) outcome: Outcome,
+    is_booked: bool,
+}
+
+/// What to write into the hour in which the time of a due payment was over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Booking {
+    pub(super) at: Timestamp,
+    pub(super) amount: i64,
+    pub(super) currency: Currency,
+    pub(super) outcome: Outcome,
+    /// 1 to write it in, −1 to take it back.
+    pub(super) sign: i32,
+}
+
+/// Foretold payments in order of time; one or two for each subscription that will pay.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Dues {
+    by_time: BTreeMap<(Timestamp, Key), Due>,
+    /// The newest due time of each subscription.
+    next_of: KeyMap<Timestamp>,
+    /// All that is due before this is booked.
+    booked_until: Timestamp,
+}
+
+impl Dues {
+    /// Takes in what is now known of a subscription, by an event made at `event_at`.
+    pub(super) fn look(
+        &mut self,
+        key: Key,
+        record: Option<&SubscriptionRecord>,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
+        let next = record.and_then(foretell);
+        if let Some(old_at) = self.next_of.get(&key).copied() {
+            if let Some((_, due)) = next.filter(|(at, _)| *at == old_at) {
+                if let Some(known) = self.by_time.get_mut(&(old_at, key))
+                    && !known.is_booked
+                {
+                    (known.amount, known.currency) = (due.amount, due.currency);
+                }
+                return;
+            }
+            let is_failing = record.is_some_and(|record| {
+                matches!(
+                    record.status,
+                    SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid
+                )
+            });
+            if is_failing && old_at - EARLY <= event_at {
+                self.turn_out(key, old_at, Outcome::Asked, event_at, bookings);
+            } else if old_at > event_at || record.is_none_or(|record| record.is_paused) {
+                // Called off or moved: nothing was to be expected.
+                self.call_off(key, old_at, bookings);
+            }
+            if next.is_none() {
+                return;
+            }
+            self.next_of.swap_remove(&key);
+        }
+        self.foretell(key, next, event_at, bookings);
+    }
+
+    /// A subscription paid, by an event made at `event_at`.
+    pub(super) fn pay(
+        &mut self,
+        key: Key,
+        record: Option<&SubscriptionRecord>,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
+        let next = record.and_then(foretell);
+        if let Some(old_at) = self.next_of.get(&key).copied() {
+            if old_at - EARLY <= event_at {
+                self.turn_out(key, old_at, Outcome::Paid, event_at, bookings);
+            } else if next.is_none_or(|(at, _)| at != old_at) {
+                self.call_off(key, old_at, bookings);
+            }
+            if next.is_some_and(|(at, _)| at == old_at) {
+                return;
+            }
+            self.next_of.swap_remove(&key);
+        }
+        self.foretell(key, next, event_at, bookings);
+    }
+
+    /// An invoice of this subscription was finalised: whatever happens to it, billing went on.
+    pub(super) fn invoice(&mut self, key: Key, event_at: Timestamp, bookings: &mut Vec<Booking>) {
+        if let Some(at) = self.next_of.get(&key).copied()
+            && at - EARLY <= event_at
+        {
+            self.turn_out(key, at, Outcome::Asked, event_at, bookings);
+        }
+    }
+
+    /// Books everything whose time is over at `horizon`, and forgets what is old.
+    pub(super) fn book_until(&mut self, horizon: Timestamp, bookings: &mut Vec<Booking>) {
+        let due_before = horizon - SETTLE;
+        if due_before <= self.booked_until {
+            return;
+        }
+        let none = Key::of("");
+        let range = (self.booked_until, none)..(due_before, none);
+        for ((at, _), due) in self.by_time.range_mut(range) {
+            if !due.is_booked {
+                due.is_booked = true;
+                bookings.push(due.booking(*at, 1));
+            }
+        }
+        self.booked_until = due_before;
+        while let Some(first) = self.by_time.first_entry()
+            && first.key().0 < due_before - KEPT
+        {
+            first.remove();
+        }
+    }
+
+    fn foretell(
+        &mut self,
+        key: Key,
+        next: Option<(Timestamp, Due)>,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
+        // What is due at the very moment it is told is a first payment: nobody foretold it.
+        let Some((at, mut due)) = next.filter(|(at, _)| *at > event_at) else {
+            return;
+        };
+        if at < self.booked_until {
+            due.is_booked = true;
+            bookings.push(due.booking(at, 1));
+        }
+        self.by_time.insert((at, key), due);
+        self.next_of.insert(key, at);
+    }
+
+    /// Sets the outcome, if it came in time.
+    fn turn_out(
+        &mut self,
+        key: Key,
+        at: Timestamp,
+        outcome: Outcome,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
+        let Some(due) = self.by_time.get_mut(&(at, key)) else {
+            return;
+        };
+        // By event time: what is delivered late was in time all the same.
+        if event_at > at + SETTLE || due.outcome == Outcome::Paid {
+            return;
+        }
+        if due.is_booked {
+            bookings.push(due.booking(at, -1));
+        }
+        due.outcome = outcome;
+        if due.is_booked {
+            bookings.push(due.booking(at, 1));
+        }
+    }
+
+    /// Takes a foretold payment off, unless it was invoiced: then it was due indeed.
+    fn call_off(&mut self, key: Key, at: Timestamp, bookings: &mut Vec<Booking>) {
+        self.next_of.swap_remove(&key);
+        let is_silent = |due: &Due| due.outcome == Outcome::Silent;
+        if self.by_time.get(&(at, key)).is_some_and(is_silent)
+            && let Some(due) = self.by_time.remove(&(at, key))
+            && due.is_booked
+        {
+            bookings.push(due.booking(at, -1));
+        }
+    }
+}
+
+impl Due {
+    fn booking(&self, at: Timestamp, sign: i32) -> Booking {
+        Booking {
+            at: at + SETTLE,
+            amount: self.amount,
+            currency: self.currency,
+            outcome: self.outcome,
+            sign,
+        }
+    }
+}
+
+/// When a subscription charged automatically pays next, and how much, if that can be said.
+fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
+    let at = record.due_at().ok()?;
+    let is_certain = record.payment_term == Span::ZERO && !record.has_opaque_discounts;
+    let amount = record.amount.filter(|amount| *amount > 0)?;
+    let currency = record.currency.filter(|_| is_certain)?;
+    let due = Due {
+        amount,
+        currency,
+        outcome: Outcome::Silent,
+        is_booked: false,
+    };
+    Some((at, due))
+}

@@ -1,0 +1,351 @@
+//! What a window of hours should have brought, what it did, and how likely so little is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{binomial_tail, median, negative_binomial_head};
+
+use super::super::words::{as_f64, bps_of, rounded};
+use super::hours::{Hour, Hours, WEEK, WEEKS, WINDOW_MAX};
+
+/// Windows judged, in hours: an outage shows in three, a slow loss in three days.
+pub(super) const WINDOWS: [i64; 5] = [3, 6, 12, 24, WINDOW_MAX];
+
+/// Of all renewals due, those that nobody asks for, until the merchant's own share is known: one in
+/// a hundred. Changes of plan that are told late look like it.
+const SILENT_PRIOR: (f64, f64) = (0.5, 50.0);
+
+/// What is allowed for beyond it: such renewals come together a little.
+const SILENT_SLACK: f64 = 0.01;
+
+/// Of all renewals due, those asked for and not paid at once, until the merchant's own share is
+/// known; and what is allowed for beyond it.
+const ASKED_PRIOR: (f64, f64) = (4.0, 50.0);
+const ASKED_SLACK: f64 = 0.03;
+
+/// What is kept of the shares from one hour to the next: a memory of about six weeks.
+const KEPT_AN_HOUR: f64 = 1.0 - 1.0 / 1_008.0;
+
+/// How far sales of a day stray from what is usual, squared, until it is known: 15 %.
+const STRAY_PRIOR: f64 = 0.022_5;
+
+/// The most one day may teach of it: a wild day must not deafen the next month.
+const STRAY_SEEN_MAX: f64 = 0.16;
+
+/// How much the newest day weighs in it.
+const STRAY_WEIGHT: f64 = 1.0 / 14.0;
+
+/// Sales a window must expect before its straying is learned from.
+const STRAY_SALES_MIN: f64 = 5.0;
+
+/// The share of a past window that may be part of an incident, one in so many hours.
+const INCIDENT_SHARE: i64 = 8;
+
+/// What a currency has taught of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Habits {
+    /// Renewals that nobody asked for, of all due.
+    silent: (f64, f64),
+    /// Renewals asked for and not paid at once, of all due.
+    asked: (f64, f64),
+    /// By window, as in [`WINDOWS`].
+    stray: [f64; WINDOWS.len()],
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            silent: (0.0, 0.0),
+            asked: (0.0, 0.0),
+            stray: [STRAY_PRIOR; WINDOWS.len()],
+        }
+    }
+}
+
+/// What a window should have brought, and what it did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    pub(super) hours: i64,
+    pub(super) expected: i64,
+    pub(super) collected: i64,
+    pub(super) due: u64,
+    pub(super) paid: u64,
+    pub(super) silent: u64,
+    pub(super) sales_expected: f64,
+    pub(super) sales: u64,
+    /// How likely so little is on any one day when nothing is wrong.
+    pub(super) chance: f64,
+}
+
+impl Gap {
+    pub(super) fn missing(&self) -> i64 {
+        self.expected.saturating_sub(self.collected)
+    }
+
+    /// Payments that were to be expected.
+    pub(super) fn payments(&self) -> f64 {
+        self.sales_expected + as_f64(self.due)
+    }
+}
+
+/// Sales of a window as they usually are, by the same hours of the weeks before.
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    weeks: f64,
+    sales: f64,
+    amount: f64,
+}
+
+/// Which past may be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// The first whole hour that was watched.
+    pub(super) known_from: i64,
+    /// Hours that must be known before the absence of sales says anything.
+    pub(super) hours_min: i64,
+}
+
+impl Habits {
+    /// The gap of the `len` hours before `end`; with `only_calm`, without hours of incidents.
+    pub(super) fn gap(
+        &self,
+        hours: &Hours,
+        past: Past,
+        end: i64,
+        len: i64,
+        only_calm: bool,
+    ) -> Gap {
+        let counts = |hour: &Hour| !only_calm || !hour.is_incident;
+        let mut gap = Gap {
+            hours: len,
+            expected: 0,
+            collected: 0,
+            due: 0,
+            paid: 0,
+            silent: 0,
+            sales_expected: 0.0,
+            sales: 0,
+            chance: 1.0,
+        };
+        let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
+        let (mut sales, mut sales_amount) = (0_i64, 0_i64);
+        for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
+            gap.due += u64::try_from(hour.due).unwrap_or_default();
+            gap.paid += u64::try_from(hour.paid).unwrap_or_default();
+            gap.silent += u64::try_from(hour.silent).unwrap_or_default();
+            due_amount = due_amount.saturating_add(hour.due_amount);
+            silent_amount = silent_amount.saturating_add(hour.silent_amount);
+            sales += i64::from(hour.sales);
+            sales_amount = sales_amount.saturating_add(hour.sales_amount);
+        }
+        let usual = usual(hours, past, end, len, counts);
+        gap.expected = scaled(due_amount, 1.0 - self.silent_share());
+        gap.collected = due_amount.saturating_sub(silent_amount);
+        if let Some(usual) = usual {
+            gap.sales = u64::try_from(sales).unwrap_or_default();
+            gap.sales_expected = usual.sales;
+            gap.collected = gap.collected.saturating_add(sales_amount);
+            gap.expected = gap.expected.saturating_add(rounded(usual.amount));
+        }
+        gap.chance = self.chance(&gap, usual.map_or(1.0, |usual| usual.weeks));
+        gap
+    }
+
+    /// How likely so few renewals and so few sales are together (Fisher's method), times the looks
+    /// of this length that a day has.
+    fn chance(&self, gap: &Gap, weeks: f64) -> f64 {
+        let renewals = self.renewals_chance(gap);
+        let sales = if gap.sales_expected < 0.5 {
+            None
+        } else {
+            let index = WINDOWS.iter().position(|window| *window >= gap.hours);
+            let index = index.unwrap_or(WINDOWS.len() - 1);
+            // What is usual is itself an average of few weeks, and a median at that.
+            let of_average = 1.0 / (0.64 * weeks * gap.sales_expected);
+            let stray = self.stray[index].max(stray_min(gap.hours)) + of_average;
+            Some(negative_binomial_head(gap.sales, gap.sales_expected, stray))
+        };
+        let chance = match (gap.due, sales) {
+            (0, None) => return 1.0,
+            (_, None) => renewals,
+            (0, Some(sales)) => sales,
+            (_, Some(sales)) => {
+                let product = (renewals * sales).max(1e-300);
+                product * (1.0 - product.ln())
+            }
+        };
+        let looks = (24.0 / as_f64(gap.hours.unsigned_abs().max(1))).max(1.0);
+        (chance * looks).min(1.0)
+    }
+
+    /// How likely it is that so many renewals are not even asked for.
+    fn renewals_chance(&self, gap: &Gap) -> f64 {
+        let usual = (self.silent_share() + SILENT_SLACK).min(0.98);
+        binomial_tail(gap.silent, gap.due, usual)
+    }
+
+    /// How likely it is that so many renewals are asked for and not paid at once.
+    pub(super) fn dunning_chance(&self, gap: &Gap) -> f64 {
+        let asked = gap.due.saturating_sub(gap.paid + gap.silent);
+        let usual = (self.asked.0 + ASKED_PRIOR.0) / (self.asked.1 + ASKED_PRIOR.1);
+        binomial_tail(asked, gap.due, (usual + ASKED_SLACK).min(0.98))
+    }
+
+    fn silent_share(&self) -> f64 {
+        (self.silent.0 + SILENT_PRIOR.0) / (self.silent.1 + SILENT_PRIOR.1)
+    }
+
+    /// Learns from an hour that is no longer judged.
+    pub(super) fn learn_hour(&mut self, hour: &Hour) {
+        if hour.is_incident {
+            return;
+        }
+        let kept = |old: f64, new: i32| old * KEPT_AN_HOUR + f64::from(new.max(0));
+        self.silent = (
+            kept(self.silent.0, hour.silent),
+            kept(self.silent.1, hour.due),
+        );
+        let asked = hour.due - hour.paid - hour.silent;
+        self.asked = (kept(self.asked.0, asked), kept(self.asked.1, hour.due));
+    }
+
+    /// Learns how far sales stray, when a window of one of the lengths is complete.
+    pub(super) fn learn_stray(&mut self, hours: &Hours, past: Past, end: i64) {
+        for (index, len) in WINDOWS.into_iter().enumerate() {
+            let every = len.min(24);
+            if end % every != 0 || (end - len..end).any(|hour| hours.hour(hour).is_incident) {
+                continue;
+            }
+            let Some(usual) = usual(hours, past, end, len, |_| true) else {
+                continue;
+            };
+            if usual.sales < STRAY_SALES_MIN {
+                continue;
+            }
+            let sales: i32 = (end - len..end).map(|hour| hours.hour(hour).sales).sum();
+            let off = f64::from(sales) - usual.sales;
+            let by_chance = usual.sales * (1.0 + 1.0 / (0.64 * usual.weeks));
+            let seen = (off * off - by_chance) / usual.sales.powi(2);
+            let weight = STRAY_WEIGHT * as_f64(every.unsigned_abs()) / 24.0;
+            let old = self.stray[index];
+            self.stray[index] = old + weight * (seen.clamp(0.0, STRAY_SEEN_MAX) - old);
+        }
+    }
+}
+
+/// Sales of a window as they usually are; `None` until a week before it is known.
+fn usual(
+    hours: &Hours,
+    past: Past,
+    end: i64,
+    len: i64,
+    counts: impl Fn(&Hour) -> bool + Copy,
+) -> Option<Usual> {
+    if end - past.known_from < past.hours_min {
+        return None;
+    }
+    let (mut sales, mut amounts) = (Vec::new(), Vec::new());
+    for week in 1..=WEEKS {
+        let back = week * WEEK;
+        if end - len - back < past.known_from {
+            break;
+        }
+        let (mut count, mut amount, mut incidents) = (0_i64, 0_i64, 0_i64);
+        for hour in (end - len..end).filter(|hour| counts(&hours.hour(*hour))) {
+            let then = hours.hour(hour - back);
+            count += i64::from(then.sales);
+            amount = amount.saturating_add(then.sales_amount);
+            incidents += i64::from(then.is_incident);
+        }
+        if incidents * INCIDENT_SHARE <= len {
+            sales.push(count.max(0));
+            amounts.push(amount.max(0));
+        }
+    }
+    let weeks = u32::try_from(sales.len()).ok().filter(|weeks| *weeks > 0)?;
+    if weeks == 1 && len > 24 {
+        // Days that differ within the only week that is known say nothing of several days.
+        return None;
+    }
+    if weeks <= 2 {
+        // One of so few may be a launch or the first of a month: no more than a day is expected.
+        let (day, day_amount) = usual_day(hours, end, len, counts);
+        sales.push(day);
+        amounts.push(day_amount);
+    }
+    let trend = trend(hours, past, end - len);
+    Some(Usual {
+        weeks: f64::from(weeks),
+        sales: typical(&mut sales) * trend,
+        amount: typical(&mut amounts) * trend,
+    })
+}
+
+/// The median of what the same hours of the seven days before brought.
+fn usual_day(hours: &Hours, end: i64, len: i64, counts: impl Fn(&Hour) -> bool) -> (i64, i64) {
+    let (mut sales, mut amounts) = (Vec::new(), Vec::new());
+    for back in (1..=7).map(|day| day * 24) {
+        let (mut count, mut amount) = (0_i64, 0_i64);
+        for hour in (end - len..end).filter(|hour| counts(&hours.hour(*hour))) {
+            let then = hours.hour(hour - back);
+            count += i64::from(then.sales);
+            amount = amount.saturating_add(then.sales_amount);
+        }
+        sales.push(count.max(0));
+        amounts.push(amount.max(0));
+    }
+    (median(&mut sales), median(&mut amounts))
+}
+
+/// The median; of two or three the least.
+fn typical(values: &mut [i64]) -> f64 {
+    let value = if values.len() <= 3 {
+        values.iter().copied().min().unwrap_or_default()
+    } else {
+        median(values)
+    };
+    signed_f64(value)
+}
+
+/// Sales of the seven days before `end` against those of the weeks before them, one at the most: a
+/// merchant that slowly shrinks is held against its own last week.
+fn trend(hours: &Hours, past: Past, end: i64) -> f64 {
+    let week_before = |end: i64| {
+        let mut sum = 0_i64;
+        let mut incidents = 0_i64;
+        for hour in (end - WEEK..end).map(|hour| hours.hour(hour)) {
+            sum += i64::from(hour.sales);
+            incidents += i64::from(hour.is_incident);
+        }
+        (incidents * INCIDENT_SHARE <= WEEK).then_some(sum)
+    };
+    let ends = (1..=WEEKS)
+        .map(|week| end - week * WEEK)
+        .take_while(|end| end - WEEK >= past.known_from);
+    let mut sums: Vec<i64> = ends.filter_map(week_before).collect();
+    let newest = week_before(end).filter(|_| !sums.is_empty());
+    match (newest, typical(&mut sums)) {
+        (Some(newest), before) if before > 0.0 => (signed_f64(newest) / before).clamp(0.0, 1.0),
+        _ => 1.0,
+    }
+}
+
+/// The least that sales are taken to stray, squared: 16 % over three hours, 6 % over a day.
+fn stray_min(hours: i64) -> f64 {
+    match hours {
+        ..=3 => 0.026,
+        4..=6 => 0.014,
+        7..=12 => 0.007,
+        _ => 0.003_6,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "estimates of averages")]
+const fn signed_f64(value: i64) -> f64 {
+    value as f64
+}
+
+/// An amount times a share of one, in integers.
+fn scaled(amount: i64, share: f64) -> i64 {
+    let bps = i128::from(bps_of(share));
+    i64::try_from(i128::from(amount) * bps / 10_000).unwrap_or(amount)
+}

@@ -1,0 +1,156 @@
+//! One currency's money by the hour, for as many weeks as what is usual is learned from.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Span, Timestamp};
+
+use super::dues::{Booking, Outcome};
+
+/// An hour.
+pub(super) const HOUR: Span = Span::hours(1);
+
+/// Hours of a week.
+pub(super) const WEEK: i64 = 168;
+
+/// Weeks that say what is usual.
+pub(super) const WEEKS: i64 = 6;
+
+/// The longest window judged.
+pub(super) const WINDOW_MAX: i64 = 72;
+
+/// Hours kept: the weeks, a further one that shows their trend, and the longest window.
+const HOURS_MAX: i64 = (WEEKS + 1) * WEEK + WINDOW_MAX + 6;
+
+/// One hour.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Hour {
+    /// Foretold payments whose time was over in it.
+    pub(super) due: i32,
+    pub(super) paid: i32,
+    /// Those that nobody asks for: not even an invoice was finalised.
+    pub(super) silent: i32,
+    pub(super) due_amount: i64,
+    pub(super) silent_amount: i64,
+    /// Payments that no subscription foretold.
+    pub(super) sales: i32,
+    pub(super) sales_amount: i64,
+    /// Part of an incident: no yardstick.
+    pub(super) is_incident: bool,
+}
+
+/// One currency's hours, without gaps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Hours {
+    hours: VecDeque<Hour>,
+    /// Hours since 1970 of the first.
+    first: i64,
+}
+
+/// The hour an instant is in, since 1970.
+pub(super) const fn hour_of(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(HOUR.as_millis())
+}
+
+impl Hours {
+    /// A payment came in, or is taken back.
+    pub(super) fn sale(&mut self, at: Timestamp, amount: i64, count: i32) {
+        if let Some(hour) = self.hour_mut(hour_of(at)) {
+            hour.sales = hour.sales.saturating_add(count);
+            hour.sales_amount = hour.sales_amount.saturating_add(amount);
+        }
+    }
+
+    /// The time of a foretold payment is over, or what was booked of it is taken back.
+    pub(super) fn book(&mut self, booking: &Booking) {
+        let Some(hour) = self.hour_mut(hour_of(booking.at)) else {
+            return;
+        };
+        let amount = booking.amount.saturating_mul(i64::from(booking.sign));
+        hour.due = hour.due.saturating_add(booking.sign);
+        hour.due_amount = hour.due_amount.saturating_add(amount);
+        match booking.outcome {
+            Outcome::Paid => hour.paid = hour.paid.saturating_add(booking.sign),
+            Outcome::Silent => {
+                hour.silent = hour.silent.saturating_add(booking.sign);
+                hour.silent_amount = hour.silent_amount.saturating_add(amount);
+            }
+            Outcome::Asked => {}
+        }
+    }
+
+    /// Marks hours as part of an incident.
+    pub(super) fn mark(&mut self, from: i64, until: i64) {
+        for hour in from.max(until - WINDOW_MAX)..until {
+            if let Some(hour) = self.hour_mut(hour) {
+                hour.is_incident = true;
+            }
+        }
+    }
+
+    /// An hour; an empty one where nothing is known.
+    pub(super) fn hour(&self, hour: i64) -> Hour {
+        let index = usize::try_from(hour - self.first).ok();
+        let known = index.and_then(|index| self.hours.get(index));
+        known.copied().unwrap_or_default()
+    }
+
+    /// Room for an hour: the newest [`HOURS_MAX`] are kept, however they arrive.
+    fn hour_mut(&mut self, hour: i64) -> Option<&mut Hour> {
+        let newest = self.first + i64::try_from(self.hours.len()).unwrap_or_default() - 1;
+        if self.hours.is_empty() || hour - newest >= HOURS_MAX {
+            self.hours.clear();
+            self.first = hour;
+            self.hours.push_back(Hour::default());
+        } else if newest - hour >= HOURS_MAX {
+            return None;
+        }
+        while self.first > hour {
+            self.hours.push_front(Hour::default());
+            self.first -= 1;
+        }
+        while self.first + i64::try_from(self.hours.len()).unwrap_or_default() <= hour {
+            self.hours.push_back(Hour::default());
+        }
+        while i64::try_from(self.hours.len()).unwrap_or_default() > HOURS_MAX {
+            self.hours.pop_front();
+            self.first += 1;
+        }
+        let index = usize::try_from(hour - self.first).ok()?;
+        self.hours.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::EPOCH + Span::hours(hour)
+    }
+
+    #[test]
+    fn hours_are_bounded_whatever_order_they_come_in() {
+        let mut hours = Hours::default();
+        for hour in [500_000, 499_000, 1, 500_500, 502_500, 502_400, 501_000] {
+            hours.sale(at(hour), 100, 1);
+            assert!(i64::try_from(hours.hours.len()).unwrap() <= HOURS_MAX);
+        }
+        assert_eq!(hours.hour(502_500).sales, 1);
+        assert_eq!(hours.hour(502_400).sales, 1);
+        assert_eq!(hours.hour(500_500).sales, 0, "too old to be kept");
+        assert_eq!(hours.hour(1).sales, 0);
+    }
+
+    #[test]
+    fn what_came_before_the_first_is_taken_in() {
+        let mut hours = Hours::default();
+        hours.sale(at(500_000), 100, 1);
+        hours.sale(at(499_900), 100, 1);
+        assert_eq!(
+            (hours.hour(499_900).sales, hours.hour(500_000).sales),
+            (1, 1)
+        );
+    }
+}

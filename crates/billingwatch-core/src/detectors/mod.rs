@@ -8,7 +8,6 @@ mod negative_invoice;
 mod revenue_drop;
 mod silent_lapse;
 mod slots;
-mod tally;
 mod webhook_lag;
 mod words;
 

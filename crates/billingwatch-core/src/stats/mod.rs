@@ -4,8 +4,12 @@
 //! nothing. The distributions are those of the `statrs` crate.
 
 mod amounts;
+mod beta_binomial;
+mod hourly_share;
 
 pub use amounts::AmountHistogram;
+pub use beta_binomial::beta_binomial_tail;
+pub use hourly_share::HourlyShare;
 
 use statrs::distribution::{Binomial, DiscreteCDF, Poisson};
 
@@ -87,4 +91,10 @@ pub fn negative_binomial_head(count: u64, mean: f64, stray: f64) -> f64 {
     let shape = 1.0 / stray.max(1e-6);
     NegativeBinomial::new(shape, shape / (shape + mean))
         .map_or(1.0, |distribution| distribution.cdf(count))
+}
+
+/// A count for arithmetic with probabilities; exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+const fn as_f64(count: u64) -> f64 {
+    count as f64
 }

@@ -3,7 +3,7 @@
 use crate::event::charge::{Card, Charge, ChargeStatus, Outcome, OutcomeKind};
 use crate::event::credit_note::CreditNote;
 use crate::event::dispute::{Dispute, FraudWarning};
-use crate::event::intent::PaymentIntent;
+use crate::event::intent::{PaymentIntent, SetupIntent};
 use crate::event::invoice::{
     BillingReason, CollectionMethod, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus,
 };
@@ -78,6 +78,14 @@ impl<'a> Line<'a> {
         )
     }
 
+    /// The id given; `new` is another for each event.
+    fn numbered(&self, key: &str, made: usize) -> Option<String> {
+        self.get(key).map(|id| match id {
+            "new" => format!("{key}_{made}"),
+            id => id.to_owned(),
+        })
+    }
+
     fn number(&self, key: &str) -> Option<i64> {
         self.get(key)
             .map(|text| text.parse().unwrap_or_else(|_| fail("no number:", text)))
@@ -134,7 +142,13 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
             refunds: Vec::new(),
             is_voided: line.name == "credit_note.voided",
         })),
-        Family::SetupIntent | Family::Other => EventData::Other(Box::default()),
+        Family::SetupIntent => EventData::SetupIntent(Box::new(SetupIntent {
+            id: line.id_or("seti", made),
+            customer: line.id("cus"),
+            error_code: line.get("code").map(Into::into),
+            card_fingerprint: line.numbered("card", made).map(Into::into),
+        })),
+        Family::Other => EventData::Other(Box::default()),
     };
     Event {
         id: line.id_or("evt", made),
@@ -179,16 +193,21 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
         payment_intent: line.id("pi"),
         invoice: line.id("in"),
         failure_code: line.get("code").map(Into::into),
-        description: line.get("desc").map(|text| text.replace('_', " ").into()),
+        description: line
+            .get("desc")
+            .or_else(|| line.has("renewal").then_some("Subscription_update"))
+            .map(|text| text.replace('_', " ").into()),
         metadata,
         outcome: Outcome {
             kind,
             reason: None,
             risk_level: None,
         },
-        card: line.get("card").map(|fingerprint| Card {
+        card: line.numbered("card", made).map(|fingerprint| Card {
             fingerprint: Some(fingerprint.into()),
-            ..Card::default()
+            brand: line.get("brand").map(Into::into),
+            country: line.get("country").map(Into::into),
+            funding: None,
         }),
         payment_method_type: None,
     }

@@ -14,7 +14,8 @@
 //!
 //! It starts on Monday 2024-03-04 at 00:00 UTC. Ids and customers that are not given are made up.
 //! `late=20m` makes the event older than its arrival, `evt=evt_1` names the event, `historical`
-//! marks it as a backfill, `set detector.name=value` changes a setting.
+//! marks it as a backfill, `set detector.name=value` changes a setting. `card=new` is another card for
+//! each event, `renewal` a charge by Stripe's automation for a subscription.
 
 mod build;
 

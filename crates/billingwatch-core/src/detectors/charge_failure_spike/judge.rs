@@ -1,0 +1,203 @@
+//! The two questions: do too many attempts fail, and does somebody try cards?
+
+use crate::alert::Severity;
+use crate::money::share_bps;
+use crate::stats::beta_binomial_tail;
+use crate::time::{Span, Timestamp};
+
+use super::minutes::{Minutes, Sums};
+use super::usual::{Share, Usual};
+use super::{KEPT, Settings};
+
+/// Windows are judged at these parts of the set length: a heavy outage shows in minutes, a light
+/// one takes hours to tell from chance, and a merchant with an attempt an hour half a day.
+const WINDOWS: [(i64, i64); 5] = [(1, 12), (1, 4), (1, 1), (3, 1), (12, 1)];
+
+/// Failures of machines are rare at every merchant: three different payers are enough to ask.
+const TECHNICAL_MIN: u64 = 3;
+
+/// Failing payers without which nothing is critical, however high the rate.
+const CRITICAL_MIN: u64 = 10;
+
+/// Something implausible in one window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    pub(super) window: Span,
+    pub(super) sums: Sums,
+    /// The rate it is held against.
+    pub(super) usual: Share,
+    /// How likely it is by chance.
+    pub(super) chance: f64,
+    pub(super) severity: Severity,
+    pub(super) is_technical: bool,
+}
+
+/// What all judging needs.
+pub(super) struct Bench<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) usual: &'a Usual,
+    pub(super) minutes: &'a Minutes,
+}
+
+impl Bench<'_> {
+    pub(super) fn window(&self) -> Span {
+        Span::secs(self.settings.window_secs)
+    }
+
+    fn part(&self, times: i64, parts: i64) -> Span {
+        let secs = self.settings.window_secs.saturating_mul(times) / parts;
+        Span::secs(secs.max(60)).min(KEPT)
+    }
+
+    pub(super) fn at(&self) -> Timestamp {
+        self.minutes.newest_at()
+    }
+
+    /// Whether too many attempts fail: the least plausible of the windows that are beyond the line.
+    pub(super) fn failing(&self) -> Option<Verdict> {
+        let chance_max = self.chance_max();
+        let mut worst: Option<Verdict> = None;
+        for (times, parts) in WINDOWS {
+            let window = self.part(times, parts);
+            let sums = self.minutes.spike_sums(window);
+            let found = self.weigh(window, sums);
+            if let Some(found) = found.filter(|found| found.chance <= chance_max)
+                && worst.is_none_or(|known| found.chance < known.chance)
+            {
+                worst = Some(found);
+            }
+        }
+        worst
+    }
+
+    /// A window beyond the line, and how likely it is by chance.
+    pub(super) fn weigh(&self, window: Span, sums: Sums) -> Option<Verdict> {
+        let counts = sums.both();
+        if rate_bps(counts.failed, counts.all) <= self.settings.rate_bps_max {
+            return None;
+        }
+        let failures_min = u64::try_from(self.settings.failures_min).unwrap_or(u64::MAX);
+        let before = || self.before(window);
+        let chance_of =
+            |hits, share: Share| beta_binomial_tail(hits, counts.all, share.share, share.weight);
+        let usual = self.usual.failing(self.at(), &sums, &before());
+        let mut found = (counts.failed >= failures_min)
+            .then(|| (chance_of(counts.failed, usual), usual, false));
+        if counts.technical >= TECHNICAL_MIN.min(failures_min)
+            && 2 * counts.technical > counts.failed
+        {
+            let technical = self.usual.technical(self.at(), &before());
+            let chance = chance_of(counts.technical, technical);
+            if found.is_none_or(|(known, ..)| chance < known) {
+                found = Some((chance, usual, true));
+            }
+        }
+        let (chance, usual, is_technical) = found?;
+        Some(Verdict {
+            window,
+            sums,
+            usual,
+            chance,
+            severity: severity_of(counts.failed, counts.all),
+            is_technical,
+        })
+    }
+
+    /// Whether somebody tries cards: too many with a mark of it, and two signs at least.
+    pub(super) fn testing(&self) -> Option<Verdict> {
+        let cards_min = u64::try_from(self.settings.testing_cards_min).unwrap_or(u64::MAX);
+        let chance_max = self.chance_max();
+        for (times, parts) in [WINDOWS[1], WINDOWS[2]] {
+            let window = self.part(times, parts);
+            let sums = self.minutes.sums(window);
+            if sums.marked < cards_min || signs(&sums) < 2 {
+                continue;
+            }
+            let usual = self.usual.marked(self.at(), &self.before(window));
+            let chance = beta_binomial_tail(sums.marked, sums.tries(), usual.share, usual.weight);
+            if chance <= chance_max {
+                let severity = testing_severity(&sums);
+                return Some(Verdict {
+                    window,
+                    sums,
+                    usual,
+                    chance,
+                    severity,
+                    is_technical: false,
+                });
+            }
+        }
+        None
+    }
+
+    /// Whether no more cards with a mark come than chance would bring.
+    pub(super) fn is_testing_over(&self) -> bool {
+        let sums = self.minutes.sums(self.window());
+        let usual = self.usual.marked(self.at(), &Sums::default());
+        beta_binomial_tail(sums.marked, sums.tries(), usual.share, usual.weight) > 0.01
+    }
+
+    fn chance_max(&self) -> f64 {
+        let newest = self.minutes.sums(Span::days(1)).both().all;
+        #[expect(clippy::cast_precision_loss, reason = "a setting, at most 1,000")]
+        let alerts_a_year = self.settings.chance_alerts_per_year as f64;
+        self.usual.chance_a_look(alerts_a_year, newest)
+    }
+
+    /// What is remembered from before a window.
+    fn before(&self, window: Span) -> Sums {
+        let all = self.minutes.spike_sums(KEPT);
+        let part = self.minutes.spike_sums(window);
+        Sums {
+            checkout: all.checkout.minus(part.checkout),
+            renewal: all.renewal.minus(part.renewal),
+            cards: all.cards.saturating_sub(part.cards),
+            marked: all.marked.saturating_sub(part.marked),
+            ..Sums::default()
+        }
+    }
+}
+
+/// How many of the four signs of card testing a window shows (Stripe docs: Protect yourself from
+/// card testing): amounts far below the usual, Radar's blocks, failed set-ups, and declines as
+/// guessed cards get them.
+pub(super) fn signs(sums: &Sums) -> u32 {
+    let charged = sums.cards.saturating_sub(sums.setups);
+    let asked = sums.cards.saturating_sub(sums.blocked);
+    let is_share = |part: u64, least: u64, percent: u64, whole: u64| {
+        part >= least && part * 100 >= whole * percent
+    };
+    [
+        is_share(sums.tiny, 3, 50, charged),
+        is_share(sums.blocked, 3, 5, sums.cards),
+        is_share(sums.setups, 3, 5, sums.cards),
+        is_share(sums.guessed, 3, 60, asked),
+    ]
+    .into_iter()
+    .map(u32::from)
+    .sum()
+}
+
+pub(super) fn rate_bps(part: u64, whole: u64) -> i64 {
+    share_bps(
+        i64::try_from(part).unwrap_or(i64::MAX),
+        i64::try_from(whole).unwrap_or(i64::MAX),
+    )
+}
+
+fn severity_of(failed: u64, all: u64) -> Severity {
+    match rate_bps(failed, all) {
+        7_500.. if failed >= CRITICAL_MIN => Severity::Critical,
+        4_000.. => Severity::High,
+        _ => Severity::Medium,
+    }
+}
+
+/// An attack costs fees and trust from the first card on; hundreds an hour draw the networks'
+/// enumeration programmes.
+pub(super) fn testing_severity(sums: &Sums) -> Severity {
+    match sums.cards {
+        100.. => Severity::Critical,
+        _ => Severity::High,
+    }
+}

@@ -1,0 +1,261 @@
+//! Attempts counted by the minute they were made in: what every window is summed from.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Span, Timestamp};
+
+const MINUTE: Span = Span::minutes(1);
+
+/// The most minutes kept: five hours of a merchant who is busy every minute, and days of a quiet
+/// one. More than any window of a busy merchant needs.
+const MINUTES_MAX: usize = 300;
+
+/// Whose hand an attempt was made by: the two fail at different rates everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Hand {
+    /// A buyer's, or the merchant's own call.
+    Checkout,
+    /// Stripe's automation: a renewal, which comes in batches, on cards that have aged.
+    Renewal,
+}
+
+/// Attempts of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// Attempts, of which those of one payer that failed count once.
+    pub(super) all: u64,
+    /// Payers that failed.
+    pub(super) failed: u64,
+    /// Of these, failures of machines rather than of cards.
+    pub(super) technical: u64,
+}
+
+impl Counts {
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            all: self.all + other.all,
+            failed: self.failed + other.failed,
+            technical: self.technical + other.technical,
+        }
+    }
+
+    /// What is left without a part of it.
+    pub(super) const fn minus(self, part: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(part.all),
+            failed: self.failed.saturating_sub(part.failed),
+            technical: self.technical.saturating_sub(part.technical),
+        }
+    }
+}
+
+/// What a stretch of time brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sums {
+    pub(super) checkout: Counts,
+    pub(super) renewal: Counts,
+    /// Cards tried in vain at a checkout, blocked ones and failed set-ups among them.
+    pub(super) cards: u64,
+    /// Of these, cards that bear a mark of card testing.
+    pub(super) marked: u64,
+    /// Of these, cards that Radar blocked.
+    pub(super) blocked: u64,
+    /// Of these, cards whose set-up failed.
+    pub(super) setups: u64,
+    /// Of these, cards tried with an amount far below the usual.
+    pub(super) tiny: u64,
+    /// Of these, cards declined as guessed or reported cards are.
+    pub(super) guessed: u64,
+}
+
+impl Sums {
+    pub(super) const fn of(&mut self, hand: Hand) -> &mut Counts {
+        match hand {
+            Hand::Checkout => &mut self.checkout,
+            Hand::Renewal => &mut self.renewal,
+        }
+    }
+
+    pub(super) const fn both(&self) -> Counts {
+        self.checkout.plus(self.renewal)
+    }
+
+    /// Everything a card was tried with at a checkout, in vain or not.
+    pub(super) const fn tries(&self) -> u64 {
+        self.cards + (self.checkout.all - self.checkout.failed)
+    }
+
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            checkout: self.checkout.plus(other.checkout),
+            renewal: self.renewal.plus(other.renewal),
+            cards: self.cards + other.cards,
+            marked: self.marked + other.marked,
+            blocked: self.blocked + other.blocked,
+            setups: self.setups + other.setups,
+            tiny: self.tiny + other.tiny,
+            guessed: self.guessed + other.guessed,
+        }
+    }
+}
+
+/// One minute that brought anything.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Minute {
+    pub(super) at: Timestamp,
+    pub(super) sums: Sums,
+    /// Part of an incident: nothing to learn from.
+    pub(super) is_tainted: bool,
+    /// Part of a card testing attack: its checkouts are no measure of payments.
+    pub(super) is_attack: bool,
+}
+
+/// The newest minutes, oldest first; those that brought nothing have no entry.
+///
+/// Bounded: [`MINUTES_MAX`] of them; the oldest leave early beyond it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Minutes {
+    minutes: VecDeque<Minute>,
+    newest_at: Timestamp,
+    /// When the last spike was over: what belongs to it makes no second one.
+    floor_at: Timestamp,
+}
+
+impl Minutes {
+    /// The minute of this instant, made when it is missing.
+    pub(super) fn entry(&mut self, at: Timestamp) -> &mut Minute {
+        let minute = at.floor_to(MINUTE);
+        self.newest_at = self.newest_at.max(at);
+        // Nearly always the last one: events come nearly in order.
+        let after = self.minutes.iter().rev();
+        let later = after.take_while(|known| known.at > minute).count();
+        let mut index = self.minutes.len() - later;
+        if index > 0 && self.minutes[index - 1].at == minute {
+            index -= 1;
+        } else {
+            self.minutes.insert(
+                index,
+                Minute {
+                    at: minute,
+                    ..Minute::default()
+                },
+            );
+        }
+        &mut self.minutes[index]
+    }
+
+    /// When the newest attempt was made: where windows end.
+    pub(super) const fn newest_at(&self) -> Timestamp {
+        self.newest_at
+    }
+
+    /// A spike is over: from here on windows look no farther back.
+    pub(super) const fn begin_anew(&mut self) {
+        self.floor_at = self.newest_at;
+    }
+
+    /// Everything that the window of this length up to the newest attempt brought.
+    pub(super) fn sums(&self, window: Span) -> Sums {
+        let mut sums = Sums::default();
+        for minute in self.since(self.newest_at - window) {
+            sums = sums.plus(minute.sums);
+        }
+        sums
+    }
+
+    /// What of it can belong to a spike: not the last spike's own, and of an attack only renewals.
+    pub(super) fn spike_sums(&self, window: Span) -> Sums {
+        let mut sums = Sums::default();
+        for minute in self.since(self.floor_at.max(self.newest_at - window)) {
+            let of_attack = Sums {
+                renewal: minute.sums.renewal,
+                ..Sums::default()
+            };
+            let more = if minute.is_attack {
+                of_attack
+            } else {
+                minute.sums
+            };
+            sums = sums.plus(more);
+        }
+        sums
+    }
+
+    fn since(&self, from: Timestamp) -> impl Iterator<Item = &Minute> {
+        let newest_first = self.minutes.iter().rev();
+        newest_first.take_while(move |minute| minute.at > from)
+    }
+
+    /// The minutes since then.
+    pub(super) fn since_mut(&mut self, from: Timestamp) -> impl Iterator<Item = &mut Minute> {
+        let minutes = self.minutes.iter_mut().rev();
+        minutes.take_while(move |minute| minute.at > from)
+    }
+
+    /// Takes out the oldest minute if it is from before then, or there are too many.
+    pub(super) fn pop_before(&mut self, then: Timestamp) -> Option<Minute> {
+        let is_old = self.minutes.front().is_some_and(|oldest| oldest.at < then);
+        let is_full = self.minutes.len() > MINUTES_MAX;
+        (is_old || is_full)
+            .then(|| self.minutes.pop_front())
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(1_709_510_400 + secs)
+    }
+
+    #[test]
+    fn stragglers_find_their_minute() {
+        let mut minutes = Minutes::default();
+        for secs in [30, 600, 45, 90, 610, 31] {
+            minutes.entry(at(secs)).sums.checkout.all += 1;
+        }
+        let counts: Vec<u64> = minutes
+            .minutes
+            .iter()
+            .map(|m| m.sums.checkout.all)
+            .collect();
+        assert_eq!(counts, [3, 1, 2]);
+        assert_eq!(minutes.newest_at(), at(610));
+    }
+
+    #[test]
+    fn a_window_ends_at_the_newest_attempt() {
+        let mut minutes = Minutes::default();
+        for minute in 0..10 {
+            minutes.entry(at(minute * 60)).sums.renewal.all += 1;
+        }
+        let sums = |window| minutes.sums(window).renewal.all;
+        assert_eq!(sums(Span::minutes(3)), 3);
+        assert_eq!(sums(Span::hours(1)), 10);
+    }
+
+    #[test]
+    fn old_minutes_leave_one_by_one() {
+        let mut minutes = Minutes::default();
+        minutes.entry(at(0));
+        minutes.entry(at(60));
+        assert_eq!(minutes.pop_before(at(60)).unwrap().at, at(0));
+        assert!(minutes.pop_before(at(60)).is_none());
+    }
+
+    #[test]
+    fn the_bound_holds_and_the_newest_stay() {
+        let mut minutes = Minutes::default();
+        for minute in 0..1_000 {
+            minutes.entry(at(minute * 60)).sums.checkout.all += 1;
+            let left = minutes.pop_before(at(0));
+            assert_eq!(left.is_some(), minute >= 300);
+        }
+        assert_eq!(minutes.sums(Span::days(1)).checkout.all, 300);
+    }
+}

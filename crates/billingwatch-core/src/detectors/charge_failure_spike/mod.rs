@@ -1,0 +1,586 @@
+//! Share of failed payment attempts over a rolling hour, and card testing.
+//!
+//! Opens `all` when more than `rate_bps_max` of the attempts of the last hour (or of a twelfth,
+//! a quarter, three or twelve times of it) failed **and** so many failures are implausible at this merchant's
+//! own usual rate for the hour of the week and the mix of renewals and checkouts. Opens
+//! `card_testing` when many cards are tried in vain, with the marks of that trade. Both close when
+//! things went well again; silence neither opens nor closes.
+//!
+//! An attempt is a charge that succeeded or failed. Left out: further tries of a purchase that
+//! failed before (dunning, a buyer retyping a card), charges that Radar blocked before any issuer
+//! saw them, and further failures of the same card or customer within the hour.
+
+mod failures;
+mod judge;
+mod minutes;
+mod report;
+mod usual;
+mod words_seen;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Severity;
+use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::event::{Event, EventData, EventType, Family, FamilySet};
+use crate::ledger::{AttemptFact, Fact};
+use crate::money::Currency;
+use crate::snapshot::{SnapshotError, decode, encode};
+use crate::stats::AmountHistogram;
+use crate::time::{Span, Timestamp};
+
+use super::words::{charge_of, decline_code};
+use failures::{Failure, Failures, Refusal, Who};
+use judge::{Bench, Verdict, rate_bps, signs};
+use minutes::{Counts, Hand, Minutes};
+use usual::Usual;
+
+/// How long attempts are remembered by the minute: as long as the longest window that is judged,
+/// and as long again for the decision whether they are to be learned from. Busy merchants' leave
+/// earlier.
+const KEPT: Span = Span::hours(24);
+
+/// How many of the newest attempts decide about recovery, and without how many nothing is decided.
+const RECENT_MAX: usize = 20;
+const RECENT_MIN: usize = 10;
+
+/// How long attempts must have gone well again: an attack comes in waves.
+const RECOVERY_SPAN: Span = Span::minutes(30);
+
+/// How long after its last card an attack is over.
+const TESTING_QUIET: Span = Span::hours(1);
+
+/// An incident this long is what is usual from then on.
+const USUAL_AFTER: Span = Span::days(7);
+
+/// An amount this many times below the usual one is tiny.
+const TINY_PARTS: i64 = 4;
+
+/// Amounts in a currency without which none is called tiny.
+const AMOUNTS_MIN: u64 = 30;
+
+/// Currencies whose usual amounts are known; further ones have no tiny amounts.
+const CURRENCIES_MAX: usize = 16;
+
+/// How often a harmless hour is explained: a merchant may live above the line.
+const EXPLAIN_EVERY: Span = Span::days(1);
+
+crate::settings! {
+    /// Length of the rolling window, in seconds. A twelfth, a quarter, three times and twelve times
+    /// of it are judged as well, up to a day.
+    window_secs: i64 = 3_600, 300 => 86_400;
+    /// Failure rate above which a window is suspicious, in basis points. Healthy card businesses
+    /// see 2 to 10 %.
+    rate_bps_max: i64 = 1_500, 100 => 10_000;
+    /// Failure rate at or below which it is over, in basis points; a quarter above the usual rate
+    /// where that is more. Lower than the opening rate, so that the alert does not flap.
+    recovery_bps_max: i64 = 1_000, 0 => 10_000;
+    /// Different payers that must fail before anything is said: two chance declines are no spike.
+    /// Three are enough where machines failed and not cards.
+    failures_min: i64 = 4, 2 => 10_000;
+    /// How many alerts a year may come by chance alone. The more attempts there are, the less
+    /// likely each single finding must be.
+    chance_alerts_per_year: i64 = 2, 1 => 1_000;
+    /// Cards with a mark of card testing within the window before it is called so.
+    testing_cards_min: i64 = 8, 3 => 10_000;
+}
+
+static SPEC: DetectorSpec = DetectorSpec {
+    name: "charge_failure_spike",
+    description: "The share of failed payment attempts over a rolling hour is above 15 % and \
+                  implausible for this merchant, or somebody tests cards.",
+    listens: FamilySet::of(&[Family::Charge, Family::PaymentIntent, Family::SetupIntent]),
+    settings: Settings::SPECS,
+};
+
+/// Makes this detector.
+pub(super) const FACTORY: FactoryOf<ChargeFailureSpike> = FactoryOf::new(&SPEC);
+
+/// An open alert.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Incident {
+    severity: Severity,
+    opened_at: Timestamp,
+    /// Where the window that opened it begins.
+    since: Timestamp,
+    /// The usual rate then: the incident must not become its own yardstick.
+    usual: f64,
+    unreported: u64,
+    is_testing: bool,
+}
+
+/// One scope's attempts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct ChargeFailureSpike {
+    #[serde(skip)]
+    settings: Settings,
+    minutes: Minutes,
+    failures: Failures,
+    usual: Usual,
+    /// The newest attempts since the alert opened, true where failed.
+    recent: VecDeque<bool>,
+    last_failed_at: Timestamp,
+    amounts: Vec<(Currency, AmountHistogram)>,
+    /// Attempts by brand and by country, as numbered with the failures.
+    seen_brands: Vec<u64>,
+    seen_countries: Vec<u64>,
+    spike: Option<Incident>,
+    testing: Option<Incident>,
+    day: i64,
+    explained_at: Timestamp,
+}
+
+impl Detector for ChargeFailureSpike {
+    fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
+        let settings = Settings::read(values);
+        if settings.recovery_bps_max > settings.rate_bps_max {
+            return Err(SettingsError::Combination {
+                detector: SPEC.name.to_owned(),
+                reason: "recovery_bps_max must not be above rate_bps_max".to_owned(),
+            });
+        }
+        self.settings = settings;
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        if event.event_type == EventType::SetupIntentFailed {
+            self.take_setup(event, ctx);
+            return;
+        }
+        for fact in ctx.facts() {
+            if let Fact::Attempt(attempt) = fact {
+                self.take(attempt, event, ctx);
+            }
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        self.failures.advance_to(now, now - KEPT);
+        while let Some(minute) = self.minutes.pop_before(now - KEPT) {
+            self.usual.learn(&minute);
+        }
+        if now.day() != self.day {
+            self.day = now.day();
+            self.usual.fade();
+        }
+        if self.spike.is_some() {
+            self.tick_spike(ctx);
+        }
+        if self.testing.is_some() {
+            self.tick_testing(ctx);
+        }
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        encode(self)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let settings = std::mem::take(&mut self.settings);
+        *self = Self {
+            settings,
+            ..decode(bytes)?
+        };
+        Ok(())
+    }
+}
+
+impl ChargeFailureSpike {
+    fn take(&mut self, attempt: &AttemptFact, event: &Event, ctx: &mut Context<'_>) {
+        if attempt.is_retry {
+            if attempt.is_failed {
+                let message = "a further try of a purchase that failed before";
+                ctx.suppress("retry_of_failed_purchase", charge_of(event), message);
+            }
+            // Testers try many cards on one purchase; a buyer who types three is told by the number.
+            if !attempt.is_failed || hand_of(event) == Hand::Renewal {
+                return;
+            }
+        }
+        let who = Who::of(event);
+        let hand = hand_of(event);
+        let code = decline_code(event);
+        if attempt.is_blocked {
+            let message = "Radar blocked a charge before any issuer saw it";
+            ctx.suppress("radar_blocked", charge_of(event), message);
+        }
+        if ctx.now().since(attempt.at) >= KEPT {
+            // It says nothing about the present any more, and still shows what is usual.
+            if !attempt.is_blocked && !attempt.is_retry {
+                let failed = u64::from(attempt.is_failed);
+                let technical = failed * u64::from(failures::is_technical(code));
+                let counts = Counts {
+                    all: 1,
+                    failed,
+                    technical,
+                };
+                self.usual.learn_one(attempt.at, hand, counts);
+            }
+            return;
+        }
+        let brand = self.failures.brands.number(who.brand());
+        let country = self.failures.countries.number(who.country());
+        if !attempt.is_failed {
+            count(&mut self.seen_brands, brand);
+            count(&mut self.seen_countries, country);
+            self.know_amount(attempt.currency, attempt.amount);
+            self.minute(attempt.at).sums.of(hand).all += 1;
+            self.remember(false);
+            return;
+        }
+        let (is_new_payer, is_new_card) = self.failures.meet(&who, attempt.charge);
+        let failure = Failure {
+            at: attempt.at,
+            hand,
+            refusal: if attempt.is_blocked {
+                Refusal::Blocked
+            } else {
+                Refusal::Declined
+            },
+            amount: attempt.amount,
+            currency: Some(attempt.currency),
+            code: self.failures.codes.number(code),
+            brand,
+            country,
+            is_new_payer: is_new_payer && !attempt.is_retry,
+            is_new_card,
+        };
+        let object = charge_of(event).unwrap_or_default();
+        self.failures.push(failure, event, object);
+        let is_counted = !attempt.is_blocked && !attempt.is_retry;
+        if !is_new_payer && is_counted {
+            let message = "a payer that failed within the hour failed again";
+            ctx.suppress("same_payer", charge_of(event), message);
+        }
+        if is_new_payer && is_counted {
+            count(&mut self.seen_brands, brand);
+            count(&mut self.seen_countries, country);
+            let counts = self.minute(attempt.at).sums.of(hand);
+            counts.all += 1;
+            counts.failed += 1;
+            counts.technical += u64::from(failures::is_technical(code));
+            self.last_failed_at = self.last_failed_at.max(attempt.at);
+            self.remember(true);
+            if let Some(incident) = &mut self.spike {
+                incident.unreported += 1;
+            }
+        }
+        if is_new_card && hand == Hand::Checkout {
+            self.count_card(&failure, code);
+        }
+        if is_new_payer || is_new_card {
+            self.judge(ctx);
+        }
+    }
+
+    /// A card could not be saved.
+    fn take_setup(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        let EventData::SetupIntent(intent) = &event.data else {
+            return;
+        };
+        let at = ctx.event_at();
+        if ctx.now().since(at) >= KEPT {
+            return;
+        }
+        let who = Who::of(event);
+        let (is_new_payer, is_new_card) = self.failures.meet(&who, intent.id.key());
+        if !is_new_card {
+            let message = "a card or customer that failed within the hour failed again";
+            ctx.suppress("same_payer", Some(intent.id.as_str()), message);
+            return;
+        }
+        let code = intent.error_code.as_deref().unwrap_or("unknown");
+        let failure = Failure {
+            at,
+            hand: Hand::Checkout,
+            refusal: Refusal::SetUp,
+            amount: 0,
+            currency: None,
+            code: self.failures.codes.number(code),
+            brand: self.failures.brands.number(who.brand()),
+            country: self.failures.countries.number(who.country()),
+            is_new_payer,
+            is_new_card,
+        };
+        self.failures.push(failure, event, intent.id.as_str());
+        self.count_card(&failure, code);
+        self.judge(ctx);
+    }
+
+    /// A card was tried in vain at a checkout.
+    fn count_card(&mut self, failure: &Failure, code: &str) {
+        let is_tiny = failure
+            .currency
+            .is_some_and(|currency| self.is_tiny(currency, failure.amount));
+        let sums = &mut self.minute(failure.at).sums;
+        sums.cards += 1;
+        sums.tiny += u64::from(is_tiny);
+        sums.guessed += u64::from(failures::is_guessed(code));
+        match failure.refusal {
+            Refusal::Declined => {}
+            Refusal::Blocked => sums.blocked += 1,
+            Refusal::SetUp => sums.setups += 1,
+        }
+        let is_marked = is_tiny || failure.refusal != Refusal::Declined;
+        sums.marked += u64::from(is_marked);
+        if let Some(incident) = &mut self.testing {
+            incident.unreported += 1;
+        }
+    }
+
+    /// The minute of an attempt; it is no example for what is usual while an alert is open.
+    fn minute(&mut self, at: Timestamp) -> &mut minutes::Minute {
+        let is_young = |incident: &Incident| at.since(incident.opened_at) < USUAL_AFTER;
+        let is_tainted = self.spike.as_ref().is_some_and(is_young)
+            || self.testing.as_ref().is_some_and(is_young);
+        let is_attack = self.testing.is_some_and(|incident| at > incident.since);
+        let minute = self.minutes.entry(at);
+        minute.is_tainted |= is_tainted;
+        minute.is_attack |= is_attack;
+        minute
+    }
+
+    fn remember(&mut self, is_failed: bool) {
+        if self.spike.is_none() {
+            return;
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(is_failed);
+    }
+
+    fn know_amount(&mut self, currency: Currency, amount: i64) {
+        let known = self
+            .amounts
+            .iter()
+            .position(|(known, _)| *known == currency);
+        let index = known.unwrap_or_else(|| {
+            if self.amounts.len() < CURRENCIES_MAX {
+                self.amounts.push((currency, AmountHistogram::default()));
+            }
+            self.amounts.len() - 1
+        });
+        if let Some((_, histogram)) = self
+            .amounts
+            .get_mut(index)
+            .filter(|(known, _)| *known == currency)
+        {
+            histogram.add(amount);
+        }
+    }
+
+    /// Far below what is usually paid in this currency.
+    fn is_tiny(&self, currency: Currency, amount: i64) -> bool {
+        let known = self.amounts.iter().find(|(known, _)| *known == currency);
+        known.is_some_and(|(_, histogram)| {
+            histogram.total() >= AMOUNTS_MIN
+                && amount.saturating_mul(TINY_PARTS) <= histogram.quantile(5_000)
+        })
+    }
+
+    const fn bench(&self) -> Bench<'_> {
+        Bench {
+            settings: &self.settings,
+            usual: &self.usual,
+            minutes: &self.minutes,
+        }
+    }
+
+    /// Something failed anew. While an alert is open the tick looks on: an attack must not cost more
+    /// than peace.
+    fn judge(&mut self, ctx: &mut Context<'_>) {
+        if self.spike.is_none() && self.testing.is_none() {
+            self.look(ctx);
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<'_>) {
+        if let Some(verdict) = self.bench().testing() {
+            if let Some(spike) = &mut self.spike {
+                // One incident, one alert: what was told as a spike turns out to be testing.
+                spike.is_testing = true;
+            } else {
+                self.open_testing(&verdict, ctx);
+            }
+        }
+        match self.bench().failing() {
+            Some(verdict) if self.is_attack(&verdict) => self.open_testing(&verdict, ctx),
+            Some(verdict) => self.open_spike(&verdict, ctx),
+            None => self.explain(ctx),
+        }
+    }
+
+    /// Whether failures that would make a spike bear the signs of card testing.
+    fn is_attack(&self, verdict: &Verdict) -> bool {
+        self.spike.is_none()
+            && !verdict.is_technical
+            && verdict.sums.checkout.failed > verdict.sums.renewal.failed
+            && signs(&verdict.sums) >= 2
+    }
+
+    fn open_spike(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) {
+        let is_news = self
+            .spike
+            .is_none_or(|known| verdict.severity > known.severity);
+        if !is_news {
+            return;
+        }
+        let since = self.minutes.newest_at() - verdict.window;
+        let known = self.spike.get_or_insert(Incident {
+            severity: verdict.severity,
+            opened_at: ctx.now(),
+            since,
+            usual: verdict.usual.share,
+            unreported: verdict.sums.both().failed,
+            is_testing: false,
+        });
+        known.severity = verdict.severity;
+        if known.opened_at == ctx.now() {
+            self.recent.clear();
+            for minute in self.minutes.since_mut(since) {
+                minute.is_tainted = true;
+            }
+        }
+        self.report_spike(verdict, ctx);
+    }
+
+    fn open_testing(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) {
+        let severity = judge::testing_severity(&verdict.sums);
+        let is_news = self.testing.is_none_or(|known| severity > known.severity);
+        if !is_news {
+            return;
+        }
+        let since = self.minutes.newest_at() - verdict.window;
+        let known = self.testing.get_or_insert(Incident {
+            severity,
+            opened_at: ctx.now(),
+            since,
+            usual: verdict.usual.share,
+            unreported: verdict.sums.cards,
+            is_testing: true,
+        });
+        known.severity = severity;
+        for minute in self.minutes.since_mut(since) {
+            minute.is_tainted = true;
+            minute.is_attack = true;
+        }
+        self.report_testing(verdict.window, Some(verdict.chance), ctx);
+    }
+
+    /// Says why an hour above the line is none, now and then.
+    fn explain(&mut self, ctx: &mut Context<'_>) {
+        if self.spike.is_some()
+            || self.testing.is_some()
+            || ctx.now().since(self.explained_at) < EXPLAIN_EVERY
+        {
+            return;
+        }
+        let bench = self.bench();
+        let window = bench.window();
+        let Some(seen) = bench.weigh(window, self.minutes.spike_sums(window)) else {
+            return;
+        };
+        self.explained_at = ctx.now();
+        let message = report::plausible(&seen);
+        ctx.suppress("plausible_here", None, message);
+    }
+
+    fn tick_spike(&mut self, ctx: &mut Context<'_>) {
+        let Some(incident) = self.spike else {
+            return;
+        };
+        if let Some(reason) = self.recovered(&incident) {
+            self.spike = None;
+            self.minutes.begin_anew();
+            ctx.clear("all", reason);
+        } else if incident.unreported > 0 {
+            self.look(ctx);
+            self.report_growth(ctx);
+        }
+    }
+
+    /// Why the spike is over, if it is.
+    fn recovered(&self, incident: &Incident) -> Option<String> {
+        let usual = report::with_margin(incident.usual.max(self.usual_share()));
+        let line = self.settings.recovery_bps_max.max(usual);
+        let is_quiet = self.minutes.newest_at().since(self.last_failed_at) >= RECOVERY_SPAN;
+        // The newest ten are enough where none of them failed.
+        let newest = if is_quiet { RECENT_MIN } else { RECENT_MAX };
+        let recent = self.recent.iter().rev().take(newest);
+        let all = recent.clone().count() as u64;
+        let failed = recent.filter(|failed| **failed).count() as u64;
+        if self.recent.len() < newest || rate_bps(failed, all) > line {
+            return None;
+        }
+        let lately = self.minutes.spike_sums(RECOVERY_SPAN).both();
+        if rate_bps(lately.failed, lately.all) > line {
+            return None;
+        }
+        Some(format!("{failed} of the newest {all} attempts failed"))
+    }
+
+    fn usual_share(&self) -> f64 {
+        let sums = self.minutes.spike_sums(RECOVERY_SPAN);
+        let before = minutes::Sums::default();
+        self.usual
+            .failing(self.minutes.newest_at(), &sums, &before)
+            .share
+    }
+
+    fn tick_testing(&mut self, ctx: &mut Context<'_>) {
+        let Some(incident) = self.testing else {
+            return;
+        };
+        let newest_at = self.minutes.newest_at();
+        if newest_at.since(incident.opened_at) >= TESTING_QUIET && self.bench().is_testing_over() {
+            self.testing = None;
+            let reason = format!("no more cards than usual were tried in vain for {TESTING_QUIET}");
+            ctx.clear("card_testing", reason);
+        } else if incident.unreported > 0 {
+            self.look(ctx);
+            self.report_testing(Span::secs(self.settings.window_secs), None, ctx);
+        }
+    }
+}
+
+/// Stripe's automation names no request; of the charges without one, those for invoices are
+/// renewals. Stripe itself describes them, in every API version.
+fn hand_of(event: &Event) -> Hand {
+    let is_by_call = event
+        .request
+        .as_ref()
+        .is_some_and(|request| request.id.is_some());
+    if is_by_call {
+        return Hand::Checkout;
+    }
+    let is_for_invoice = match &event.data {
+        EventData::Charge(charge) => {
+            let description = charge.description.as_deref().unwrap_or_default();
+            charge.invoice.is_some()
+                || description.starts_with("Subscription ")
+                || description.starts_with("Payment for Invoice")
+        }
+        EventData::PaymentIntent(intent) => intent.invoice.is_some(),
+        _ => false,
+    };
+    if is_for_invoice {
+        Hand::Renewal
+    } else {
+        Hand::Checkout
+    }
+}
+
+fn count(counts: &mut Vec<u64>, number: u16) {
+    let index = usize::from(number);
+    if counts.len() <= index {
+        counts.resize(index + 1, 0);
+    }
+    counts[index] = counts[index].saturating_add(1);
+}

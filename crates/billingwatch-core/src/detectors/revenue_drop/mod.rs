@@ -10,6 +10,9 @@
 //! Several currencies that drop together are one incident, under the key of the first. It grows,
 //! and ends when each brings what is expected again, and for some hours.
 //!
+//! **Committed revenue a month** is the second zoom: it opens when what subscriptions will renew for
+//! is more than `drop_bps_min` below its own seven-day average, as after a mass cancellation.
+//!
 //! Hours of an incident are no yardstick for later ones.
 
 mod currency;
@@ -17,6 +20,7 @@ mod days;
 mod dues;
 mod gap;
 mod hours;
+mod mrr;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -40,6 +44,7 @@ use days::Verdict;
 use dues::{Booking, Dues, SETTLE};
 use gap::Past;
 use hours::hour_of;
+use mrr::{Change, Mrr};
 
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
@@ -88,6 +93,7 @@ pub(super) struct RevenueDrop {
     settings: Settings,
     watched: BTreeMap<Currency, Watched>,
     dues: Dues,
+    mrr: Mrr,
     arrivals: Arrivals,
     /// The first whole hour that events are known of.
     known_from: Option<i64>,
@@ -118,6 +124,7 @@ impl Detector for RevenueDrop {
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
                     let at = ctx.event_at();
+                    self.mrr.look(*subscription, record);
                     self.dues
                         .look(*subscription, record, at, &mut self.bookings);
                 }
@@ -140,8 +147,20 @@ impl Detector for RevenueDrop {
         }
         let hour = hour_of(horizon);
         if hour > self.judged_hour {
+            // The first hour stands for itself alone.
+            let passed = if self.judged_hour == 0 {
+                1
+            } else {
+                hour - self.judged_hour
+            };
             self.judged_hour = hour;
             self.judge_hour(hour, ctx);
+            for change in self.mrr.judge(passed, &self.settings) {
+                match change {
+                    Change::Fired(finding) => ctx.fire(*finding),
+                    Change::Over(key, reason) => ctx.clear(key, reason),
+                }
+            }
         }
     }
 

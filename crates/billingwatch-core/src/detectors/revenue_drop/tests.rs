@@ -269,7 +269,7 @@ fn renewals_called_off_are_not_expected() {
         let line = format!("customer.subscription.deleted sub=sub_{n} cus=cus_{n} amt=4900");
         story.at(due + 30, line);
     });
-    assert!(!told.contains("firing"), "{told}");
+    assert!(!told.contains(" usd: "), "{told}");
 }
 
 #[test]
@@ -355,4 +355,63 @@ fn the_plainest_rule_judges_complete_days_alone() {
         d10 02:00:00 firing medium usd: 2024-03-13 collected 2,100.00 USD, 16 % below the average of 2,500.00 USD of the 7 days before
         d11 02:00:00 resolved medium usd: 2024-03-14 collected 2,500.00 USD again
         ");
+}
+
+/// A hundred subscriptions of 49.00, met on the first day, that renew in the second month; what
+/// happens to forty of them on the tenth day is told.
+fn commitments(becomes: impl Fn(i64) -> String) -> String {
+    let mut story = Story::default();
+    for n in 0..100 {
+        story.at(
+            60 + n,
+            format!(
+                "customer.subscription.updated sub=sub_{n} cus=cus_{n} amt=4900 from=0s to=40d"
+            ),
+        );
+    }
+    for n in 0..40 {
+        story.at(10 * DAY + n * 60, becomes(n));
+    }
+    story.told_until(20)
+}
+
+#[test]
+fn a_mass_cancellation_is_told_within_hours_and_once() {
+    assert_snapshot!(
+        commitments(|n| format!("customer.subscription.deleted sub=sub_{n} cus=cus_{n} amt=4900")),
+        @"
+        d10 03:01:00 firing high mrr:usd: subscriptions will renew for 2,940.00 USD a month, 39.7 % below the 7-day average of 4,876.37 USD: 60 of them where 99 were
+        d15 21:01:00 resolved high mrr:usd: committed 2,940.00 USD a month, where the 7-day average is 3,266.37 USD by now
+        "
+    );
+}
+
+#[test]
+fn so_is_one_that_takes_effect_at_the_period_end() {
+    let told = commitments(|n| {
+        format!("customer.subscription.updated sub=sub_{n} amt=4900 from=-10d to=30d cancels")
+    });
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+}
+
+#[test]
+fn pauses_and_long_terms_are_no_cancellations() {
+    for kind in ["paused", "cancel_at=200d"] {
+        let told = commitments(|n| {
+            format!("customer.subscription.updated sub=sub_{n} amt=4900 from=-10d to=30d {kind}")
+        });
+        assert_eq!(told, "", "{kind}");
+    }
+}
+
+#[test]
+fn a_move_to_new_subscriptions_is_no_cancellation() {
+    let told = commitments(|n| {
+        if n % 2 == 0 {
+            format!("customer.subscription.deleted sub=sub_{n} amt=4900")
+        } else {
+            format!("customer.subscription.created sub=new_{n} amt=4900 from=-10d to=30d")
+        }
+    });
+    assert_eq!(told, "");
 }

@@ -1,0 +1,274 @@
+//! Committed revenue a month: what subscriptions will renew for, against its own seven days.
+//!
+//! Money that will not come is seen here before it is missing: many cancellations at once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::event::subscription::{Interval, SubscriptionStatus};
+use crate::ids::{Key, KeyMap};
+use crate::ledger::SubscriptionRecord;
+use crate::money::{Currency, Money, share_bps};
+use crate::time::Span;
+
+use super::super::words::percent;
+use super::{CURRENCIES_MAX, Settings};
+
+/// Hours of the average that the product promises: seven days.
+const HOURS: usize = 168;
+
+/// Hours a drop must last: moving customers from one plan to another ends before it begins anew.
+const HELD_HOURS: u32 = 3;
+
+/// Subscriptions that must be gone on balance: one large customer who leaves is no mass.
+const LOST_MIN: i64 = 3;
+
+/// What one subscription is committed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Commitment {
+    currency: Currency,
+    /// Minor units a month.
+    amount: i64,
+}
+
+/// What is to be thought of a subscription.
+enum Standing {
+    Committed(Commitment),
+    /// It will not renew.
+    Gone,
+    /// Nothing can be said, as in a trial or pause: like is compared with like, without it.
+    Excluded,
+}
+
+/// One currency.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Sum {
+    amount: i64,
+    subscriptions: i64,
+    /// The hours before: amount and subscriptions.
+    hours: VecDeque<(i64, i64)>,
+    low_hours: u32,
+    is_firing: bool,
+    told_bps: i64,
+}
+
+/// One scope's commitments.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Mrr {
+    known: KeyMap<Commitment>,
+    sums: BTreeMap<Currency, Sum>,
+}
+
+/// What became of a currency's sum.
+#[derive(Debug)]
+pub(super) enum Change {
+    Fired(Box<Finding>),
+    Over(String, String),
+}
+
+impl Mrr {
+    /// Takes in what is now known of a subscription.
+    pub(super) fn look(&mut self, key: Key, record: Option<&SubscriptionRecord>) {
+        let standing = standing_of(record);
+        let old = self.known.swap_remove(&key);
+        if let Some(old) = old
+            && let Some(sum) = self.sums.get_mut(&old.currency)
+        {
+            sum.add(old.amount, -1);
+            if matches!(standing, Standing::Excluded) {
+                for (amount, subscriptions) in &mut sum.hours {
+                    *amount = amount.saturating_sub(old.amount);
+                    *subscriptions -= 1;
+                }
+            }
+        }
+        let Standing::Committed(new) = standing else {
+            return;
+        };
+        if self.sums.len() >= CURRENCIES_MAX && !self.sums.contains_key(&new.currency) {
+            return;
+        }
+        self.sums
+            .entry(new.currency)
+            .or_default()
+            .add(new.amount, 1);
+        self.known.insert(key, new);
+    }
+
+    /// Judges the sums of this hour, `passed` hours after the last.
+    pub(super) fn judge(&mut self, passed: i64, settings: &Settings) -> Vec<Change> {
+        let judged = self.sums.iter_mut();
+        judged
+            .filter_map(|(currency, sum)| sum.judge(*currency, passed, settings))
+            .collect()
+    }
+}
+
+impl Sum {
+    fn add(&mut self, amount: i64, sign: i64) {
+        self.amount = self.amount.saturating_add(amount.saturating_mul(sign));
+        self.subscriptions += sign;
+    }
+
+    fn judge(&mut self, currency: Currency, passed: i64, settings: &Settings) -> Option<Change> {
+        let change = self.compare(currency, settings);
+        let repeats = usize::try_from(passed).unwrap_or(1).clamp(1, HOURS);
+        for _ in 0..repeats {
+            self.hours.push_back((self.amount, self.subscriptions));
+        }
+        while self.hours.len() > HOURS {
+            self.hours.pop_front();
+        }
+        change
+    }
+
+    fn compare(&mut self, currency: Currency, settings: &Settings) -> Option<Change> {
+        if self.hours.len() < HOURS {
+            return None;
+        }
+        let count = i128::try_from(HOURS).ok()?;
+        let mean = |of: fn(&(i64, i64)) -> i64| {
+            let sum: i128 = self.hours.iter().map(|hour| i128::from(of(hour))).sum();
+            i64::try_from(sum / count).unwrap_or(i64::MAX)
+        };
+        let (average, subscriptions) = (mean(|hour| hour.0), mean(|hour| hour.1));
+        let drop = share_bps(average.saturating_sub(self.amount), average);
+        let is_low = drop > settings.drop_bps_min && subscriptions - self.subscriptions >= LOST_MIN;
+        self.low_hours = if is_low { self.low_hours + 1 } else { 0 };
+        let key = format!("mrr:{}", currency.as_str());
+        if self.is_firing && drop <= settings.recovery_bps_max {
+            self.is_firing = false;
+            let reason = format!(
+                "committed {} a month, where the 7-day average is {} by now",
+                Money::new(self.amount, currency),
+                Money::new(average, currency)
+            );
+            return Some(Change::Over(key, reason));
+        }
+        let is_news = !self.is_firing || drop >= self.told_bps + self.told_bps / 4;
+        if !is_low || self.low_hours < HELD_HOURS || !is_news {
+            return None;
+        }
+        let finding = describe(
+            key,
+            currency,
+            (self.amount, average),
+            (self.subscriptions, subscriptions),
+            u64::from(!self.is_firing),
+            settings,
+        );
+        (self.is_firing, self.told_bps) = (true, drop);
+        Some(Change::Fired(Box::new(finding)))
+    }
+}
+
+/// What a subscription stands for.
+fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
+    let Some(record) = record else {
+        return Standing::Gone;
+    };
+    let is_excluded = record.is_paused
+        || record.is_metered
+        || record.has_test_clock
+        || record.has_opaque_discounts
+        || matches!(
+            record.status,
+            SubscriptionStatus::Trialing
+                | SubscriptionStatus::Paused
+                | SubscriptionStatus::Incomplete
+                | SubscriptionStatus::Unknown
+        );
+    if is_excluded {
+        return Standing::Excluded;
+    }
+    let is_live = matches!(
+        record.status,
+        SubscriptionStatus::Active | SubscriptionStatus::PastDue
+    );
+    // One that ends with its period will not renew; one with a longer term will.
+    let is_ending = record.ends_at.is_some_and(|end| {
+        record
+            .period_end
+            .is_none_or(|period| end <= period + Span::days(1))
+    });
+    if !is_live || is_ending {
+        return Standing::Gone;
+    }
+    let amount = record
+        .amount
+        .and_then(|amount| monthly(amount, record.interval, record.interval_count));
+    match (amount, record.currency) {
+        (Some(amount), Some(currency)) => Standing::Committed(Commitment { currency, amount }),
+        _ => Standing::Excluded,
+    }
+}
+
+/// The price of a period as a month's: a day is 12/365 of a year's month, a week 12/52.
+fn monthly(amount: i64, interval: Interval, count: i64) -> Option<i64> {
+    let (times, over) = match interval {
+        Interval::Day => (365, 12),
+        Interval::Week => (52, 12),
+        Interval::Month => (1, 1),
+        Interval::Year => (1, 12),
+        Interval::Unknown => return None,
+    };
+    let over = i128::from(over) * i128::from(count.max(1));
+    i64::try_from(i128::from(amount) * times / over).ok()
+}
+
+fn describe(
+    key: String,
+    currency: Currency,
+    (amount, average): (i64, i64),
+    (subscriptions, usual): (i64, i64),
+    occurrences: u64,
+    settings: &Settings,
+) -> Finding {
+    let drop = share_bps(average.saturating_sub(amount), average);
+    let severity = match drop {
+        5_000.. => Severity::Critical,
+        3_000.. => Severity::High,
+        _ => Severity::Medium,
+    };
+    let mut finding = Finding::new(key, severity, "Committed revenue dropped");
+    finding.occurrences = occurrences;
+    finding.message = format!(
+        "subscriptions will renew for {} a month, {} below the 7-day average of {}: {subscriptions} \
+         of them where {usual} were",
+        Money::new(amount, currency),
+        percent(drop),
+        Money::new(average, currency),
+    );
+    finding.currency = Some(currency);
+    finding.amount_at_stake = Some(average.saturating_sub(amount));
+    let allowed = i128::from(average) * i128::from(10_000 - settings.drop_bps_min) / 10_000;
+    finding.evidence.measures = vec![
+        Measure::new("committed_a_month", amount, Unit::MinorUnits)
+            .expected(average)
+            .threshold(i64::try_from(allowed).unwrap_or(i64::MAX)),
+        Measure::new("subscriptions", subscriptions, Unit::Count).expected(usual),
+    ];
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_brought_to_a_month() {
+        let cases = [
+            (1_200, Interval::Year, 1, 100),
+            (1_200, Interval::Year, 2, 50),
+            (300, Interval::Month, 3, 100),
+            (1_200, Interval::Week, 1, 5_200),
+            (120, Interval::Day, 1, 3_650),
+        ];
+        for (amount, interval, count, expected) in cases {
+            assert_eq!(monthly(amount, interval, count), Some(expected));
+        }
+        assert_eq!(monthly(100, Interval::Unknown, 1), None);
+    }
+}

@@ -27,6 +27,7 @@ diesel::table! {
         api_version -> Nullable<Text>,
         is_historical -> Bool,
         body -> Binary,
+        codec -> SmallInt,
     }
 }
 

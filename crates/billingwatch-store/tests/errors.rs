@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use billingwatch_store::{Store, StoreError, StoreOptions};
+use billingwatch_store::{Store, StoreError, StoreOptions, token_hash};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
@@ -136,7 +136,10 @@ fn a_full_disk_is_said_to_be_full_and_keeps_what_was_there() {
     // so the test goes by a connection of the store's making.
     store.limit_pages(60).unwrap();
     let mut large = entry("evt_2", "charge.failed");
-    large.body = vec![b'x'; 4_000_000];
+    // Noise, which stays as large as it is.
+    large.body = (0..120_000_u32)
+        .flat_map(|n| token_hash(&n.to_string()).into_bytes())
+        .collect();
     let error = store.append(&[large], at(1)).unwrap_err();
     insta::assert_snapshot!(shown(&error, dir.path()), @"Full: the SQLite database DIR/b.db is full: database or disk is full; free some disk space");
     assert_eq!(store.head().unwrap().last_seq, 1);

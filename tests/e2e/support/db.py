@@ -4,10 +4,21 @@ import json
 import secrets
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
+import zstandard
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from urllib.parse import urlsplit, urlunsplit
+
+DICTIONARY = Path(__file__).resolve().parents[3] / "crates/billingwatch-store/dictionaries/events-1.zstd-dict"
+DECOMPRESSOR = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(DICTIONARY.read_bytes()))
+
+
+def unpacked(codec, stored):
+    """A body as it was received, from how the journal keeps it."""
+    stored = stored.encode() if isinstance(stored, str) else bytes(stored)
+    return {0: lambda body: body, 1: DECOMPRESSOR.decompress}[codec](stored)
 
 
 class Sqlite:
@@ -75,10 +86,9 @@ class Journal:
 
     def body(self, event_id):
         """The kept bytes of an event; fails unless it was kept exactly once."""
-        rows = self._database.query("SELECT body FROM journal WHERE event_id = ?", event_id)
+        rows = self._database.query("SELECT codec, body FROM journal WHERE event_id = ?", event_id)
         assert len(rows) == 1, f"{event_id} is in the journal {len(rows)} times"
-        body = rows[0][0]
-        return body.encode() if isinstance(body, str) else bytes(body)
+        return unpacked(*rows[0])
 
     def row(self, event_id, *columns):
         """Some columns of one event."""
@@ -89,11 +99,10 @@ class Journal:
     def export(self, path):
         """Writes the events as the lines that `billingwatch replay` reads; returns how many."""
         rows = self._database.query(
-            "SELECT received_at_ms, body FROM journal WHERE event_id IS NOT NULL ORDER BY seq"
+            "SELECT received_at_ms, codec, body FROM journal WHERE event_id IS NOT NULL ORDER BY seq"
         )
         with open(path, "w", encoding="utf-8") as lines:
-            for received_at_ms, body in rows:
-                text = body if isinstance(body, str) else bytes(body).decode()
-                event = json.dumps(json.loads(text))
+            for received_at_ms, codec, body in rows:
+                event = json.dumps(json.loads(unpacked(codec, body)))
                 lines.write(f'{{"received_at": {received_at_ms / 1000:.3f}, "event": {event}}}\n')
         return len(rows)

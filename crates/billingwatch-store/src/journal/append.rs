@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 
+use super::codec::{self, Packed};
 use super::{Appended, EntryKind, Head, NewEntry};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
@@ -16,7 +17,7 @@ use crate::store::Store;
 use crate::text;
 use crate::{mutes, settings};
 
-/// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 14.
+/// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 15.
 pub const APPEND_MAX: usize = 4096;
 
 /// Rows of one multi-row insert on PostgreSQL.
@@ -39,6 +40,7 @@ struct NewRow<'a> {
     api_version: Option<Cow<'a, str>>,
     is_historical: bool,
     body: &'a [u8],
+    codec: i16,
 }
 
 #[derive(QueryableByName)]
@@ -68,7 +70,12 @@ impl Store {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(|conn| append(conn, entries, now))
+        // Before the transaction: whoever waits for the journal need not wait for this.
+        let packed: Vec<Packed<'_>> = entries
+            .iter()
+            .map(|entry| codec::pack(&entry.body))
+            .collect();
+        self.write(|conn| append(conn, entries, &packed, now))
     }
 
     /// Brings the journal's time up to `now`, if it is behind, and returns its end.
@@ -142,7 +149,12 @@ fn touch(conn: &mut AnyConn, now: Timestamp) -> Result<Head> {
     })
 }
 
-fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Vec<Appended>> {
+fn append(
+    conn: &mut AnyConn,
+    entries: &[NewEntry],
+    packed: &[Packed<'_>],
+    now: Timestamp,
+) -> Result<Vec<Appended>> {
     // Locks the head without moving its time: history must not drag it to the present.
     let head = touch(conn, Timestamp::from_millis(i64::MIN))?;
     let mut at = head.at;
@@ -150,9 +162,9 @@ fn append(conn: &mut AnyConn, entries: &[NewEntry], now: Timestamp) -> Result<Ve
     let mut appended = Vec::with_capacity(entries.len());
     let mut rows = Vec::with_capacity(entries.len());
     let mut last_seq = head.last_seq;
-    for entry in entries {
+    for (entry, packed) in entries.iter().zip(packed) {
         let received_at = at.max(arrival(entry, now));
-        let row = NewRow::of(entry, last_seq + 1, received_at);
+        let row = NewRow::of(entry, packed, last_seq + 1, received_at);
         if let Some(event_id) = &row.event_id {
             let place = (event_id.to_string(), row.source.to_string());
             if let Some(seq) = known.get(&place) {
@@ -246,7 +258,7 @@ fn insert(conn: &mut AnyConn, rows: &[NewRow<'_>]) -> Result<()> {
 }
 
 impl<'a> NewRow<'a> {
-    fn of(entry: &'a NewEntry, seq: i64, received_at: Timestamp) -> Self {
+    fn of(entry: &'a NewEntry, packed: &'a Packed<'_>, seq: i64, received_at: Timestamp) -> Self {
         Self {
             seq,
             kind: entry.kind.as_str(),
@@ -261,7 +273,8 @@ impl<'a> NewRow<'a> {
             livemode: entry.livemode,
             api_version: text::optional_key(entry.api_version.as_deref()),
             is_historical: entry.is_historical,
-            body: &entry.body,
+            body: &packed.bytes,
+            codec: packed.codec,
         }
     }
 }

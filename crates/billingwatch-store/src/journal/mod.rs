@@ -6,6 +6,7 @@
 //! that has read up to a number can never later find a lower one, on either backend.
 
 mod append;
+mod codec;
 mod read;
 
 use billingwatch_core::time::Timestamp;

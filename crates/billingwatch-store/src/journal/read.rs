@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
-use super::{EntryKind, EventRow, JournalEntry};
+use super::{EntryKind, EventRow, JournalEntry, codec};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
 use crate::page::{Page, PageOf};
@@ -63,6 +63,7 @@ struct EntryRow {
     api_version: Option<String>,
     is_historical: bool,
     body: Vec<u8>,
+    codec: i16,
 }
 
 #[derive(Queryable, Selectable)]
@@ -303,7 +304,7 @@ impl TryFrom<EntryRow> for JournalEntry {
             livemode: row.livemode,
             api_version: row.api_version,
             is_historical: row.is_historical,
-            body: row.body,
+            body: codec::unpack(row.codec, row.body)?,
         })
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Bring recorded events into the journal, as history: detectors learn, nobody is told.
     #[command(after_help = EXIT_CODES)]
     Import(ImportArgs),
+    /// Write a copy of the SQLite journal to a file, beside a running server.
+    #[command(after_help = EXIT_CODES)]
+    Backup(BackupArgs),
     /// Bring the store's tables up to date (`serve` does this too).
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
@@ -222,6 +225,19 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) source: String,
     /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The config file.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write, which must not be there yet; `serve` runs on it as it is.
+    pub(crate) file: PathBuf,
+    /// sqlite://PATH [default: DATABASE_URL, else sqlite://billingwatch.db].
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// The config file.

@@ -5,6 +5,7 @@
 
 mod assignments;
 mod backtest;
+mod backup;
 mod check;
 mod cli;
 mod completions;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         Command::Backtest(args) => backtest::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use billingwatch_core::engine::Registry;
 use billingwatch_core::stripe::signature::Secret;
 use billingwatch_pipeline::{
-    Clock, IngestOptions, PipelineStore, Runtime, RuntimeOptions, SystemClock,
+    Clock, IngestOptions, PipelineStore, RetentionLoop, Runtime, RuntimeOptions, SystemClock,
 };
 use billingwatch_server::{
     Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, Verification,
@@ -41,13 +41,15 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         .collect();
     switch_on(&store, &told)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let runtime = Arc::new(Runtime::start(
+    let runtime = Runtime::start(
         Arc::new(store.clone()) as Arc<dyn PipelineStore>,
         registry.clone(),
         Arc::clone(&clock),
         channels,
         &runtime_options(&config),
-    )?);
+    )?;
+    let retention = RetentionLoop::new(store.clone(), Arc::clone(&clock), config.retention.clone());
+    let runtime = Arc::new(runtime.with_retention(retention)?);
     let bound = Server::bind(
         server_config(&config),
         services(store, &runtime, clock, &registry),

@@ -53,6 +53,7 @@ fn help_is_what_it_was() {
         "backtest",
         "export",
         "import",
+        "backup",
         "migrate",
         "check",
         "detectors",
@@ -387,4 +388,30 @@ fn an_import_says_what_it_passed_over_and_an_export_makes_no_database() {
     assert!(!directory.path().join("nowhere.db").exists());
     let output = run(directory.path(), &["export", "--since", "yesterday"], &[]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_backup_is_a_journal_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: String = (0..40)
+        .map(|n| event(&format!("evt_{n}"), 1_709_599_200 + n) + "\n")
+        .collect();
+    std::fs::write(directory.path().join("in.jsonl"), &lines).unwrap();
+    let imported = run(directory.path(), &["import", "in.jsonl"], &[]);
+    assert_eq!(imported.status.code(), Some(0), "{}", stderr(&imported));
+    let backup = run(directory.path(), &["backup", "copy.db"], &[]);
+    assert_eq!(backup.status.code(), Some(0), "{}", stderr(&backup));
+    let again = run(directory.path(), &["backup", "copy.db"], &[]);
+    assert_eq!(again.status.code(), Some(1));
+    let copy = [("DATABASE_URL", "sqlite://copy.db")];
+    assert_eq!(
+        stdout(&run(directory.path(), &["export"], &copy)),
+        stdout(&run(directory.path(), &["export"], &[])),
+    );
+    let migrated = run(directory.path(), &["migrate"], &copy);
+    assert!(
+        stdout(&migrated).contains("up to date"),
+        "{}",
+        stdout(&migrated)
+    );
 }

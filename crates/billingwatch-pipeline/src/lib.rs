@@ -13,6 +13,7 @@ pub mod ports;
 pub mod pump;
 mod record;
 pub mod replay;
+pub mod retention;
 pub mod runtime;
 pub mod settings_sync;
 pub mod status;
@@ -31,6 +32,7 @@ pub use ingest::{
 pub use ports::PipelineStore;
 pub use pump::{Pump, PumpOptions, StepReport};
 pub use replay::{AlertLine, Replay, ReplayOptions, ReplayReport, ReplaySink, replay_journal};
+pub use retention::{RetentionCounters, RetentionLoop, RetentionPolicy};
 pub use runtime::{Runtime, RuntimeOptions, ShutdownReport, StartError};
 pub use status::PipelineStatus;
 pub use system_clock::{ScaledClock, SystemClock};

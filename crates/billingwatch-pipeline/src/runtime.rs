@@ -18,7 +18,8 @@ use crate::ingest::{Ingest, IngestOptions};
 use crate::loops::{DeliverLoop, Loops, PumpLoop, WriterLoop};
 use crate::ports::PipelineStore;
 use crate::pump::PumpOptions;
-use crate::status::{ChannelStatus, DeliveryCounters, PipelineStatus, PumpCounters};
+use crate::retention::{RetentionCounters, RetentionLoop};
+use crate::status::{ChannelStatus, Counter, DeliveryCounters, PipelineStatus, PumpCounters};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
 
@@ -85,6 +86,7 @@ pub struct Runtime {
     writer: Arc<LoopControl>,
     pump: Arc<LoopControl>,
     channels: Vec<Arc<LoopControl>>,
+    retention: Option<(Arc<LoopControl>, Arc<RetentionCounters>)>,
     grace: Duration,
 }
 
@@ -124,6 +126,7 @@ impl Runtime {
             writer: writer.control(),
             pump: pump.control(),
             channels: channels.iter().map(DeliverLoop::control).collect(),
+            retention: None,
             grace: options.grace,
         };
         for mut channel in channels {
@@ -132,6 +135,16 @@ impl Runtime {
         spawn_pump(pump)?;
         spawn_writer(writer)?;
         Ok(runtime)
+    }
+
+    /// Deletes what is older than it needs to be, beside all else.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn with_retention(mut self, mut retention: RetentionLoop) -> Result<Self, StartError> {
+        self.retention = Some((retention.control(), retention.counters()));
+        spawn(retention.control(), move || retention.step())?;
+        Ok(self)
     }
 
     /// Where requests leave what they received.
@@ -164,6 +177,7 @@ impl Runtime {
         let loops = [&self.writer, &self.pump]
             .into_iter()
             .chain(&self.channels)
+            .chain(self.retention.iter().map(|(control, _)| control))
             .map(|control| control.status())
             .collect();
         let channels = self
@@ -203,8 +217,16 @@ impl Runtime {
             engine_time: pump.engine_time.read(),
             pump_commit_time: pump.commit_time.read(),
             channels,
+            deleted_events: self.deleted(|counters| &counters.events),
+            deleted_alerts: self.deleted(|counters| &counters.alerts),
             loops,
         }
+    }
+
+    fn deleted(&self, which: impl Fn(&RetentionCounters) -> &Counter) -> u64 {
+        self.retention
+            .as_ref()
+            .map_or(0, |(_, counters)| which(counters).get())
     }
 
     /// Takes nothing more, writes and answers what is queued, lets the engine see it, keeps a
@@ -220,6 +242,10 @@ impl Runtime {
                 report.abandoned.push(control.status().name);
             }
         };
+        if let Some((control, _)) = &self.retention {
+            control.stop();
+            wait(control, self.grace);
+        }
         self.ingest.close();
         self.writer.stop();
         wait(&self.writer, self.grace);
@@ -239,6 +265,9 @@ impl Runtime {
 impl Drop for Runtime {
     /// Asks the loops to end without waiting for them.
     fn drop(&mut self) {
+        if let Some((control, _)) = &self.retention {
+            control.stop();
+        }
         self.ingest.close();
         self.pump.stop();
         for control in &self.channels {

@@ -292,6 +292,10 @@ pub struct PipelineStatus {
     pub pump_commit_time: HistogramReading,
     /// Each channel.
     pub channels: Vec<ChannelStatus>,
+    /// Events deleted for their age or number.
+    pub deleted_events: u64,
+    /// Alerts deleted for their age.
+    pub deleted_alerts: u64,
     /// Each loop.
     pub loops: Vec<LoopStatus>,
 }

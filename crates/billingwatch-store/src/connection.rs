@@ -100,6 +100,7 @@ impl Manager {
         let wait_ms = self.timeout.as_millis().min(600_000);
         conn.batch_execute(&format!("PRAGMA busy_timeout = {wait_ms};"))?;
         if self.role == Role::Writer {
+            let_give_back(&mut conn)?;
             // The default cache of 2 MB is 250 such pages, fewer than a batch touches in the
             // indexes: 8 MB appends a tenth faster, and fills only when there is much to write.
             // A checkpoint every 16 MB of log, during which commits stand still: every 8 MB writes
@@ -142,6 +143,22 @@ impl Manager {
         )?;
         Ok(AnyConn::Postgresql(conn))
     }
+}
+
+#[derive(QueryableByName)]
+struct PageCount {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    page_count: i64,
+}
+
+/// Makes a new file one that can give unused pages back: possible before the first table alone, and
+/// said to a file with tables it would be a write.
+fn let_give_back(conn: &mut SqliteConnection) -> Result<()> {
+    let file: PageCount = sql_query("PRAGMA page_count").get_result(conn)?;
+    if file.page_count == 0 {
+        conn.batch_execute("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    }
+    Ok(())
 }
 
 impl r2d2::ManageConnection for Manager {

@@ -9,6 +9,7 @@ mod text;
 mod url;
 
 pub mod alerts;
+pub mod backup;
 pub mod channels;
 pub mod cursors;
 pub mod journal;
@@ -16,6 +17,7 @@ pub mod leases;
 pub mod mutes;
 pub mod outbox;
 pub mod page;
+pub mod retention;
 pub mod settings;
 pub mod step;
 pub mod suppressed;
@@ -26,6 +28,7 @@ pub mod tokens;
 pub use alerts::{
     AlertCount, AlertFilter, AlertRow, Happened, HistoryEntry, Outcome, Verdict, VerdictCount,
 };
+pub use backup::Backup;
 pub use channels::ChannelRow;
 pub use cursors::{Cursor, Snapshot};
 pub use error::StoreError;
@@ -34,6 +37,7 @@ pub use leases::Lease;
 pub use mutes::{MuteFilter, MuteRow};
 pub use outbox::{Attempt, AttemptOutcome, Delivery, DeliveryRow, DeliveryState, NewDelivery};
 pub use page::{Page, PageOf};
+pub use retention::{Keep, SourceUsage};
 pub use settings::SettingsOverride;
 pub use step::Step;
 pub use store::Store;

@@ -32,6 +32,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    journal_usage (source) {
+        source -> Text,
+        events -> BigInt,
+        size_bytes -> BigInt,
+        passed_seq -> BigInt,
+    }
+}
+
+diesel::table! {
     cursors (name) {
         name -> Text,
         seq -> BigInt,

@@ -125,7 +125,20 @@ impl Store {
         self.with_writer(|conn| transaction(conn, work))
     }
 
-    fn with_writer<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
+    /// A connection to the SQLite file besides all others; `None` where there is no file.
+    pub(crate) fn separate(&self) -> Result<Option<AnyConn>> {
+        if self.inner.target.is_memory() {
+            return Ok(None);
+        }
+        self.inner
+            .writer
+            .as_ref()
+            .map(|writer| writer.manager.open())
+            .transpose()
+    }
+
+    /// Runs `work` on the connection that writes, each statement by itself.
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
         match (&self.inner.writer, &self.inner.pool) {
             (Some(writer), _) => self.exclusive(writer, work),
             (None, Some(pool)) => self.pooled(pool, work),

@@ -67,6 +67,18 @@ const SEVERITIES: &[&str] = &["low", "medium", "high", "critical"];
 
 const TIMEOUT_SECS: Kind = Kind::Int { min: 1, max: 60 };
 
+/// A century; 0 is for ever.
+const DAYS: Kind = Kind::Int {
+    min: 0,
+    max: 36_500,
+};
+
+/// A hundred terabytes; 0 is without end.
+const SIZE_MB: Kind = Kind::Int {
+    min: 0,
+    max: 100_000_000,
+};
+
 /// Every key but those of the detectors, which say themselves what they take.
 pub(crate) const KEYS: &[Key] = &[
     key("environment", Kind::Word(&["production", "development"])).env("APP_ENV"),
@@ -124,6 +136,11 @@ pub(crate) const KEYS: &[Key] = &[
         .env("STRIPE_WEBHOOK_SECRET")
         .secret(),
     key("sources.*.webhook_secrets", Kind::List).secret(),
+    key("sources.*.events_days", DAYS),
+    key("sources.*.events_size_mb", SIZE_MB),
+    key("retention.events_days", DAYS),
+    key("retention.events_size_mb", SIZE_MB),
+    key("retention.alerts_days", DAYS),
     key(
         "ingest.queue_len",
         Kind::Int {

@@ -10,10 +10,16 @@ use billingwatch_core::detector::DetectorSpec;
 use billingwatch_core::engine::SettingsChange;
 use billingwatch_core::stripe::signature::Tolerance;
 use billingwatch_core::time::Span;
+use billingwatch_pipeline::RetentionPolicy;
+use billingwatch_store::retention::Keep;
 
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::secret::Secret;
+
+/// The fewest days that events are kept: Stripe sends an event again for three days, and by hand for
+/// longer; one that is no longer known would count twice.
+const EVENTS_DAYS_MIN: i64 = 7;
 
 /// The word that stands for "no secret" in development, and is refused everywhere else.
 const DEV_SECRET: &str = "dev";
@@ -33,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) stripe: Stripe,
     /// `[sources.<name>]`.
     pub(crate) sources: BTreeMap<String, Source>,
+    /// `[retention]`, and what sources say of themselves.
+    pub(crate) retention: RetentionPolicy,
     /// `[ingest]`.
     pub(crate) ingest: Ingest,
     /// `[alert.<channel>]`.
@@ -138,6 +146,7 @@ pub(crate) fn build(
             tolerance: tolerance(layers)?,
         },
         sources: sources(layers)?,
+        retention: retention(layers)?,
         ingest: Ingest {
             queue_len: layers.number("ingest.queue_len")?,
             batch_max: layers.number("ingest.batch_max")?,
@@ -191,6 +200,44 @@ fn sources(layers: &Layers) -> Result<BTreeMap<String, Source>, ConfigError> {
         sources.insert(name.to_owned(), Source { secrets });
     }
     Ok(sources)
+}
+
+fn retention(layers: &Layers) -> Result<RetentionPolicy, ConfigError> {
+    let days = |path: &str, min: i64| match layers.int(path) {
+        0 => Ok(None),
+        days if days < min => Err(invalid(
+            layers,
+            path,
+            "must be 7 or more, or 0 for ever: Stripe may send an event again after days",
+        )),
+        days => Ok(Some(Span::days(days))),
+    };
+    let bytes = |path: &str| match layers.int(path) {
+        0 => None,
+        megabytes => Some(megabytes.saturating_mul(1_000_000)),
+    };
+    let events = Keep {
+        age: days("retention.events_days", EVENTS_DAYS_MIN)?,
+        size_bytes: bytes("retention.events_size_mb"),
+    };
+    let mut sources = BTreeMap::new();
+    for name in layers.source_names() {
+        let mut keep = events;
+        for (key, _) in layers.table(&format!("sources.{name}")) {
+            let path = format!("sources.{name}.{key}");
+            match key {
+                "events_days" => keep.age = days(&path, EVENTS_DAYS_MIN)?,
+                "events_size_mb" => keep.size_bytes = bytes(&path),
+                _ => {}
+            }
+        }
+        sources.insert(name.to_owned(), keep);
+    }
+    Ok(RetentionPolicy {
+        events,
+        sources,
+        alerts_age: days("retention.alerts_days", 1)?,
+    })
 }
 
 fn secrets(layers: &Layers, path: &str) -> Result<Vec<Secret>, ConfigError> {

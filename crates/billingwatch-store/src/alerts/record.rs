@@ -104,6 +104,8 @@ fn add_subjects(conn: &mut AnyConn, alert: &Alert) -> Result<()> {
         .subject
         .iter()
         .chain(&alert.subjects)
+        // So that an alert is found by the events that show it, and they are kept as long as it is.
+        .chain(&alert.evidence.event_ids)
         .map(String::as_str)
         .collect();
     let rows: Vec<SubjectRow<'_>> = subjects

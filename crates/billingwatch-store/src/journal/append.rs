@@ -1,7 +1,7 @@
 //! Appending: one durable transaction a batch.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use billingwatch_core::time::Timestamp;
 use diesel::prelude::*;
@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError, instant};
 use crate::schema::{journal, journal_head};
 use crate::store::Store;
 use crate::text;
-use crate::{mutes, settings};
+use crate::{mutes, retention, settings};
 
 /// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 15.
 pub const APPEND_MAX: usize = 4096;
@@ -187,6 +187,7 @@ fn append(
     }
     if !rows.is_empty() {
         insert(conn, &rows)?;
+        retention::count(conn, &usage_of(&rows))?;
         diesel::update(journal_head::table.find(1))
             .set((
                 journal_head::last_seq.eq(last_seq),
@@ -205,6 +206,18 @@ fn project(conn: &mut AnyConn, entry: &NewEntry, seq: i64, at: Timestamp) -> Res
         EntryKind::Mute => mutes::project_mute(conn, &entry.body, seq, at),
         EntryKind::Lift => mutes::project_lift(conn, &entry.body, seq, at),
     }
+}
+
+/// How many events each source gains, and what they take.
+fn usage_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, (i64, i64)> {
+    let mut usage: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.event_id.is_some()) {
+        let body_bytes = i64::try_from(row.body.len()).unwrap_or(i64::MAX);
+        let (events, size_bytes) = usage.entry(&row.source).or_default();
+        *events += 1;
+        *size_bytes = size_bytes.saturating_add(body_bytes + retention::ROW_OVERHEAD_BYTES);
+    }
+    usage
 }
 
 /// When an entry arrived: live ones now, historical ones when they say, but not in the future.

@@ -5,7 +5,7 @@ use billingwatch_core::engine::SettingsChange;
 
 use crate::exit::UsageError;
 
-/// Applies each in turn; `flag` is the option they came with, for refusals.
+/// Applies each in turn, for every source; `flag` is the option they came with, for refusals.
 ///
 /// # Errors
 /// When one is not `detector.key=value`, or the detector, the key or the value is not known.
@@ -19,17 +19,14 @@ pub(crate) fn apply(
         let (detector, key, value) = split(flag, assignment)?;
         let spec = specs.iter().find(|spec| spec.name == detector);
         let spec = spec.ok_or_else(|| SettingsError::UnknownDetector(detector.to_owned()))?;
-        let Some(change) = settings
-            .iter_mut()
-            .find(|change| change.detector == detector)
-        else {
-            continue;
-        };
-        match (key, value) {
-            ("enabled", SettingValue::Bool(is_enabled)) => change.is_enabled = Some(is_enabled),
-            _ => change.values.set(key, value),
+        let changes = settings.iter_mut();
+        for change in changes.filter(|change| change.detector == detector) {
+            match (key, value) {
+                ("enabled", SettingValue::Bool(is_enabled)) => change.is_enabled = Some(is_enabled),
+                _ => change.values.set(key, value),
+            }
+            change.values.check(spec.name, spec.settings)?;
         }
-        change.values.check(spec.name, spec.settings)?;
     }
     Ok(settings)
 }

@@ -172,8 +172,23 @@ pub(crate) struct SimulateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BacktestArgs {
     /// JSON lines of Stripe events, plain, gzip or zstd, in order, as `replay` reads them.
-    #[arg(value_name = "EVENTS")]
-    pub(crate) events: PathBuf,
+    #[arg(
+        value_name = "EVENTS",
+        required_unless_present = "from_store",
+        conflicts_with = "from_store"
+    )]
+    pub(crate) events: Option<PathBuf>,
+    /// Take the events that `serve` has stored; a server may run beside it.
+    #[arg(long)]
+    pub(crate) from_store: bool,
+    /// With --from-store: sqlite://PATH or postgres://… [default: DATABASE_URL, else
+    /// sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL", conflicts_with = "events")]
+    pub(crate) database_url: Option<String>,
+    /// Show and score only what fires from here on: 2026-03-01, 2026-03-01T12:00:00Z or Unix
+    /// seconds. What was before is read too: detectors learn from it.
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) since: Option<String>,
     /// What is wrong in them, as `simulate` writes it.
     #[arg(long, value_name = "PATH")]
     pub(crate) labels: Option<PathBuf>,

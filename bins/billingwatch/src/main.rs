@@ -21,6 +21,7 @@ mod output;
 mod replay;
 mod serve;
 mod simulate;
+mod since;
 mod words;
 
 use clap::Parser;

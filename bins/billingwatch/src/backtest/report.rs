@@ -46,7 +46,14 @@ pub(super) fn text(runs: &[Run], labels: Option<&[Label]>) -> String {
     if let Some(run) = runs.first() {
         let report = &run.report;
         let mut line = format!("{} events", grouped(report.events));
-        line.push_str(&format!(" over {:.1} days", run.days()));
+        match run.since {
+            Some(since) => line.push_str(&format!(
+                " read, {:.1} days judged from {} on",
+                run.days(),
+                minute(since)
+            )),
+            None => line.push_str(&format!(" over {:.1} days", run.days())),
+        }
         if report.bad_lines > 0 {
             let bad = grouped(report.bad_lines);
             line.push_str(&format!(", {bad} lines could not be read"));

@@ -8,9 +8,11 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use billingwatch_core::alert::{Alert, AlertChange, AlertStatus};
 use billingwatch_core::engine::{Registry, SettingsChange};
+use billingwatch_core::time::Timestamp;
 use billingwatch_pipeline::replay::{Replay, ReplayOptions, ReplayReport, ReplaySink};
 use billingwatch_simulator::scoring::{FiredAlert, Score, is_of};
 use billingwatch_simulator::{Label, Strength};
+use billingwatch_store::Store;
 
 /// The most alerts that are kept and scored; a run that makes more is refused.
 const ALERTS_MAX: usize = 20_000;
@@ -38,6 +40,8 @@ pub(super) struct Precision {
 pub(super) struct Run {
     /// What was read.
     pub(super) report: ReplayReport,
+    /// From when on it is judged; from the first event when `None`.
+    pub(super) since: Option<Timestamp>,
     /// In the order in which they fired.
     pub(super) found: Vec<Found>,
     /// By detector and strength.
@@ -48,15 +52,26 @@ pub(super) struct Run {
     pub(super) missed: Vec<String>,
 }
 
-#[derive(Default)]
+/// What is run.
+pub(super) enum Recording<'a> {
+    /// A file, as `replay` reads it.
+    File(&'a Path),
+    /// The events that `serve` has stored.
+    Stored(&'a Store),
+}
+
 struct Sink {
+    since: Option<Timestamp>,
     fired: Vec<Alert>,
     more: u64,
 }
 
 impl ReplaySink for Sink {
     fn change(&mut self, change: &AlertChange) -> io::Result<()> {
-        if change.alert.status != AlertStatus::Firing {
+        let is_before = self
+            .since
+            .is_some_and(|since| change.alert.fired_at < since);
+        if change.alert.status != AlertStatus::Firing || is_before {
             return Ok(());
         }
         if self.fired.len() < ALERTS_MAX {
@@ -69,32 +84,49 @@ impl ReplaySink for Sink {
 }
 
 impl Run {
-    /// Replays the file and scores what fired.
+    /// Replays the recording and scores what fired, from `since` on.
     ///
     /// # Errors
-    /// When the file cannot be read, or fires more alerts than can be scored.
+    /// When it cannot be read, or fires more alerts than can be scored.
     pub(super) fn over(
-        path: &Path,
+        recording: &Recording<'_>,
+        since: Option<Timestamp>,
         registry: &Registry,
         settings: &[SettingsChange],
         labels: Option<&[Label]>,
     ) -> anyhow::Result<Self> {
         let mut replay = Replay::new(registry.clone(), settings, &ReplayOptions::default())?;
-        let mut sink = Sink::default();
-        let file = File::open(path).with_context(|| path.display().to_string())?;
-        replay.file(&path.display().to_string(), file, &mut sink)?;
+        let mut sink = Sink {
+            since,
+            fired: Vec::new(),
+            more: 0,
+        };
+        match recording {
+            Recording::File(path) => {
+                let file = File::open(path).with_context(|| path.display().to_string())?;
+                replay.file(&path.display().to_string(), file, &mut sink)?;
+            }
+            Recording::Stored(store) => replay.journal(*store, &mut sink)?,
+        }
         let report = replay.finish(&mut sink)?;
         ensure!(
             sink.more == 0,
             "more than {ALERTS_MAX} alerts fire: that many cannot be scored; turn a detector off \
              with --set NAME.enabled=false"
         );
-        Ok(Self::scored(report, sink.fired, labels.unwrap_or_default()))
+        let labels = labels.unwrap_or_default();
+        Ok(Self::scored(report, since, sink.fired, labels))
     }
 
-    fn scored(report: ReplayReport, fired: Vec<Alert>, labels: &[Label]) -> Self {
+    fn scored(
+        report: ReplayReport,
+        since: Option<Timestamp>,
+        fired: Vec<Alert>,
+        labels: &[Label],
+    ) -> Self {
         let mut run = Self {
             report,
+            since,
             found: Vec::with_capacity(fired.len()),
             scores: BTreeMap::new(),
             precision: BTreeMap::new(),
@@ -130,9 +162,10 @@ impl Run {
         run
     }
 
-    /// How many days the recording spans, by receipt.
+    /// How many days are judged, by receipt.
     pub(super) fn days(&self) -> f64 {
-        let span = self.report.first_at.zip(self.report.last_at);
+        let first_at = self.report.first_at.max(self.since);
+        let span = first_at.zip(self.report.last_at.max(first_at));
         let secs = span.map_or(0, |(first, last)| last.since(first).as_secs());
         f64::from(i32::try_from(secs / 60).unwrap_or(i32::MAX)) / 1440.0
     }

@@ -1,7 +1,6 @@
 //! `billingwatch export`: the journal's events as lines, to a file or to standard output.
 
 mod file;
-mod since;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -17,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::cli::ExportArgs;
 use crate::config::{self, Environment, Overrides};
 use crate::exit::Ended;
-use crate::{detectors, migrate, output};
+use crate::{detectors, migrate, output, since};
 
 use file::OutFile;
 

@@ -1,8 +1,9 @@
 //! The stored journal as a recording.
 
 use billingwatch_core::engine::{Applied, Engine, Input, Registry};
+use billingwatch_store::EntryKind;
 
-use super::{ReplayError, ReplayReport, ReplaySink, report};
+use super::{Replay, ReplayError, ReplayReport, ReplaySink, report};
 use crate::ports::PipelineStore;
 use crate::pump::CONSUMER;
 use crate::record::Records;
@@ -63,4 +64,41 @@ pub fn replay_journal(
     report.open_at_end = engine.open_alerts().count();
     report.scopes = engine.scopes().count();
     Ok(report)
+}
+
+impl Replay {
+    /// Reads the events of the journal up to its present end, and lets as much time pass as the
+    /// journal's clock has seen. Unlike [`replay_journal`] it keeps to this replay's own settings:
+    /// settings that were changed on the way and alerts that a person declared over are passed by.
+    /// Historical events teach and are never told, as ever.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or a change cannot be written.
+    pub fn journal(
+        &mut self,
+        store: &dyn PipelineStore,
+        sink: &mut dyn ReplaySink,
+    ) -> Result<(), ReplayError> {
+        let head = store.head()?;
+        let mut records = Records::default();
+        let mut at_seq = 0;
+        while at_seq < head.last_seq {
+            let rows = store.read_after(at_seq, BATCH_ROWS.min(head.last_seq - at_seq))?;
+            let Some(last) = rows.last() else { break };
+            at_seq = last.seq;
+            for row in rows.iter().filter(|row| row.kind == EntryKind::Event) {
+                self.report.lines += 1;
+                match records.read(row) {
+                    Ok(record) => self.record(&record, sink)?,
+                    Err(reason) => {
+                        let number = u64::try_from(row.seq).unwrap_or_default();
+                        self.bad("the journal", number, &reason, sink);
+                    }
+                }
+            }
+            sink.progress(0, self.report.events);
+        }
+        self.engine.advance_to(head.at);
+        self.take(sink)
+    }
 }

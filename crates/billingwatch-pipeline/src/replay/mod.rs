@@ -299,21 +299,24 @@ impl Replay {
     }
 
     fn apply(&mut self, recorded: Recorded, sink: &mut dyn ReplaySink) -> Result<(), ReplayError> {
-        let received_at = recorded.received_at;
-        let report = &mut self.report;
-        report.events += 1;
-        report.first_at = report.first_at.or(Some(received_at));
-        if received_at < self.engine.now() {
-            report.out_of_order += 1;
-        }
-        report.last_at = report.last_at.max(Some(received_at));
         let record = Record {
-            received_at,
+            received_at: recorded.received_at,
             source: recorded.source,
             is_historical: false,
             input: Input::Event(recorded.event),
         };
-        match self.engine.apply(&record) {
+        self.record(&record, sink)
+    }
+
+    fn record(&mut self, record: &Record, sink: &mut dyn ReplaySink) -> Result<(), ReplayError> {
+        let report = &mut self.report;
+        report.events += 1;
+        report.first_at = report.first_at.or(Some(record.received_at));
+        if record.received_at < self.engine.now() {
+            report.out_of_order += 1;
+        }
+        report.last_at = report.last_at.max(Some(record.received_at));
+        match self.engine.apply(record) {
             Applied::New => {}
             Applied::Duplicate => self.report.duplicates += 1,
             Applied::Refused(_) => self.report.refused += 1,

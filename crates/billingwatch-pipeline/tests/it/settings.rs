@@ -3,7 +3,7 @@
 use billingwatch_core::detector::{SettingValue, SettingValues};
 use billingwatch_core::engine::SettingsChange;
 use billingwatch_pipeline::testing::probe_registry;
-use billingwatch_pipeline::{StartError, settings_sync};
+use billingwatch_pipeline::{Replay, ReplayOptions, StartError, settings_sync};
 
 use crate::support::{START, World, memory_store};
 
@@ -74,4 +74,27 @@ fn a_changed_setting_holds_from_its_place_in_the_journal() {
     billingwatch_pipeline::replay_journal(&world.store, registry, &mut replayed).unwrap();
     let replayed: Vec<String> = replayed.iter().map(crate::support::line).collect();
     assert_eq!(replayed, live);
+}
+
+#[test]
+fn a_replay_of_the_events_alone_keeps_its_own_settings() {
+    let mut world = World::new();
+    settings_sync::sync(&world.store, &world.registry, &[failures(9)], START).unwrap();
+    for id in ["evt_1", "evt_2"] {
+        world.receive(id, "charge.failed");
+    }
+    world.pump_until_idle();
+    assert_eq!(world.outcome().changes.len(), 0);
+
+    let fired = |settings: &[SettingsChange]| {
+        let registry = world.registry.clone();
+        let mut replay = Replay::new(registry, settings, &ReplayOptions::default()).unwrap();
+        let mut changes = Vec::new();
+        replay.journal(&world.store, &mut changes).unwrap();
+        let report = replay.finish(&mut changes).unwrap();
+        assert_eq!((report.lines, report.events, report.bad_lines), (2, 2, 0));
+        changes.len()
+    };
+    assert_eq!(fired(&[failures(2)]), 1);
+    assert_eq!(fired(&[failures(3)]), 0);
 }

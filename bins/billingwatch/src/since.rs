@@ -9,7 +9,7 @@ use crate::exit::UsageError;
 ///
 /// # Errors
 /// When it is none of these.
-pub(super) fn parse(text: &str) -> Result<Timestamp, UsageError> {
+pub(crate) fn parse(text: &str) -> Result<Timestamp, UsageError> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         let midnight = date.and_time(NaiveTime::MIN).and_utc();
         return Ok(Timestamp::from_millis(midnight.timestamp_millis()));

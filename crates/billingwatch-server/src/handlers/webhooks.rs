@@ -184,6 +184,7 @@ fn authenticate(
             "a signature did not verify: {error}"
         );
         state.telemetry.count_verify_failure(name, error.code());
+        state.ingest.counters().count_bad_signature(name);
         (Received::BadSignature, ApiError::signature())
     })
 }

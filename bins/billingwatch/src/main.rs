@@ -21,6 +21,7 @@ mod output;
 mod replay;
 mod serve;
 mod simulate;
+mod tokens;
 mod words;
 
 use clap::Parser;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Tokens(args) => tokens::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Bring the store's tables up to date (`serve` does this too).
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
+    /// Make, list and revoke API tokens.
+    #[command(after_help = EXIT_CODES)]
+    Tokens(TokensArgs),
     /// Check the configuration, without starting anything.
     #[command(after_help = EXIT_CODES)]
     Check(CheckArgs),
@@ -269,6 +272,40 @@ pub(crate) struct MigrateArgs {
     /// The config file.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// `tokens`.
+#[derive(Debug, Args)]
+pub(crate) struct TokensArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub(crate) command: TokensCommand,
+    /// sqlite://PATH or postgres://… [default: DATABASE_URL, else sqlite://billingwatch.db].
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) database_url: Option<String>,
+    /// The config file [default: BILLINGWATCH_CONFIG, else billingwatch.toml where there is one].
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Make a token and show it, this once: only its hash is kept.
+    Add {
+        /// What it is called; what is done with it is signed with this.
+        name: String,
+        /// What it may do: viewer reads, operator also changes, admin may do everything.
+        #[arg(long, value_name = "ROLE", default_value = "viewer", value_parser = ["viewer", "operator", "admin"])]
+        role: String,
+    },
+    /// List all tokens, without what they are.
+    List,
+    /// Make a token worthless from now on.
+    Revoke {
+        /// Its id, as `list` shows it.
+        id: i64,
+    },
 }
 
 /// `check`.

@@ -22,6 +22,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod since;
+mod tokens;
 mod words;
 
 use clap::Parser;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Tokens(args) => tokens::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Detectors(args) => detectors::run(&args),
         Command::Completions(args) => completions::run(&args),

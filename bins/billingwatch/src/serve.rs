@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use billingwatch_core::engine::Registry;
 use billingwatch_core::stripe::signature::Secret;
@@ -19,6 +20,9 @@ use crate::config::{self, Config, Environment, LogFormat, Mode, Overrides};
 use crate::exit::Ended;
 use crate::output::{self, Paint, Style};
 use crate::{logging, migrate};
+
+/// How often the server looks at itself.
+const OPERATIONS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -100,6 +104,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
             ..IngestOptions::default()
         },
         settings: config.detectors.clone(),
+        operations: Some(OPERATIONS_INTERVAL),
         ..RuntimeOptions::default()
     }
 }

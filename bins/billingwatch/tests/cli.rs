@@ -55,6 +55,7 @@ fn help_is_what_it_was() {
         "import",
         "backup",
         "migrate",
+        "tokens",
         "check",
         "detectors",
         "completions",
@@ -413,5 +414,39 @@ fn a_backup_is_a_journal_of_its_own() {
         stdout(&migrated).contains("up to date"),
         "{}",
         stdout(&migrated)
+    );
+}
+
+#[test]
+fn a_token_is_shown_once_listed_and_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = |arguments: &[&str]| {
+        let words: Vec<&str> = ["tokens"].iter().chain(arguments).copied().collect();
+        run(directory.path(), &words, &[])
+    };
+    let added = tokens(&["add", "grafana", "--role", "viewer"]);
+    assert_eq!(added.status.code(), Some(0), "{}", stderr(&added));
+    let token = stdout(&added).trim_end().to_owned();
+    assert_eq!(token.len(), 43);
+    let another = tokens(&["add", "ann", "--role", "admin"]);
+    assert_ne!(stdout(&another).trim_end(), token);
+    let listed = stdout(&tokens(&["list"]));
+    assert!(
+        listed.contains("grafana") && listed.contains("viewer"),
+        "{listed}"
+    );
+    assert!(!listed.contains(&token), "{listed}");
+    // Nor does the store hold it.
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let needle = token.as_bytes();
+        assert!(!bytes.windows(needle.len()).any(|window| window == needle));
+    }
+    assert_eq!(tokens(&["revoke", "1"]).status.code(), Some(0));
+    assert_eq!(tokens(&["revoke", "9"]).status.code(), Some(1));
+    assert_eq!(tokens(&["add", " "]).status.code(), Some(1));
+    assert_eq!(
+        tokens(&["add", "x", "--role", "king"]).status.code(),
+        Some(2)
     );
 }

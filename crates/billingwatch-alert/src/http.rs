@@ -1,6 +1,6 @@
 //! The one HTTP client: strict limits, and errors that keep the target's address to themselves.
 //!
-//! It follows no redirect, heeds no proxy variable, reads little of an answer and never longer
+//! It goes to no cloud's metadata service ([`guard`](crate::guard)), follows no redirect, heeds no proxy variable, reads little of an answer and never longer
 //! than its time limit. Which status means what is [`judge`]d here once, for every channel.
 
 use std::fmt;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use billingwatch_core::time::{Span, Timestamp};
 use chrono::DateTime;
 use ureq::http::Uri;
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::channel::Outcome;
 use crate::error::ConfigError;
+use crate::guard::{self, GuardedResolver, OffLimits};
 use crate::text;
 
 /// How long an attempt may take in all, from name look-up to the answer's last byte.
@@ -43,6 +45,8 @@ pub(crate) struct Target {
     shown: String,
     /// Parts of the address that may be tokens, longest first.
     tokens: Vec<String>,
+    /// The operator named this host as one to post to wherever it leads.
+    is_allowed: bool,
 }
 
 /// Path segments and queries shorter than this are no tokens: hiding `api` would only confuse.
@@ -51,6 +55,16 @@ const TOKEN_LEN_MIN: usize = 8;
 impl Target {
     /// Checks an address; `key` is named in errors.
     pub(crate) fn parse(key: &str, url: &str, must_be_https: bool) -> Result<Self, ConfigError> {
+        Self::parse_allowing(key, url, must_be_https, &[])
+    }
+
+    /// The same, for a channel whose operator may name hosts that are off limits otherwise.
+    pub(crate) fn parse_allowing(
+        key: &str,
+        url: &str,
+        must_be_https: bool,
+        allowed: &[String],
+    ) -> Result<Self, ConfigError> {
         let url = url.trim();
         let uri: Uri = url
             .parse()
@@ -73,6 +87,13 @@ impl Target {
             "http" => return Err(ConfigError::new(key, "must begin with https://")),
             _ => return Err(ConfigError::new(key, "must begin with https:// or http://")),
         }
+        let host = authority.host();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let mut named = allowed.iter();
+        let is_allowed = named.any(|name| name.trim().eq_ignore_ascii_case(bare));
+        if !is_allowed && guard::is_host_off_limits(host) {
+            return Err(ConfigError::new(key, guard::OffLimits.to_string()));
+        }
         let path = uri.path_and_query().map_or("", |p| p.as_str());
         let mut tokens: Vec<String> = path
             .split(['/', '?', '&', '='])
@@ -84,6 +105,7 @@ impl Target {
             url: url.to_owned(),
             shown: format!("{scheme}://{}", authority.as_str()),
             tokens,
+            is_allowed,
         })
     }
 
@@ -149,8 +171,9 @@ impl HttpClient {
             .max_idle_connections(0)
             .user_agent(concat!("billingwatch/", env!("CARGO_PKG_VERSION")))
             .build();
+        let resolver = GuardedResolver::new(target.is_allowed);
         Self {
-            agent: config.new_agent(),
+            agent: ureq::Agent::with_parts(config, DefaultConnector::default(), resolver),
             target,
             timeout,
         }
@@ -223,6 +246,7 @@ impl HttpClient {
             ureq::Error::Tls(what) => format!("TLS: {what}"),
             ureq::Error::LargeResponseHeader(..) => "the answer's headers are too large".to_owned(),
             ureq::Error::Protocol(_) => "the answer is not HTTP".to_owned(),
+            ureq::Error::Other(error) if error.is::<OffLimits>() => OffLimits.to_string(),
             // Others may quote the address.
             _ => "the request failed".to_owned(),
         }
@@ -350,6 +374,24 @@ mod tests {
         ] {
             assert!(parse(url, true).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_metadata_service_is_no_target_unless_named() {
+        let parse = |url, allowed: &[&str]| {
+            let allowed: Vec<String> = allowed.iter().map(|&name| name.to_owned()).collect();
+            Target::parse_allowing("webhook.url", url, false, &allowed)
+        };
+        let error = parse("http://169.254.169.254/latest", &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "webhook.url: the host's address is link-local or a cloud's metadata service, where nothing is posted"
+        );
+        assert!(parse("http://metadata.google.internal/x", &["other"]).is_err());
+        assert!(parse("http://[fe80::1]:80/x", &[]).is_err());
+        assert!(parse("http://169.254.7.7:80/x", &["169.254.7.7"]).is_ok());
+        assert!(parse("http://[fe80::1]:80/x", &["FE80::1"]).is_ok());
+        assert!(parse("http://10.0.0.7/x", &[]).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod channels;
 pub mod config;
 pub mod dashboard;
 pub mod error;
+mod guard;
 mod http;
 mod render;
 pub mod retry;

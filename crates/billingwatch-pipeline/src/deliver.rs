@@ -309,9 +309,13 @@ impl Deliverer {
         let channel = self.channel.name();
         let attempt = &settlement.attempt;
         match attempt.outcome {
-            AttemptOutcome::Delivered => self.counters.delivered.add(1),
+            AttemptOutcome::Delivered => {
+                self.counters.delivered.add(1);
+                self.counters.note_accepted();
+            }
             AttemptOutcome::Retry => {
                 self.counters.retried.add(1);
+                self.counters.note_failed(attempt.at);
                 tracing::warn!(
                     channel,
                     detail = attempt.detail,
@@ -320,8 +324,10 @@ impl Deliverer {
             }
             AttemptOutcome::GaveUp => {
                 self.counters.gave_up.add(1);
+                self.counters.note_failed(attempt.at);
                 tracing::error!(channel, detail = attempt.detail, "{channel}: given up");
                 if settlement.disable.is_some() {
+                    self.counters.is_disabled.set(1);
                     tracing::error!(
                         channel,
                         "{channel}: disabled until the next start, for its target says that it is gone"

@@ -7,6 +7,7 @@ pub mod error;
 pub mod ingest;
 mod leadership;
 pub mod loops;
+pub mod operations;
 #[doc(hidden)]
 pub mod planted;
 pub mod ports;

@@ -15,15 +15,16 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::deliver::{Begun, DeliverReport, Deliverer, Sending};
-use crate::error::DeliverError;
+use crate::error::{DeliverError, PumpError};
 use crate::ingest::{Ingest, IngestWriter};
 use crate::leadership::{self, Leadership, Standing};
+use crate::operations::{self, Operations, Reading};
 use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
 use crate::pump::Pump;
 use crate::runtime::{RuntimeOptions, StartError};
 use crate::settings_sync;
-use crate::status::{DeliveryCounters, PumpCounters};
+use crate::status::{DeliveryCounters, PipelineStatus, PumpCounters};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
 use crate::wake::Wake;
@@ -47,6 +48,8 @@ pub struct Loops {
     pub pump: PumpLoop,
     /// One for each channel.
     pub channels: Vec<DeliverLoop>,
+    /// Which severities each channel wants.
+    pub routes: Vec<Route>,
 }
 
 impl Loops {
@@ -82,7 +85,13 @@ impl Loops {
                 DeliverLoop::new(deliverer, options.grace)
             })
             .collect();
-        let pump = Pump::new(store, Arc::clone(&clock), registry, routes, options.pump);
+        let pump = Pump::new(
+            store,
+            Arc::clone(&clock),
+            registry,
+            routes.clone(),
+            options.pump,
+        );
         let control = LoopControl::new("pump", pump_wake);
         let wakes = channels
             .iter()
@@ -94,6 +103,7 @@ impl Loops {
             writer,
             pump,
             channels,
+            routes,
         })
     }
 }
@@ -371,6 +381,89 @@ impl DeliverLoop {
                 Next::Sleep(self.deliverer.sleep_for(next_due_at))
             }
         }
+    }
+}
+
+/// Looks at how the others fare, now and then, and tells what goes wrong: see
+/// [`operations`](crate::operations).
+pub(crate) struct OperationsLoop {
+    store: Arc<dyn PipelineStore>,
+    clock: Arc<dyn Clock>,
+    routes: Vec<Route>,
+    channels: Vec<Arc<Wake>>,
+    status: Box<dyn Fn() -> PipelineStatus + Send>,
+    interval: Duration,
+    operations: Operations,
+    /// What is open agrees with what is recorded: not so at the start, when an earlier process may
+    /// have left some, nor after a failed commit, which may have happened all the same.
+    is_agreed: bool,
+}
+
+impl OperationsLoop {
+    pub(crate) fn new(
+        store: Arc<dyn PipelineStore>,
+        clock: Arc<dyn Clock>,
+        routes: Vec<Route>,
+        channels: Vec<Arc<Wake>>,
+        status: Box<dyn Fn() -> PipelineStatus + Send>,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            routes,
+            channels,
+            status,
+            interval,
+            operations: Operations::default(),
+            is_agreed: false,
+        }
+    }
+
+    /// One look; the next comes an interval later.
+    pub(crate) fn step(&mut self) -> Next {
+        match self.look() {
+            Ok(()) => Next::Sleep(self.interval),
+            Err(error) => {
+                self.is_agreed = false;
+                Next::Failed(error.to_string())
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), PumpError> {
+        let status = (self.status)();
+        // Of several processes on one database one speaks: else each would end what another began.
+        if !status.is_leader {
+            self.is_agreed = false;
+            return Ok(());
+        }
+        if !self.is_agreed {
+            self.operations.take_up(self.store.open_alerts()?);
+            self.is_agreed = true;
+        }
+        let at = self.clock.now();
+        let changes = self.operations.look(&Reading {
+            at,
+            status,
+            disk: self.store.disk_space(),
+        });
+        if changes.is_empty() {
+            return Ok(());
+        }
+        for change in &changes {
+            let alert = &change.alert;
+            tracing::warn!(
+                alert.key,
+                alert.status = alert.status.as_str(),
+                "{}",
+                alert.message
+            );
+        }
+        if operations::record(self.store.as_ref(), &self.routes, changes, at)? > 0 {
+            self.channels.iter().for_each(|wake| wake.notify());
+        }
+        Ok(())
     }
 }
 

@@ -7,8 +7,8 @@ use billingwatch_core::alert::Alert;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::page::PAGE_LIMIT_MAX;
 use billingwatch_store::{
-    AlertFilter, Appended, Attempt, Cursor, Delivery, Happened, Head, JournalEntry, Lease,
-    NewEntry, Page, SettingsOverride, Snapshot, Step, Store, StoreError,
+    AlertFilter, Appended, Attempt, Cursor, Delivery, DiskSpace, Happened, Head, JournalEntry,
+    Lease, NewEntry, Page, SettingsOverride, Snapshot, Step, Store, StoreError,
 };
 
 /// What the loops ask of a store. Every method blocks.
@@ -83,6 +83,10 @@ pub trait PipelineStore: Send + Sync {
     fn disable_channel(&self, name: &str, reason: &str, at: Timestamp) -> Result<(), StoreError>;
     /// When the next delivery of a channel is due.
     fn next_due_at(&self, channel: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// Room on the disk the store lies on, where that can be told.
+    fn disk_space(&self) -> Option<DiskSpace> {
+        None
+    }
 }
 
 impl PipelineStore for Store {
@@ -197,5 +201,9 @@ impl PipelineStore for Store {
 
     fn next_due_at(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
         Self::next_due_at(self, channel)
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        Self::disk_space(self)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use billingwatch_alert::Channel;
+use billingwatch_alert::{Channel, Route};
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::detector::SettingsError;
 use billingwatch_core::engine::{Registry, SettingsChange};
@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestOptions};
-use crate::loops::{DeliverLoop, Loops, PumpLoop, WriterLoop};
+use crate::loops::{DeliverLoop, Loops, OperationsLoop, PumpLoop, WriterLoop};
 use crate::ports::PipelineStore;
 use crate::pump::PumpOptions;
 use crate::retention::{RetentionCounters, RetentionLoop};
@@ -36,6 +36,9 @@ pub struct RuntimeOptions {
     pub poll_interval: Duration,
     /// How long a shutdown waits for each stage: entries, then the engine, then deliveries.
     pub grace: Duration,
+    /// How often to look for [what goes wrong](crate::operations) with the watching itself; `None`
+    /// for never.
+    pub operations: Option<Duration>,
 }
 
 impl Default for RuntimeOptions {
@@ -46,6 +49,7 @@ impl Default for RuntimeOptions {
             settings: Vec::new(),
             poll_interval: Duration::from_secs(1),
             grace: Duration::from_secs(10),
+            operations: None,
         }
     }
 }
@@ -78,16 +82,23 @@ pub struct ShutdownReport {
 
 /// The running loops.
 pub struct Runtime {
+    watched: Watched,
+    changes: broadcast::Sender<AlertChange>,
+    operations: Option<Arc<LoopControl>>,
+    grace: Duration,
+}
+
+/// What is read to say how the loops fare.
+#[derive(Clone)]
+struct Watched {
     clock: Arc<dyn Clock>,
     ingest: Ingest,
-    changes: broadcast::Sender<AlertChange>,
     pump_counters: Arc<PumpCounters>,
     channel_counters: Vec<(String, Arc<DeliveryCounters>)>,
     writer: Arc<LoopControl>,
     pump: Arc<LoopControl>,
     channels: Vec<Arc<LoopControl>>,
     retention: Option<(Arc<LoopControl>, Arc<RetentionCounters>)>,
-    grace: Duration,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -113,20 +124,30 @@ impl Runtime {
             writer,
             pump,
             channels,
-        } = Loops::new(store, registry, Arc::clone(&clock), channels, options)?;
-        let runtime = Self {
-            clock,
-            ingest,
+            routes,
+        } = Loops::new(
+            Arc::clone(&store),
+            registry,
+            Arc::clone(&clock),
+            channels,
+            options,
+        )?;
+        let mut runtime = Self {
             changes: pump.publisher(),
-            pump_counters: pump.counters(),
-            channel_counters: channels
-                .iter()
-                .map(|channel| (channel.channel_name().to_owned(), channel.counters()))
-                .collect(),
-            writer: writer.control(),
-            pump: pump.control(),
-            channels: channels.iter().map(DeliverLoop::control).collect(),
-            retention: None,
+            watched: Watched {
+                clock,
+                ingest,
+                pump_counters: pump.counters(),
+                channel_counters: channels
+                    .iter()
+                    .map(|channel| (channel.channel_name().to_owned(), channel.counters()))
+                    .collect(),
+                writer: writer.control(),
+                pump: pump.control(),
+                channels: channels.iter().map(DeliverLoop::control).collect(),
+                retention: None,
+            },
+            operations: None,
             grace: options.grace,
         };
         for mut channel in channels {
@@ -134,6 +155,9 @@ impl Runtime {
         }
         spawn_pump(pump)?;
         spawn_writer(writer)?;
+        if let Some(interval) = options.operations {
+            runtime.operations = Some(runtime.watched.look(store, routes, interval)?);
+        }
         Ok(runtime)
     }
 
@@ -142,7 +166,7 @@ impl Runtime {
     /// # Errors
     /// When a thread cannot be had.
     pub fn with_retention(mut self, mut retention: RetentionLoop) -> Result<Self, StartError> {
-        self.retention = Some((retention.control(), retention.counters()));
+        self.watched.retention = Some((retention.control(), retention.counters()));
         spawn(retention.control(), move || retention.step())?;
         Ok(self)
     }
@@ -150,7 +174,7 @@ impl Runtime {
     /// Where requests leave what they received.
     #[must_use]
     pub const fn ingest(&self) -> &Ingest {
-        &self.ingest
+        &self.watched.ingest
     }
 
     /// Alert changes as they are committed, from now on; see [`Pump::subscribe`].
@@ -162,6 +186,77 @@ impl Runtime {
     /// Everything at one look. Costs no query.
     #[must_use]
     pub fn status(&self) -> PipelineStatus {
+        self.watched.status()
+    }
+
+    /// Takes nothing more, writes and answers what is queued, lets the engine see it, keeps a
+    /// snapshot, and sends what is due; each within the grace. Blocks.
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.stop()
+    }
+
+    /// A loop of a stopping process is no incident.
+    fn end_operations(&self) {
+        if let Some(control) = &self.operations {
+            control.stop();
+        }
+    }
+
+    fn stop(&self) -> ShutdownReport {
+        let mut report = ShutdownReport::default();
+        let mut wait = |control: &LoopControl, grace: Duration| {
+            if !control.wait_ended(grace) {
+                report.abandoned.push(control.status().name);
+            }
+        };
+        self.end_operations();
+        if let Some((control, _)) = &self.watched.retention {
+            control.stop();
+            wait(control, self.grace);
+        }
+        self.watched.ingest.close();
+        self.watched.writer.stop();
+        wait(&self.watched.writer, self.grace);
+        self.watched.pump.stop();
+        wait(&self.watched.pump, self.grace);
+        for control in &self.watched.channels {
+            control.stop();
+        }
+        let stopwatch = Stopwatch::start();
+        for control in &self.watched.channels {
+            wait(control, self.grace.saturating_sub(stopwatch.elapsed()));
+        }
+        report
+    }
+}
+
+impl Watched {
+    /// Starts the loop that looks at the others.
+    fn look(
+        &self,
+        store: Arc<dyn PipelineStore>,
+        routes: Vec<Route>,
+        interval: Duration,
+    ) -> Result<Arc<LoopControl>, StartError> {
+        let control = LoopControl::new("operations", Arc::default());
+        let wakes = self.channels.iter();
+        let wakes = wakes.map(|channel| Arc::clone(&channel.wake)).collect();
+        let watched = self.clone();
+        let status = Box::new(move || watched.status());
+        let clock = Arc::clone(&self.clock);
+        let mut looking = OperationsLoop::new(store, clock, routes, wakes, status, interval);
+        let asked = Arc::clone(&control);
+        spawn(Arc::clone(&control), move || {
+            if asked.is_stopping() {
+                Next::Done
+            } else {
+                looking.step()
+            }
+        })?;
+        Ok(control)
+    }
+
+    fn status(&self) -> PipelineStatus {
         let ingest = self.ingest.counters();
         let pump = &self.pump_counters;
         let cursor_seq = pump.cursor_seq.get();
@@ -173,7 +268,6 @@ impl Runtime {
         } else {
             0
         };
-        let last_event_at_ms = pump.last_event_at_ms.get();
         let loops = [&self.writer, &self.pump]
             .into_iter()
             .chain(&self.channels)
@@ -188,6 +282,9 @@ impl Runtime {
                 delivered: counters.delivered.get(),
                 retried: counters.retried.get(),
                 gave_up: counters.gave_up.get(),
+                failures_in_row: counters.failures_in_row.get(),
+                failing_since: instant(counters.failing_since_ms.get()),
+                is_disabled: counters.is_disabled.get() == 1,
                 send_time: counters.send_time.read(),
             })
             .collect();
@@ -196,6 +293,7 @@ impl Runtime {
             duplicates: ingest.duplicates.get(),
             refused: ingest.refused.get(),
             failed: ingest.failed.get(),
+            bad_signatures: ingest.bad_signatures(),
             queue_len: self.ingest.queue_len(),
             ingest_commit_time: ingest.commit_time.read(),
             last_seq,
@@ -203,7 +301,7 @@ impl Runtime {
             lag_rows,
             lag_secs,
             engine_now,
-            last_event_at: (last_event_at_ms > 0).then(|| Timestamp::from_millis(last_event_at_ms)),
+            last_event_at: instant(pump.last_event_at_ms.get()),
             is_caught_up: pump.is_ready.get() == 1,
             is_leader: pump.is_following.get() == 0,
             rows: pump.rows.get(),
@@ -228,49 +326,23 @@ impl Runtime {
             .as_ref()
             .map_or(0, |(_, counters)| which(counters).get())
     }
+}
 
-    /// Takes nothing more, writes and answers what is queued, lets the engine see it, keeps a
-    /// snapshot, and sends what is due; each within the grace. Blocks.
-    pub fn shutdown(&self) -> ShutdownReport {
-        self.stop()
-    }
-
-    fn stop(&self) -> ShutdownReport {
-        let mut report = ShutdownReport::default();
-        let mut wait = |control: &LoopControl, grace: Duration| {
-            if !control.wait_ended(grace) {
-                report.abandoned.push(control.status().name);
-            }
-        };
-        if let Some((control, _)) = &self.retention {
-            control.stop();
-            wait(control, self.grace);
-        }
-        self.ingest.close();
-        self.writer.stop();
-        wait(&self.writer, self.grace);
-        self.pump.stop();
-        wait(&self.pump, self.grace);
-        for control in &self.channels {
-            control.stop();
-        }
-        let stopwatch = Stopwatch::start();
-        for control in &self.channels {
-            wait(control, self.grace.saturating_sub(stopwatch.elapsed()));
-        }
-        report
-    }
+/// An instant kept as milliseconds, where 0 is none.
+fn instant(millis: i64) -> Option<Timestamp> {
+    (millis > 0).then(|| Timestamp::from_millis(millis))
 }
 
 impl Drop for Runtime {
     /// Asks the loops to end without waiting for them.
     fn drop(&mut self) {
-        if let Some((control, _)) = &self.retention {
+        self.end_operations();
+        if let Some((control, _)) = &self.watched.retention {
             control.stop();
         }
-        self.ingest.close();
-        self.pump.stop();
-        for control in &self.channels {
+        self.watched.ingest.close();
+        self.watched.pump.stop();
+        for control in &self.watched.channels {
             control.stop();
         }
     }

@@ -121,6 +121,33 @@ pub struct IngestCounters {
     pub last_seq: Gauge,
     /// How long a transaction takes.
     pub commit_time: Histogram,
+    bad_signatures: Mutex<BTreeMap<String, u64>>,
+}
+
+impl IngestCounters {
+    /// Counts a post to a source whose signature did not verify. Sources are those configured, so
+    /// this is bounded by them.
+    pub fn count_bad_signature(&self, source: &str) {
+        let mut counts = self
+            .bad_signatures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(source) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(source.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Posts whose signature did not verify, by source.
+    #[must_use]
+    pub fn bad_signatures(&self) -> BTreeMap<String, u64> {
+        self.bad_signatures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// One kind of alert change, for counting.
@@ -207,8 +234,32 @@ pub struct DeliveryCounters {
     pub gave_up: Counter,
     /// Steps that failed in the store.
     pub failures: Counter,
+    /// Attempts that failed since the last that was accepted.
+    pub failures_in_row: Gauge,
+    /// When the first of those was made, milliseconds; 0 while there is none.
+    pub failing_since_ms: Gauge,
+    /// 1 once its target said that it is gone.
+    pub is_disabled: Gauge,
     /// How long an attempt takes.
     pub send_time: Histogram,
+}
+
+impl DeliveryCounters {
+    /// An attempt was accepted.
+    pub(crate) fn note_accepted(&self) {
+        self.failures_in_row.set(0);
+        self.failing_since_ms.set(0);
+    }
+
+    /// An attempt failed.
+    pub(crate) fn note_failed(&self, at: Timestamp) {
+        // One thread writes: the channel's own.
+        let failures = self.failures_in_row.get();
+        if failures == 0 {
+            self.failing_since_ms.set(at.as_millis());
+        }
+        self.failures_in_row.set(failures.saturating_add(1));
+    }
 }
 
 /// How one loop fares.
@@ -225,7 +276,7 @@ pub struct LoopStatus {
 }
 
 /// How one channel fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelStatus {
     /// The channel.
     pub name: String,
@@ -235,12 +286,18 @@ pub struct ChannelStatus {
     pub retried: u64,
     /// Deliveries given up.
     pub gave_up: u64,
+    /// Attempts that failed since the last that was accepted.
+    pub failures_in_row: i64,
+    /// When the first of those was made.
+    pub failing_since: Option<Timestamp>,
+    /// Its target said that it is gone: nothing is sent until the next start.
+    pub is_disabled: bool,
     /// How long an attempt takes.
     pub send_time: HistogramReading,
 }
 
 /// Everything at one look. Costs no query.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PipelineStatus {
     /// Events and other entries taken in.
     pub received: u64,
@@ -250,6 +307,8 @@ pub struct PipelineStatus {
     pub refused: u64,
     /// Entries the store could not take.
     pub failed: u64,
+    /// Posts whose signature did not verify, by source.
+    pub bad_signatures: BTreeMap<String, u64>,
     /// Entries waiting to be written.
     pub queue_len: usize,
     /// How long a journal transaction takes.

@@ -6,7 +6,6 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
@@ -26,7 +25,7 @@ const TOKEN_BYTES_MAX: usize = 512;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) name: String,
-    may_write: bool,
+    role: TokenRole,
 }
 
 /// Digests of the configured tokens, or the word that none is needed.
@@ -61,12 +60,13 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Lets a request through when its caller may make it, and notes who that is.
-pub(crate) async fn require_token(
+/// Lets a request through when its caller has at least this role, and notes who that is.
+pub(crate) async fn require_role(
+    role: TokenRole,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&req).await {
+    match admit(role, &req).await {
         Ok(caller) => {
             req.extensions_mut().insert(caller);
             Ok(next.call(req).await?.map_into_boxed_body())
@@ -75,7 +75,7 @@ pub(crate) async fn require_token(
     }
 }
 
-async fn admit(req: &ServiceRequest) -> Result<Caller, ApiError> {
+async fn admit(role: TokenRole, req: &ServiceRequest) -> Result<Caller, ApiError> {
     let state = req
         .app_data::<web::Data<AppState>>()
         .ok_or_else(ApiError::internal)?;
@@ -84,13 +84,16 @@ async fn admit(req: &ServiceRequest) -> Result<Caller, ApiError> {
             require_local_host(req.headers())?;
             Caller {
                 name: "local".to_owned(),
-                may_write: true,
+                role: TokenRole::Admin,
             }
         }
-        gate => identify(gate, state, req.headers()).await?,
+        gate => identify(gate, state, req).await?,
     };
-    if is_write(req.method()) && !caller.may_write {
-        return Err(ApiError::forbidden("this token may read only"));
+    if caller.role < role {
+        return Err(ApiError::forbidden(match role {
+            TokenRole::Admin => "this needs a token with the role admin",
+            _ => "this token may read only",
+        }));
     }
     Ok(caller)
 }
@@ -98,22 +101,34 @@ async fn admit(req: &ServiceRequest) -> Result<Caller, ApiError> {
 async fn identify(
     gate: &Gate,
     state: &web::Data<AppState>,
-    headers: &HeaderMap,
+    req: &ServiceRequest,
 ) -> Result<Caller, ApiError> {
-    let token = bearer(headers).ok_or_else(ApiError::unauthorized)?;
+    // Without a token nothing was guessed.
+    let token = bearer(req.headers()).ok_or_else(ApiError::unauthorized)?;
     let digest = digest(token);
+    let (address, now) = (req.peer_addr().map(|peer| peer.ip()), state.clock.now());
+    if state.guesses.is_too_many(address, now) && !state.guesses.was_accepted(&digest) {
+        return Err(ApiError::too_many_failures());
+    }
     if gate.knows(&digest) {
+        state.guesses.accept(digest);
         return Ok(Caller {
             name: "api".to_owned(),
-            may_write: true,
+            role: TokenRole::Admin,
         });
     }
     let found = state
         .query(move |store| store.find_token_by_hash(&hex::encode(digest)))
         .await?;
-    let token = found.ok_or_else(ApiError::unauthorized)?;
+    let Some(token) = found else {
+        if state.guesses.note(address, now) {
+            tracing::warn!("a token that is none was sent");
+        }
+        return Err(ApiError::unauthorized());
+    };
+    state.guesses.accept(digest);
     Ok(Caller {
-        may_write: token.role >= TokenRole::Write,
+        role: token.role,
         name: token.name,
     })
 }
@@ -130,10 +145,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         && !token.is_empty()
         && token.len() <= TOKEN_BYTES_MAX;
     is_sound.then_some(token)
-}
-
-fn is_write(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Without tokens the loopback address is the only wall, and a web page whose name resolves to it

@@ -41,7 +41,7 @@ struct ErrorDetail {
 }
 
 /// Every code there is, with the status it comes with: what `docs/api.md` lists.
-pub(crate) const CODES: [(&str, u16); 21] = [
+pub(crate) const CODES: [(&str, u16); 22] = [
     ("invalid_query", 400),
     ("invalid_path", 400),
     ("invalid_body", 400),
@@ -60,6 +60,7 @@ pub(crate) const CODES: [(&str, u16); 21] = [
     ("too_many_mutes", 409),
     ("body_too_large", 413),
     ("unsupported_media_type", 415),
+    ("too_many_failures", 429),
     ("headers_too_large", 431),
     ("internal_error", 500),
     ("unavailable", 503),
@@ -127,6 +128,13 @@ impl ApiError {
         let message = "send a valid API token as `Authorization: Bearer <token>`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
             .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"billingwatch\"")
+    }
+
+    /// For guesses at tokens alone. Nothing that Stripe posts is ever answered so.
+    pub(crate) fn too_many_failures() -> Self {
+        let message = "too many wrong tokens from this address; try again in a few seconds";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", message)
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECS)
     }
 
     pub(crate) fn forbidden(message: &'static str) -> Self {

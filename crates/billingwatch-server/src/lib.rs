@@ -4,6 +4,7 @@ mod accept;
 mod auth;
 mod config;
 mod error;
+mod failures;
 mod handlers;
 mod middleware;
 mod openapi;

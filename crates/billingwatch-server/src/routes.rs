@@ -3,12 +3,14 @@
 //! Open routes ask for no token: those a machine without one must reach (health, Stripe's posts,
 //! which a signature guards) and those that only describe the API. Everything else is closed.
 
+use actix_web::body::BoxBody;
 use actix_web::guard::{Any, Delete, Get, Head, Post};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route};
+use billingwatch_store::TokenRole;
 
-use crate::auth::require_token;
+use crate::auth::require_role;
 use crate::error::ApiError;
 use crate::handlers::{
     alerts, detectors, docs, events, health, metrics, mutes, suppressed, webhooks,
@@ -112,6 +114,8 @@ struct Endpoint {
     path: &'static str,
     route: Route,
     allow: &'static str,
+    /// What a caller must be at least, where the path is closed.
+    role: TokenRole,
 }
 
 const fn at(path: &'static str) -> Path {
@@ -130,6 +134,7 @@ impl Path {
             path: self.path,
             route: web::route().guard(Any(Get()).or(Head())).to(handler),
             allow: "GET, HEAD",
+            role: TokenRole::Viewer,
         }
     }
 
@@ -144,6 +149,7 @@ impl Path {
             path: self.path,
             route: web::route().guard(Post()).to(handler),
             allow: "POST",
+            role: TokenRole::Operator,
         }
     }
 
@@ -158,6 +164,7 @@ impl Path {
             path: self.path,
             route: web::route().guard(Delete()).to(handler),
             allow: "DELETE",
+            role: TokenRole::Operator,
         }
     }
 }
@@ -171,7 +178,11 @@ impl Endpoint {
             .default_service(web::to(refuse))
     }
 
+    /// Behind a token: a viewer's for what reads, an operator's for what changes.
     fn closed(self) -> impl actix_web::dev::HttpServiceFactory {
-        self.open().wrap(from_fn(require_token))
+        let role = self.role;
+        self.open().wrap(from_fn(move |req, next: Next<BoxBody>| {
+            require_role(role, req, next)
+        }))
     }
 }

@@ -14,6 +14,7 @@ use billingwatch_store::{NewEntry, Store};
 use crate::auth::Gate;
 use crate::config::{Limits, ServerConfig, SourceConfig};
 use crate::error::ApiError;
+use crate::failures::Failures;
 use crate::telemetry::Telemetry;
 
 /// Reads how the pipeline fares; costs no query.
@@ -47,6 +48,10 @@ pub(crate) struct AppState {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) detectors: Vec<DetectorSpec>,
     pub(crate) gate: Gate,
+    /// Tokens that were none.
+    pub(crate) guesses: Failures,
+    /// Signatures that were none.
+    pub(crate) forgeries: Failures,
     pub(crate) sources: BTreeMap<String, SourceConfig>,
     pub(crate) limits: Limits,
     pub(crate) telemetry: Telemetry,
@@ -60,6 +65,8 @@ impl AppState {
         let telemetry = Telemetry::new(config.sources.keys().map(String::as_str))?;
         Ok(Self {
             gate: Gate::new(&config.access),
+            guesses: Failures::default(),
+            forgeries: Failures::default(),
             sources: config.sources,
             limits: config.limits,
             telemetry,

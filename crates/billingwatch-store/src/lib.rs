@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connection;
+mod disk;
 mod error;
 mod migrate;
 mod schema;
@@ -31,6 +32,7 @@ pub use alerts::{
 pub use backup::Backup;
 pub use channels::ChannelRow;
 pub use cursors::{Cursor, Snapshot};
+pub use disk::DiskSpace;
 pub use error::StoreError;
 pub use journal::{Appended, EntryKind, EventFilter, EventRow, Head, JournalEntry, NewEntry};
 pub use leases::Lease;

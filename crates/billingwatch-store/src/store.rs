@@ -99,6 +99,11 @@ impl Store {
         self.inner.writer.is_none()
     }
 
+    /// The database's file, where it has one.
+    pub(crate) fn file(&self) -> Option<std::path::PathBuf> {
+        self.inner.target.file()
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors

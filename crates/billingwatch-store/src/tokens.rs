@@ -14,20 +14,23 @@ use crate::text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TokenRole {
     /// Read everything but tokens.
-    Read,
-    /// Acknowledge, resolve and judge alerts, change settings.
-    Write,
+    Viewer,
+    /// Acknowledge, resolve, judge and mute alerts, change settings.
+    Operator,
     /// Make and revoke tokens.
     Admin,
 }
 
 impl TokenRole {
+    /// All of them, the least first.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
     /// Its name, as stored and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Read => "read",
-            Self::Write => "write",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
             Self::Admin => "admin",
         }
     }
@@ -35,9 +38,7 @@ impl TokenRole {
     /// The role of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Read, Self::Write, Self::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == name)
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 

@@ -693,7 +693,7 @@ fn tokens(store: &TestStore, t: &mut Transcript) {
     t.say("hash", &hash);
     let insert = || {
         store
-            .insert_token("ci", &hash, TokenRole::Write, at(400))
+            .insert_token("ci", &hash, TokenRole::Operator, at(400))
             .unwrap()
     };
     t.say("insert", insert());

@@ -186,6 +186,7 @@ pub(crate) const KEYS: &[Key] = &[
         .secret(),
     key("alert.webhook.min_severity", Kind::Word(SEVERITIES)),
     key("alert.webhook.timeout_secs", TIMEOUT_SECS),
+    key("alert.webhook.link_local_hosts", Kind::List),
     key("alert.slack.url", Kind::Text)
         .env("SLACK_WEBHOOK_URL")
         .secret(),

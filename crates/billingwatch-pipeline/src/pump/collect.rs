@@ -12,10 +12,10 @@ use crate::ports::PipelineStore;
 
 /// What the engine put out.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
-    pub(super) changes: Vec<AlertChange>,
-    pub(super) updates: Vec<Alert>,
-    pub(super) suppressed: Vec<Suppressed>,
+pub(crate) struct Collected {
+    pub(crate) changes: Vec<AlertChange>,
+    pub(crate) updates: Vec<Alert>,
+    pub(crate) suppressed: Vec<Suppressed>,
 }
 
 impl Collected {
@@ -33,7 +33,7 @@ impl Collected {
     ///
     /// Cannot happen while one version of the detectors is at work; a newer one that was rebuilt
     /// from the journal may count the steps of an old alert differently.
-    pub(super) fn renumber(&mut self, store: &dyn PipelineStore) -> Result<(), PumpError> {
+    pub(crate) fn renumber(&mut self, store: &dyn PipelineStore) -> Result<(), PumpError> {
         let mut last: BTreeMap<String, u32> = BTreeMap::new();
         for change in &mut self.changes {
             let alert = &mut change.alert;
@@ -51,7 +51,7 @@ impl Collected {
     ///
     /// An end is told to exactly those who were told of the beginning, so it needs a look at what
     /// was queued before; anything else goes to every route that wants its severity.
-    pub(super) fn deliveries(
+    pub(crate) fn deliveries(
         &self,
         routes: &[Route],
         store: &dyn PipelineStore,

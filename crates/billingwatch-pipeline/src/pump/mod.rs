@@ -23,7 +23,7 @@ use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::{Cursor, Head, JournalEntry, Lease, Step, StoreError};
 use tokio::sync::broadcast;
 
-use self::collect::Collected;
+pub(crate) use self::collect::Collected;
 use self::rebuild::CatchUp;
 use crate::clock::Clock;
 use crate::error::PumpError;

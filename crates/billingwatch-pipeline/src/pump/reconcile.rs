@@ -11,6 +11,7 @@ use billingwatch_core::engine::Engine;
 
 use super::collect::Collected;
 use crate::error::PumpError;
+use crate::operations::OPERATIONS;
 use crate::ports::PipelineStore;
 
 /// Why an alert ended that the rebuilt engine does not hold.
@@ -22,7 +23,9 @@ pub(super) fn reconcile(
     store: &dyn PipelineStore,
 ) -> Result<Collected, PumpError> {
     let at = engine.now();
-    let recorded = store.open_alerts()?;
+    let mut recorded = store.open_alerts()?;
+    // Those are not the engine's: no detector of this or any other version finds them.
+    recorded.retain(|alert| alert.detector != OPERATIONS);
     let recorded_ids: BTreeSet<&str> = recorded.iter().map(|alert| alert.id.as_str()).collect();
     let held_ids: BTreeSet<&str> = engine
         .open_alerts()

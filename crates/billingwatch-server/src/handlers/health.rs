@@ -1,5 +1,9 @@
 //! Is it alive, and can it do its work?
 //!
+//! Three answers: *alive* (anything but silence), *ready* (events are taken in), *degraded* (events
+//! are taken in, and something else is wrong, with its reasons). A balancer must not take a server
+//! away for being degraded: its events are kept all the same.
+//!
 //! Both routes are for machines that carry no token, so they tell numbers and states, never ids,
 //! addresses or what a database said.
 
@@ -8,13 +12,12 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use billingwatch_pipeline::PipelineStatus;
+use billingwatch_pipeline::operations::{CHANNEL_FAILURES_MIN, LAG_SECS_MAX, is_nearly_full};
+use billingwatch_pipeline::status::ChannelStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::state::AppState;
-
-/// Behind by more than this, the detectors no longer speak of the present.
-const LAG_SECS_MAX: i64 = 60;
 
 /// A store that takes longer than this to give a sign of life is as good as away, and whoever asks
 /// after our health has no more patience either.
@@ -26,6 +29,8 @@ pub(crate) struct Health {
     /// `ok`, or `degraded` with its reasons.
     #[schema(example = "ok")]
     status: &'static str,
+    /// Events are taken in, whatever else is wrong.
+    is_ready: bool,
     /// What is wrong, a sentence each.
     reasons: Vec<String>,
     /// The release that answers.
@@ -45,6 +50,26 @@ struct Checks {
     pump: PumpCheck,
     /// What comes in.
     ingest: IngestCheck,
+    /// Where alerts go.
+    channels: ChannelsCheck,
+    /// Where the database lies.
+    disk: DiskCheck,
+}
+
+/// Where alerts go.
+#[derive(Serialize, ToSchema)]
+struct ChannelsCheck {
+    /// How many there are.
+    configured: usize,
+    /// How many failed their last three attempts, or whose target is gone.
+    failing: usize,
+}
+
+/// Where the database lies.
+#[derive(Serialize, ToSchema)]
+struct DiskCheck {
+    /// Less than 512 MiB, or a tenth of it, are free; `null` where that cannot be told, as with PostgreSQL.
+    is_nearly_full: Option<bool>,
 }
 
 /// The journal's database.
@@ -92,8 +117,8 @@ pub(crate) async fn show(state: Data<AppState>) -> HttpResponse {
 
 /// Can it do its work?
 ///
-/// The same answer as `/health`, with status 503 when `status` is `degraded`: for load balancers
-/// and orchestrators.
+/// The same answer as `/health`, with status 503 when events are not taken in (`is_ready` is
+/// false): for load balancers and orchestrators.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -107,7 +132,7 @@ pub(crate) async fn show(state: Data<AppState>) -> HttpResponse {
 )]
 pub(crate) async fn ready(state: Data<AppState>) -> HttpResponse {
     let health = look(&state).await;
-    if health.reasons.is_empty() {
+    if health.is_ready {
         HttpResponse::Ok().json(health)
     } else {
         HttpResponse::ServiceUnavailable().json(health)
@@ -116,14 +141,28 @@ pub(crate) async fn ready(state: Data<AppState>) -> HttpResponse {
 
 async fn look(state: &AppState) -> Health {
     let pipeline = state.pipeline();
-    let ping = state.query(billingwatch_store::Store::ping);
-    let is_reachable = matches!(
-        actix_web::rt::time::timeout(PING_TIMEOUT, ping).await,
-        Ok(Ok(()))
-    );
-    let reasons = reasons(&pipeline, is_reachable, state.is_stopping());
+    let ping = state.query(|store| {
+        store.ping()?;
+        Ok(store.disk_space())
+    });
+    let answer = actix_web::rt::time::timeout(PING_TIMEOUT, ping).await;
+    let (is_reachable, disk) = match answer {
+        Ok(Ok(disk)) => (true, disk),
+        Ok(Err(_)) | Err(_) => (false, None),
+    };
+    let is_stopping = state.is_stopping();
+    let is_nearly_full = disk.map(is_nearly_full);
+    let mut reasons = reasons(&pipeline, is_reachable, is_stopping);
+    if is_nearly_full == Some(true) {
+        reasons.push("the database's disk is nearly full".to_owned());
+    }
+    let takes_entries = pipeline
+        .loops
+        .iter()
+        .all(|one| one.name != "ingest" || one.is_running);
     Health {
         status: if reasons.is_empty() { "ok" } else { "degraded" },
+        is_ready: is_reachable && takes_entries && !is_stopping,
         reasons,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.clock.now().since(state.started_at).as_secs(),
@@ -138,8 +177,18 @@ async fn look(state: &AppState) -> Health {
                 queue_len: pipeline.queue_len,
                 last_event_at: pipeline.last_event_at.map(|at| at.to_string()),
             },
+            channels: ChannelsCheck {
+                configured: pipeline.channels.len(),
+                failing: pipeline.channels.iter().filter(|c| fails(c)).count(),
+            },
+            disk: DiskCheck { is_nearly_full },
         },
     }
+}
+
+/// Whether a channel is not just having a bad moment.
+fn fails(channel: &ChannelStatus) -> bool {
+    channel.is_disabled || channel.failures_in_row >= CHANNEL_FAILURES_MIN
 }
 
 fn reasons(pipeline: &PipelineStatus, is_reachable: bool, is_stopping: bool) -> Vec<String> {
@@ -160,8 +209,7 @@ fn reasons(pipeline: &PipelineStatus, is_reachable: bool, is_stopping: bool) -> 
         ));
     }
     for one in &pipeline.loops {
-        // A channel that cannot be reached is the delivery log's to tell: events are kept and
-        // judged all the same, and no restart of ours would mend it.
+        // The store's failures show above; what channels answer shows below.
         if one.name.starts_with("deliver") {
             continue;
         }
@@ -170,6 +218,16 @@ fn reasons(pipeline: &PipelineStatus, is_reachable: bool, is_stopping: bool) -> 
         } else if one.last_error.is_some() {
             reasons.push(format!("the {} loop fails and tries again", one.name));
         }
+    }
+    for channel in pipeline.channels.iter().filter(|channel| fails(channel)) {
+        // The name is the kind of channel, never an address.
+        let name = &channel.name;
+        reasons.push(if channel.is_disabled {
+            format!("channel {name} is disabled: its target says that it is gone")
+        } else {
+            let failures = channel.failures_in_row;
+            format!("channel {name} has failed {failures} times in a row")
+        });
     }
     reasons
 }

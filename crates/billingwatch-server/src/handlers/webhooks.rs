@@ -59,7 +59,7 @@ pub(crate) async fn receive(
     req: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Accepted>, ApiError> {
-    receive_from(&state, DEFAULT_SOURCE, req.headers(), payload).await
+    receive_from(&state, DEFAULT_SOURCE, &req, payload).await
 }
 
 /// Take one Stripe event in, for a named source
@@ -94,20 +94,20 @@ pub(crate) async fn receive_named(
     req: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Accepted>, ApiError> {
-    receive_from(&state, &source, req.headers(), payload).await
+    receive_from(&state, &source, &req, payload).await
 }
 
 async fn receive_from(
     state: &AppState,
     name: &str,
-    headers: &HeaderMap,
+    req: &HttpRequest,
     payload: Payload,
 ) -> Result<Json<Accepted>, ApiError> {
     let source = state
         .sources
         .get(name)
         .ok_or_else(ApiError::unknown_source)?;
-    let outcome = take_in(state, name, source, headers, payload).await;
+    let outcome = take_in(state, name, source, req, payload).await;
     let (counted, answer) = match outcome {
         Ok(is_duplicate) => {
             let counted = if is_duplicate {
@@ -134,11 +134,11 @@ async fn take_in(
     state: &AppState,
     name: &str,
     source: &SourceConfig,
-    headers: &HeaderMap,
+    req: &HttpRequest,
     payload: Payload,
 ) -> Result<bool, Refusal> {
     let body = read_body(state, payload).await?;
-    authenticate(state, name, source, headers, &body)?;
+    authenticate(state, name, source, req, &body)?;
     let envelope = read_envelope(&body).map_err(|error| {
         tracing::warn!(source = name, error = %error, "a signed body is no event");
         let message = format!("the body is not a Stripe event: {error}");
@@ -168,22 +168,27 @@ fn authenticate(
     state: &AppState,
     name: &str,
     source: &SourceConfig,
-    headers: &HeaderMap,
+    req: &HttpRequest,
     body: &[u8],
 ) -> Result<(), Refusal> {
     let Verification::Signed { secrets, tolerance } = &source.verification else {
         return Ok(());
     };
-    let verified = signature_header(headers)
+    let verified = signature_header(req.headers())
         .and_then(|header| verify(header, body, secrets, *tolerance, state.clock.now()));
     verified.map(drop).map_err(|error| {
-        // The reason is for the operator; the header's content for nobody.
-        tracing::warn!(
-            source = name,
-            reason = error.code(),
-            "a signature did not verify: {error}"
-        );
+        // The reason is for the operator; the header's content for nobody. An address that goes on
+        // and on is counted, and fills no disk.
+        let address = req.peer_addr().map(|peer| peer.ip());
+        if state.forgeries.note(address, state.clock.now()) {
+            tracing::warn!(
+                source = name,
+                reason = error.code(),
+                "a signature did not verify: {error}"
+            );
+        }
         state.telemetry.count_verify_failure(name, error.code());
+        state.ingest.counters().count_bad_signature(name);
         (Received::BadSignature, ApiError::signature())
     })
 }

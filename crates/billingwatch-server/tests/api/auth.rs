@@ -80,8 +80,8 @@ fn a_token_in_the_query_is_none() {
 fn tokens_of_the_store_work_until_revoked_and_by_their_role() {
     let app = TestApp::start();
     for (name, token, role) in [
-        ("grafana", "r", TokenRole::Read),
-        ("ann", "w", TokenRole::Write),
+        ("grafana", "r", TokenRole::Viewer),
+        ("ann", "w", TokenRole::Operator),
     ] {
         app.store
             .insert_token(name, &token_hash(token), role, START)
@@ -127,4 +127,35 @@ fn an_open_server_answers_this_machine_alone() {
         .header("Content-Type", "text/plain")
         .body("{}");
     assert_eq!(app.ask_bare(form).status, 415);
+}
+
+/// Twenty guesses, then one every three seconds: and nobody who was let in before notices.
+#[test]
+fn guessing_tokens_is_slow() {
+    let app = TestApp::start();
+    let guess = |token: &str| app.ask_bare(get("/metrics").token(token));
+    app.store
+        .insert_token("late", &token_hash("late"), TokenRole::Viewer, START)
+        .unwrap();
+    assert_eq!(app.get("/metrics").status, 200);
+    for n in 0..20 {
+        assert_eq!(guess(&format!("guess {n}")).status, 401, "{n}");
+    }
+    let refused = guess("guess 20");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.error_code(), "too_many_failures");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    // Even the right one is not looked at now, unless it was right before; none at all is no guess.
+    assert_eq!(guess("late").status, 429);
+    assert_eq!(app.get("/metrics").status, 200);
+    assert_eq!(app.ask_bare(get("/metrics")).status, 401);
+    // What Stripe posts is another matter, well signed or not.
+    app.receive(&crate::support::charge("evt_1", "charge.failed", "cus_1"));
+    for _ in 0..50 {
+        let forged = post("/webhooks/stripe").header("Stripe-Signature", "t=1,v1=0");
+        assert_eq!(app.ask_bare(forged.body("{}")).status, 400);
+    }
+    app.receive(&crate::support::charge("evt_2", "charge.failed", "cus_1"));
+    app.clock.advance(billingwatch_core::time::Span::secs(3));
+    assert_eq!(guess("late").status, 200);
 }

@@ -1,5 +1,6 @@
 //! Alive, ready, and why not.
 
+use billingwatch_pipeline::status::ChannelStatus;
 use insta::assert_json_snapshot;
 
 use crate::support::{TestApp, charge, get, request};
@@ -38,9 +39,44 @@ fn a_pump_behind_is_degraded_with_its_reason() {
       "the detectors are 90 s and 5000 rows behind"
     ]
     "#);
+    // Events are taken in all the same: no balancer should turn them away.
     let response = app.ask_bare(get("/health/ready"));
-    assert_eq!(response.status, 503);
+    assert_eq!(response.status, 200);
     assert_eq!(response.json()["status"], "degraded");
+    assert_eq!(response.json()["is_ready"], true);
+}
+
+#[test]
+fn a_channel_that_keeps_failing_or_is_gone_is_a_reason() {
+    let app = TestApp::start();
+    app.settle();
+    app.edit_status(|status| {
+        let channel = |name: &str, failures_in_row, is_disabled| ChannelStatus {
+            name: name.to_owned(),
+            failures_in_row,
+            is_disabled,
+            ..ChannelStatus::default()
+        };
+        status.channels = vec![
+            channel("email", 2, false),
+            channel("slack", 3, false),
+            channel("webhook", 1, true),
+        ];
+    });
+    let health = app.ask_bare(get("/health")).json();
+    assert_json_snapshot!(health["reasons"], @r#"
+    [
+      "channel slack has failed 3 times in a row",
+      "channel webhook is disabled: its target says that it is gone"
+    ]
+    "#);
+    assert_json_snapshot!(health["checks"]["channels"], @r#"
+    {
+      "configured": 3,
+      "failing": 2
+    }
+    "#);
+    assert_eq!(app.ask_bare(get("/health/ready")).status, 200);
 }
 
 #[test]

@@ -22,5 +22,6 @@ mod limits;
 mod log;
 mod metrics;
 mod mutes;
+mod operations;
 mod suppressed;
 mod webhooks;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use billingwatch_core::time::Span;
-use billingwatch_pipeline::status::{ChannelStatus, HistogramReading};
+use billingwatch_pipeline::status::ChannelStatus;
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use crate::support::{TestApp, charge, get, post};
@@ -106,7 +106,7 @@ fn full_scrape(app: &TestApp) -> String {
             delivered: 3,
             retried: 2,
             gave_up: 1,
-            send_time: HistogramReading::default(),
+            ..ChannelStatus::default()
         });
     });
     // The first is a request for the second to count.

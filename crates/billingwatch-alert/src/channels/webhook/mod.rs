@@ -46,6 +46,9 @@ pub struct WebhookConfig {
     pub min_severity: Severity,
     /// How long an attempt may take, 1 to 60.
     pub timeout_secs: u32,
+    /// Hosts that may be posted to although they lead to link-local addresses or to a cloud's
+    /// metadata service, as the address names them.
+    pub link_local_hosts: Vec<String>,
 }
 
 impl Default for WebhookConfig {
@@ -55,6 +58,7 @@ impl Default for WebhookConfig {
             secrets: Vec::new(),
             min_severity: Severity::Low,
             timeout_secs: TIMEOUT_SECS_DEFAULT,
+            link_local_hosts: Vec::new(),
         }
     }
 }
@@ -91,7 +95,8 @@ impl Webhook {
     /// Names the key that cannot work.
     pub fn new(config: &WebhookConfig) -> Result<Self, ConfigError> {
         let url = config.url.expose();
-        let target = Target::parse("alert.webhook.url (ALERT_WEBHOOK_URL)", url, false)?;
+        let key = "alert.webhook.url (ALERT_WEBHOOK_URL)";
+        let target = Target::parse_allowing(key, url, false, &config.link_local_hosts)?;
         let timeout: Duration = http::timeout("alert.webhook.timeout_secs", config.timeout_secs)?;
         let keys = config.secrets.iter().map(SigningKey::parse);
         let keys: Vec<SigningKey> = keys.collect::<Result<_, _>>()?;

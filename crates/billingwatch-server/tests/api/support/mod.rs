@@ -96,7 +96,11 @@ impl TestApp {
 
     /// With a channel `pager` that takes everything.
     pub(crate) fn start_telling() -> Self {
-        Self::launch(config(), &RuntimeOptions::default(), true)
+        Self::start_telling_with(&RuntimeOptions::default())
+    }
+
+    pub(crate) fn start_telling_with(options: &RuntimeOptions) -> Self {
+        Self::launch(config(), options, true)
     }
 
     fn launch(config: ServerConfig, options: &RuntimeOptions, has_channel: bool) -> Self {

@@ -1,0 +1,174 @@
+//! Conditions begin, become worse and end; each once.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::status::ChannelStatus;
+
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// A reading so many minutes after the start, with nothing wrong.
+fn well(minutes: i64) -> Reading {
+    Reading {
+        at: START + Span::minutes(minutes),
+        status: PipelineStatus::default(),
+        disk: Some(disk(10_000)),
+    }
+}
+
+fn reading(minutes: i64, change: impl FnOnce(&mut Reading)) -> Reading {
+    let mut reading = well(minutes);
+    change(&mut reading);
+    reading
+}
+
+/// What a look says: status, key's end and severity.
+fn told(operations: &mut Operations, reading: &Reading) -> Vec<String> {
+    let changes = operations.look(reading).into_iter();
+    changes
+        .map(|change| {
+            let alert = change.alert;
+            let key = alert.key.rsplit(':').next().unwrap_or_default().to_owned();
+            format!("{} {key} {}", alert.status.as_str(), alert.severity)
+        })
+        .collect()
+}
+
+const NOTHING: [&str; 0] = [];
+
+/// A large disk with so much free.
+const fn disk(free_mebibytes: u64) -> DiskSpace {
+    DiskSpace {
+        free_bytes: free_mebibytes * 1024 * 1024,
+        size_bytes: 100_000 * 1024 * 1024,
+    }
+}
+
+#[test]
+fn a_small_disk_is_nearly_full_at_a_tenth() {
+    let with = |free_bytes| DiskSpace {
+        free_bytes,
+        size_bytes: 1_000,
+    };
+    assert!(!is_nearly_full(with(100)));
+    assert!(is_nearly_full(with(99)));
+}
+
+#[test]
+fn a_full_disk_is_told_once_at_each_severity_and_ends_above_the_line() {
+    let mut operations = Operations::default();
+    let mut at = |minutes, mebibytes: u64| {
+        let reading = reading(minutes, |reading| {
+            reading.disk = Some(disk(mebibytes));
+        });
+        told(&mut operations, &reading)
+    };
+    assert_eq!(at(0, 513), NOTHING);
+    assert_eq!(at(1, 511), ["firing disk high"]);
+    assert_eq!(at(2, 400), NOTHING);
+    assert_eq!(at(3, 63), ["escalated disk critical"]);
+    // Between the lines it goes on, and never becomes harmless meanwhile.
+    assert_eq!(at(4, 600), NOTHING);
+    assert_eq!(at(5, 500), NOTHING);
+    assert_eq!(at(6, 768), ["resolved disk critical"]);
+    assert_eq!(at(7, 768), NOTHING);
+}
+
+#[test]
+fn a_run_of_bad_signatures_is_one_alert_for_its_source() {
+    let mut operations = Operations::default();
+    let mut at = |minutes, total: u64| {
+        let reading = reading(minutes, |reading| {
+            let counts = &mut reading.status.bad_signatures;
+            counts.insert("eu".to_owned(), total);
+            counts.insert("default".to_owned(), 1);
+        });
+        told(&mut operations, &reading)
+    };
+    // One now and then is the internet.
+    assert_eq!(at(0, 3), NOTHING);
+    assert_eq!(at(9, 9), NOTHING);
+    assert_eq!(at(15, 12), NOTHING);
+    assert_eq!(at(16, 19), ["firing bad_signatures/eu high"]);
+    assert_eq!(at(17, 5_000), NOTHING);
+    assert_eq!(at(26, 5_000), NOTHING);
+    assert_eq!(at(40, 5_000), ["resolved bad_signatures/eu high"]);
+}
+
+#[test]
+fn a_pump_must_be_behind_for_a_while() {
+    let mut operations = Operations::default();
+    let mut at = |minutes, secs: i64| {
+        let reading = reading(minutes, |reading| reading.status.lag_secs = secs);
+        told(&mut operations, &reading)
+    };
+    assert_eq!(at(0, 61), NOTHING);
+    assert_eq!(at(1, 120), NOTHING);
+    // A gap in it begins the wait anew.
+    assert_eq!(at(2, 5), NOTHING);
+    assert_eq!(at(3, 61), NOTHING);
+    assert_eq!(at(5, 61), ["firing pump high"]);
+    assert_eq!(at(6, 30), NOTHING);
+    assert_eq!(at(7, 10), ["resolved pump high"]);
+}
+
+fn channel(failures_in_row: i64, since_minutes: Option<i64>, is_disabled: bool) -> ChannelStatus {
+    ChannelStatus {
+        name: "webhook".to_owned(),
+        failures_in_row,
+        failing_since: since_minutes.map(|minutes| START + Span::minutes(minutes)),
+        is_disabled,
+        ..ChannelStatus::default()
+    }
+}
+
+#[test]
+fn a_channel_must_fail_often_and_for_a_while_or_be_gone() {
+    let mut operations = Operations::default();
+    let mut at = |minutes, channel: ChannelStatus| {
+        let reading = reading(minutes, |reading| reading.status.channels.push(channel));
+        told(&mut operations, &reading)
+    };
+    assert_eq!(at(4, channel(9, Some(0), false)), NOTHING);
+    assert_eq!(at(6, channel(2, Some(0), false)), NOTHING);
+    let failing = ["firing channel/webhook high"];
+    assert_eq!(at(7, channel(3, Some(0), false)), failing);
+    assert_eq!(at(8, channel(4, Some(0), false)), NOTHING);
+    assert_eq!(
+        at(9, channel(0, None, false)),
+        ["resolved channel/webhook high"]
+    );
+    assert_eq!(at(10, channel(1, Some(10), true)), failing);
+}
+
+#[test]
+fn a_restart_takes_up_what_was_open_and_tells_its_end() {
+    let mut before = Operations::default();
+    let low = reading(0, |reading| reading.disk = Some(disk(0)));
+    let fired = before.look(&low).remove(0).alert;
+    let mut foreign = fired.clone();
+    foreign.detector = "revenue_drop".to_owned();
+    let mut after = Operations::default();
+    after.take_up([fired.clone(), foreign]);
+    assert_eq!(told(&mut after, &low), NOTHING);
+    let ended = after.look(&well(1)).remove(0).alert;
+    assert_eq!(
+        (&ended.id, ended.revision, ended.status),
+        (&fired.id, 2, AlertStatus::Resolved)
+    );
+}
+
+/// A restart counts from zero: the totals before it are not held against it.
+#[test]
+fn a_count_that_went_back_is_no_run() {
+    let mut operations = Operations::default();
+    let with = |minutes, total: u64| {
+        reading(minutes, |reading| {
+            reading
+                .status
+                .bad_signatures
+                .insert("default".to_owned(), total);
+        })
+    };
+    operations.look(&with(0, 9));
+    assert_eq!(told(&mut operations, &with(1, 2)), NOTHING);
+}

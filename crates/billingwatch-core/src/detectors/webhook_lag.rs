@@ -356,13 +356,13 @@ mod tests {
     fn late_deliveries_fire_and_deliveries_on_time_end_it() {
         assert_snapshot!(check("webhook_lag", "
             +0s  customer.created x100/1m
-            +1m  customer.created late=25m x8/1m
+            +26m customer.created late=25m x8/1m
             +1m  customer.created late=90m x20/1m
             +1m  customer.created x40/1m
         "), @"
-            d0 01:42:00 firing medium delivery: 3 of 61 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
-            d0 01:57:00 escalated high delivery: 17 of 60 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
-            d0 02:37:00 resolved high delivery: 29 of the newest 30 deliveries were on time
+            d0 02:07:00 firing medium delivery: 3 of 36 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
+            d0 02:22:00 escalated high delivery: 17 of 35 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
+            d0 03:02:00 resolved high delivery: 29 of the newest 30 deliveries were on time
             ");
     }
 
@@ -417,7 +417,7 @@ mod tests {
             +3h  wait
             +1h  customer.created
         "), @"
-            d7 12:34:00 firing high delivery: no event for 37m (since 2024-03-11T11:57:00Z), where 12 minutes with events were to be expected
+            d7 12:52:00 firing high delivery: no event for 55m (since 2024-03-11T11:57:00Z), where 18 minutes with events were to be expected
             d7 15:57:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z
             ");
     }

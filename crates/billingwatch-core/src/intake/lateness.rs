@@ -18,6 +18,9 @@ const MINUTES_MAX: usize = 24 * 60;
 /// from chance, and no more memory than that.
 const NEWEST_MAX: usize = 512;
 
+/// How long they are looked at.
+const NEWEST_SPAN: Span = Span::days(1);
+
 /// How many deliveries must have been on time for a lag to be over, and for how long.
 const ON_TIME_MIN: u64 = 5;
 /// See [`ON_TIME_MIN`].
@@ -106,14 +109,14 @@ impl Lateness {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp, criteria: &Criteria) {
-        let from = now - criteria.window;
         while self
             .newest
             .front()
-            .is_some_and(|one| one.received_at < from)
+            .is_some_and(|one| now.since(one.received_at) > NEWEST_SPAN)
         {
             self.newest.pop_front();
         }
+        let from = now - criteria.window;
         while self
             .minutes
             .front()
@@ -127,33 +130,44 @@ impl Lateness {
         }
     }
 
-    /// Late deliveries beyond chance, if the newest deliveries end in such: of all endings that
-    /// begin with a late delivery, the first found from the newest back.
-    pub(super) fn late(&self, criteria: &Criteria) -> Option<Late> {
-        // An event on time, made after the oldest late one, shows that not everything lags.
+    /// Late deliveries beyond chance, if there are any: of all endings of the newest deliveries
+    /// that begin with a late one, the first found from the newest back. Each is held against all
+    /// that was made since its oldest event: retries of hours ago, scattered among events that
+    /// came on time, are no lag.
+    pub(super) fn late(&self, now: Timestamp, criteria: &Criteria) -> Option<Late> {
         let usual = self.usual_share();
-        let mut late: usize = 0;
-        let mut minutes: usize = 0;
-        let mut newest_on_time: Option<Timestamp> = None;
+        let (mut late, mut minutes): (usize, usize) = (0, 0);
         let mut minute = None;
+        let mut made_from = Timestamp::MAX;
+        let from = now - criteria.window;
         for (index, one) in self.newest.iter().rev().enumerate() {
+            if one.received_at < from {
+                break;
+            }
             if !one.is_late {
-                newest_on_time = newest_on_time.max(Some(one.made_at));
                 continue;
             }
             late += 1;
+            made_from = made_from.min(one.made_at);
             let made = one.made_at.floor_to(MINUTE);
             minutes += usize::from(minute.replace(made) != Some(made));
-            let all = index + 1;
-            if late < criteria.late_min
-                || share_bps(as_i64(late), as_i64(all)) <= criteria.late_bps_max
-            {
+            if late < criteria.late_min {
+                continue;
+            }
+            let since = self
+                .newest
+                .iter()
+                .filter(|other| other.made_at >= made_from);
+            let (made_since, on_time) = since.fold((0, 0), |(all, on_time), other| {
+                (all + 1, on_time + usize::from(!other.is_late))
+            });
+            let all = made_since.max(index + 1);
+            if share_bps(as_i64(late), as_i64(all)) <= criteria.late_bps_max {
                 continue;
             }
             // One hiccup delays everything of its minute; that alone is no lag that goes on,
             // unless nothing at all came on time since.
-            let is_all = newest_on_time.is_none_or(|made_at| made_at < one.made_at);
-            if minutes < criteria.late_min && !is_all {
+            if minutes < criteria.late_min && on_time > 0 {
                 continue;
             }
             let chance = binomial_tail(late as u64, all as u64, usual);
@@ -166,7 +180,9 @@ impl Lateness {
 
     /// The numbers of the window.
     fn describe(&self, chance: f64) -> Late {
-        let late = || self.newest.iter().filter(|one| one.is_late);
+        let newest = self.minutes.front().map_or(Timestamp::MAX, |first| first.0);
+        let is_in = move |one: &&Delivery| one.is_late && one.received_at >= newest;
+        let late = || self.newest.iter().filter(is_in);
         let mut lags: Vec<i64> = late()
             .map(|one| one.received_at.since(one.made_at).as_millis())
             .collect();

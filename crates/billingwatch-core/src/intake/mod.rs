@@ -66,6 +66,10 @@ const FAMILY_PAUSE_MIN: Span = Span::minutes(20);
 /// See [`FAMILY_PAUSE_MIN`].
 const FAMILY_SCALE: f64 = 0.66;
 
+/// A family with fewer busy minutes a day than this has no rhythm worth the name: one renewal run a
+/// month, say.
+const FAMILY_MINUTES_A_DAY_MIN: f64 = 8.0;
+
 /// Ended troubles that are remembered, and for how long: Stripe tries again for three days, and a
 /// lapse is judged three days after a payment was due.
 const PAST_MAX: usize = 64;
@@ -399,7 +403,7 @@ impl Intake {
             }
             Some(_) => {}
             None if is_late => {
-                if let Some(late) = self.lateness.late(&self.criteria) {
+                if let Some(late) = self.lateness.late(now, &self.criteria) {
                     self.open = Some(Trouble::new(TroubleKind::Lag, late.made_from, now));
                 }
             }
@@ -550,6 +554,9 @@ impl Intake {
 impl FamilyWatch {
     /// Its pause, held against how lively the rest of the stream was meanwhile.
     fn pause(&self, ppm_a_day: i64) -> Option<Pause> {
+        if self.rhythm.minutes_a_day() < FAMILY_MINUTES_A_DAY_MIN {
+            return None;
+        }
         let (seen, expected) = self.others;
         let others = ((seen + 1.0) / (expected + 1.0)).min(1.0);
         let silences = i64::try_from(WATCHED.len()).unwrap_or(1);

@@ -6,10 +6,12 @@
 //! (the rate of a Poisson process with that share). The sum over a pause, *missing*, is the
 //! natural logarithm of how unlikely it is: e^−missing.
 //!
-//! Two things keep that honest where life is less regular than a Poisson process. The expectation
-//! is scaled down by how lively the last hour or so was (holidays, evenings that drag on); it is
-//! never scaled up. And a pause is certain only if it is half as long again as the longest of the
-//! last four weeks, measured in what it missed.
+//! Three things keep that honest where life is less regular than a Poisson process. The
+//! expectation is scaled down by how lively the last hour or so was (holidays, evenings that drag
+//! on); it is never scaled up. Pauses of a Poisson process that miss more than 1 miss 1 more on
+//! average: where they miss more than that (events that come together leave longer pauses
+//! between), *missing* is divided by it. And a pause is certain only if it is a quarter longer
+//! than the longest of the last four weeks, measured in what it missed.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +49,14 @@ const LIVELY_MEMORY: f64 = 20.0;
 const LIVELY_PRIOR: f64 = 3.0;
 
 /// A certain pause misses so many times what the longest usual one missed.
-const BEYOND_LONGEST: f64 = 1.5;
+const BEYOND_LONGEST: f64 = 1.25;
+
+/// What pauses that miss more than 1 are taken to miss beyond it until it is known, as a sum over
+/// so many of them: 1.2 each.
+const EXCESS_PRIOR: (f64, f64) = (12.0, 10.0);
+
+/// What is kept of that from one such pause to the next.
+const EXCESS_KEPT: f64 = 0.998;
 
 /// Weeks whose longest pause is remembered.
 const WEEKS: usize = 4;
@@ -72,6 +81,8 @@ pub(crate) struct Rhythm {
     missing_minutes: f64,
     /// Busy minutes of late: seen and expected.
     lively: (f64, f64),
+    /// Of pauses that missed more than 1: what they missed beyond it, and their number.
+    excess: (f64, f64),
     /// What the longest usual pause missed, by week.
     longest: [f64; WEEKS],
     week: i64,
@@ -155,11 +166,11 @@ impl Rhythm {
     }
 
     /// What the pause since the last event misses; nothing while too little is known.
-    pub(super) const fn missing(&self) -> f64 {
+    pub(super) fn missing(&self) -> f64 {
         if self.known < KNOWN_MIN {
             return 0.0;
         }
-        self.missing
+        self.missing / self.stretch()
     }
 
     /// Whether the minute being watched has had an event.
@@ -176,7 +187,7 @@ impl Rhythm {
         if self.known < KNOWN_MIN && (self.known < COLD_KNOWN_MIN || !is_long) {
             return None;
         }
-        let missing = self.missing * scale;
+        let missing = self.missing * scale / self.stretch();
         let share = f64::from(self.all.0 / self.all.1.max(1.0));
         let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
         let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
@@ -185,8 +196,14 @@ impl Rhythm {
             since,
             expected: self.missing_minutes * scale,
             chance: (-missing).exp(),
-            is_certain: missing >= (-allowed.ln()).max(BEYOND_LONGEST * longest),
+            is_certain: missing >= -allowed.ln()
+                && self.missing * scale >= BEYOND_LONGEST * longest,
         })
+    }
+
+    /// The usual number of busy minutes in a day.
+    pub(super) fn minutes_a_day(&self) -> f64 {
+        f64::from(self.all.0 / self.all.1.max(1.0)) * 24.0 * 60.0
     }
 
     /// The usual share of busy minutes at this hour of the week.
@@ -224,7 +241,18 @@ impl Rhythm {
         // In the first week the hours are not known: what it seems to miss means nothing.
         if self.known >= KNOWN_MIN {
             self.longest[0] = self.longest[0].max(self.missing);
+            if self.missing > 1.0 {
+                let (sum, count) = self.excess;
+                let beyond = self.missing - 1.0;
+                self.excess = (sum * EXCESS_KEPT + beyond, count * EXCESS_KEPT + 1.0);
+            }
         }
+    }
+
+    /// How much longer the pauses of this stream are than those of a Poisson process.
+    fn stretch(&self) -> f64 {
+        let (sum, count) = self.excess;
+        ((sum + EXCESS_PRIOR.0) / (count + EXCESS_PRIOR.1)).max(1.0)
     }
 
     fn count(&mut self, minute: Timestamp, is_busy: bool) {

@@ -6,6 +6,7 @@ pub mod detectors;
 pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod intake;
 pub mod ledger;
 pub mod money;
 pub mod snapshot;

@@ -2,6 +2,7 @@
 
 use crate::alert::Finding;
 use crate::ids::Scope;
+use crate::intake::Intake;
 use crate::ledger::{Fact, Ledger};
 use crate::time::Timestamp;
 
@@ -36,6 +37,7 @@ pub struct Context<'a> {
     pub(crate) is_historical: bool,
     pub(crate) scope: &'a Scope,
     pub(crate) ledger: &'a Ledger,
+    pub(crate) intake: &'a Intake,
     pub(crate) facts: &'a [Fact],
     pub(crate) outputs: &'a mut Vec<Output>,
 }
@@ -69,6 +71,13 @@ impl<'a> Context<'a> {
     #[must_use]
     pub const fn ledger(&self) -> &'a Ledger {
         self.ledger
+    }
+
+    /// Whether what arrived is all there is: ask it before you miss something. Late, silent or
+    /// draining streams are one cause, told by `webhook_lag`; their effects are to be suppressed.
+    #[must_use]
+    pub const fn intake(&self) -> &'a Intake {
+        self.intake
     }
 
     /// What this event newly taught the ledger; each fact of the world is told once, however many

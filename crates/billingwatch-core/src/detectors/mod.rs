@@ -7,11 +7,12 @@ mod fraud_spike;
 mod negative_invoice;
 mod revenue_drop;
 mod silent_lapse;
-mod slots;
 mod webhook_lag;
 mod words;
 
 use crate::detector::Factory;
+
+pub(crate) use webhook_lag::{NAME as DELIVERY, criteria as delivery_criteria};
 
 /// Every detector that comes with the product.
 #[must_use]

@@ -15,21 +15,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::event::{Event, FamilySet};
+use crate::event::{Event, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
+use crate::intake::Trouble;
 use crate::ledger::{Fact, SubscriptionRecord};
 use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
-use super::slots::Slots;
-
-/// A silence less likely than this is the incident (`webhook_lag`), not each subscription that
-/// falls due in it.
-const SILENCE_CHANCE_MAX: f64 = 0.001;
-
-/// How long a backlog is given to arrive after such a silence.
-const DRAIN: Span = Span::hours(2);
+/// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
+/// about an hour after the period turns. What came later than that is not needed for a verdict.
+const SETTLED: Span = Span::days(1);
 
 crate::settings! {
     /// How long after it is due a payment may come, in seconds. Three days: Stripe finalises about
@@ -40,8 +36,11 @@ crate::settings! {
 static SPEC: DetectorSpec = DetectorSpec {
     name: "silent_lapse",
     description: "An active subscription has not paid for its period plus 3 days.",
-    // Every event shows that events arrive.
-    listens: FamilySet::ALL,
+    listens: FamilySet::of(&[
+        Family::Subscription,
+        Family::Invoice,
+        Family::InvoicePayment,
+    ]),
     settings: Settings::SPECS,
 };
 
@@ -58,11 +57,8 @@ pub(super) struct SilentLapse {
     deadline_of: KeyMap<Timestamp>,
     /// Subscriptions with an open alert, by id.
     lapsed: KeyMap<Box<str>>,
-    slots: Slots,
-    /// Deadlines passed while nothing arrived: judged when events do again.
+    /// Deadlines passed while events were missing: judged when they have arrived.
     is_held: bool,
-    /// Until when a backlog may still be on its way.
-    drains_until: Timestamp,
 }
 
 impl Detector for SilentLapse {
@@ -72,15 +68,6 @@ impl Detector for SilentLapse {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
-        if ctx.is_historical() {
-            self.slots.teach(ctx.event_at());
-        } else {
-            let was_held = std::mem::take(&mut self.is_held);
-            self.slots.arrive(ctx.now(), was_held);
-            if was_held {
-                self.drains_until = ctx.now() + DRAIN;
-            }
-        }
         for fact in ctx.facts() {
             match fact {
                 Fact::SubscriptionChanged { subscription }
@@ -93,20 +80,20 @@ impl Detector for SilentLapse {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        self.slots.tick(ctx.now());
-        if ctx.now() < self.drains_until {
-            return;
+        let complete_until = ctx.intake().complete_until(ctx.now());
+        let grace = Span::secs(self.settings.grace_secs);
+        if ctx.intake().trouble().is_none() {
+            self.is_held = false;
         }
         while let Some((deadline, key)) = self.deadlines.first().copied() {
             if deadline > ctx.now() {
                 break;
             }
-            if self
-                .slots
-                .silence()
-                .is_some_and(|(_, chance)| chance < SILENCE_CHANCE_MAX)
-            {
-                self.hold(ctx);
+            if let Some(trouble) = ctx.intake().trouble_of(Family::Invoice) {
+                self.hold(trouble, ctx);
+                return;
+            }
+            if complete_until < deadline - grace.max(SETTLED) + SETTLED {
                 return;
             }
             self.deadlines.pop_first();
@@ -178,12 +165,10 @@ impl SilentLapse {
         ));
     }
 
-    fn hold(&mut self, ctx: &mut Context<'_>) {
-        if !self.is_held {
-            self.is_held = true;
-            let message =
-                "subscriptions fall due while no events arrive: judged when they do again";
-            ctx.suppress("events_missing", None, message);
+    fn hold(&mut self, trouble: &Trouble, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.is_held, true) {
+            let message = format!("subscriptions fall due, and are judged later: {trouble}");
+            ctx.suppress(trouble.reason(), None, message);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use crate::event::{Event, EventData};
 
+pub(super) use crate::stats::rounded;
+
 /// Basis points in words, such as `15.3 %`.
 pub(super) fn percent(bps: i64) -> String {
     let tenths = bps / 10;
@@ -48,10 +50,4 @@ pub(super) fn decline_code(event: &Event) -> &str {
         _ => None,
     };
     code.unwrap_or("unknown")
-}
-
-/// The nearest whole number.
-#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-pub(super) fn rounded(value: f64) -> i64 {
-    value.round() as i64
 }

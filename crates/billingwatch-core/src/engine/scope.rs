@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertChange, Suppressed};
 use crate::detector::{Context, Detector, Output, SettingsError};
+use crate::detectors;
 use crate::event::{Event, FamilySet};
 use crate::ids::Scope;
+use crate::intake::Intake;
 use crate::ledger::{Fact, Generations, Ledger};
 use crate::time::{Span, Timestamp};
 
@@ -26,6 +28,7 @@ pub(super) struct ScopeState {
     /// A live event was taken in: from here on findings are told.
     has_live: bool,
     ledger: Ledger,
+    intake: Intake,
     seen: Generations<()>,
     pub(super) book: Book,
     facts: Vec<Fact>,
@@ -58,6 +61,7 @@ impl Slot {
 pub(super) struct SavedScope {
     has_live: bool,
     ledger: Ledger,
+    intake: Intake,
     seen: Generations<()>,
     book: Book,
     detectors: Vec<(bool, Vec<u8>)>,
@@ -80,6 +84,7 @@ impl ScopeState {
             slots,
             has_live: false,
             ledger: Ledger::default(),
+            intake: Intake::default(),
             seen: Generations::new(IDS_HALF_LIFE, IDS_HALF_MAX),
             book: Book::default(),
             facts: Vec::new(),
@@ -96,6 +101,9 @@ impl ScopeState {
         settings: &SettingsTable,
         source: &str,
     ) -> Result<(), SettingsError> {
+        let (_, delivery) = settings.of(detectors::DELIVERY, source);
+        self.intake
+            .configure(detectors::delivery_criteria(&delivery));
         for slot in &mut self.slots {
             let (is_enabled, values) = settings.of(slot.name, source);
             slot.is_enabled = is_enabled;
@@ -121,9 +129,14 @@ impl ScopeState {
         self.seen.insert(id, ());
         self.has_live |= !is_historical;
         let event_at = event.created.min(now);
+        let family = event.event_type.family();
+        if is_historical {
+            self.intake.teach(family, event_at);
+        } else {
+            self.intake.arrive(now, event_at, family);
+        }
         self.facts.clear();
         self.ledger.learn(event, event_at, &mut self.facts);
-        let family = event.event_type.family();
         for slot in &mut self.slots {
             if !slot.is_at_work() || !slot.listens.contains(family) {
                 continue;
@@ -134,6 +147,7 @@ impl ScopeState {
                 is_historical,
                 scope,
                 ledger: &self.ledger,
+                intake: &self.intake,
                 facts: &self.facts,
                 outputs: &mut self.outputs,
             };
@@ -165,6 +179,7 @@ impl ScopeState {
         let is_historical = !self.has_live;
         self.seen.advance_to(now);
         self.ledger.advance_to(now);
+        self.intake.tick(now);
         self.book.advance_to(now);
         for slot in &mut self.slots {
             if !slot.is_at_work() {
@@ -176,6 +191,7 @@ impl ScopeState {
                 is_historical,
                 scope,
                 ledger: &self.ledger,
+                intake: &self.intake,
                 facts: &[],
                 outputs: &mut self.outputs,
             };
@@ -204,6 +220,7 @@ impl ScopeState {
         Ok(SavedScope {
             has_live: self.has_live,
             ledger: self.ledger.clone(),
+            intake: self.intake.clone(),
             seen: self.seen.clone(),
             book: self.book.clone(),
             detectors,
@@ -226,6 +243,11 @@ impl ScopeState {
         }
         state.has_live = saved.has_live;
         state.ledger = saved.ledger;
+        state.intake = saved.intake;
+        let (_, delivery) = settings.of(detectors::DELIVERY, source);
+        state
+            .intake
+            .configure(detectors::delivery_criteria(&delivery));
         state.seen = saved.seen;
         state.book = saved.book;
         Ok(state)

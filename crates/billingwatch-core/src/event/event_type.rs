@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! event_types {
     ($($variant:ident = $name:literal => $family:ident),+ $(,)?) => {
         /// What happened, by Stripe's name. A name unknown here is kept as it came.
@@ -103,7 +105,7 @@ impl fmt::Display for EventType {
 }
 
 /// A kind of object that events are about: what a detector listens to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u16)]
 pub enum Family {
     /// `charge.*`, without refunds and disputes.
@@ -128,6 +130,26 @@ pub enum Family {
     CreditNote = 1 << 9,
     /// Everything else.
     Other = 1 << 10,
+}
+
+impl Family {
+    /// What its event names begin with, such as `customer.subscription`.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Charge => "charge",
+            Self::PaymentIntent => "payment_intent",
+            Self::SetupIntent => "setup_intent",
+            Self::Invoice => "invoice",
+            Self::InvoicePayment => "invoice_payment",
+            Self::Subscription => "customer.subscription",
+            Self::Refund => "refund",
+            Self::Dispute => "charge.dispute",
+            Self::FraudWarning => "radar.early_fraud_warning",
+            Self::CreditNote => "credit_note",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A set of [`Family`].

@@ -50,6 +50,12 @@ pub fn poisson_tail(count: u64, mean: f64) -> f64 {
     Poisson::new(mean).map_or(1.0, |poisson| poisson.sf(count - 1))
 }
 
+/// The nearest whole number.
+#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+pub(crate) fn rounded(value: f64) -> i64 {
+    value.round() as i64
+}
+
 /// The median; 0 for nothing. Sorts in place.
 #[must_use]
 pub fn median(values: &mut [i64]) -> i64 {

@@ -1,0 +1,236 @@
+//! How late first deliveries come, and when that is more than chance.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::share_bps;
+use crate::stats::{binomial_tail, median};
+use crate::time::{Span, Timestamp};
+
+use super::Criteria;
+use super::rhythm::MINUTE;
+
+/// The longest window of minutes that is counted.
+const MINUTES_MAX: usize = 24 * 60;
+
+/// The newest deliveries that are looked at: enough to tell a lag of a few percent of the events
+/// from chance, and no more memory than that.
+const NEWEST_MAX: usize = 512;
+
+/// How long they are looked at.
+const NEWEST_SPAN: Span = Span::days(1);
+
+/// How many deliveries must have been on time for a lag to be over, and for how long.
+const ON_TIME_MIN: u64 = 5;
+/// See [`ON_TIME_MIN`].
+const ON_TIME_SPAN: Span = Span::minutes(30);
+
+/// Late deliveries among so many on time are stragglers, not a lag that goes on: one in twenty.
+const STRAGGLERS: u64 = 20;
+
+/// The share of late deliveries until the endpoint's own is known: 0.5 %, weighing as 200.
+const PRIOR: (f64, f64) = (1.0, 200.0);
+
+/// What is kept of the learned share from one day to the next.
+const KEPT_A_DAY: f64 = 27.0 / 28.0;
+
+/// One first delivery.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Delivery {
+    received_at: Timestamp,
+    made_at: Timestamp,
+    is_late: bool,
+}
+
+/// The newest deliveries, and the usual share of late ones.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Lateness {
+    newest: VecDeque<Delivery>,
+    /// Late and all deliveries of each minute of the window.
+    minutes: VecDeque<(Timestamp, u64, u64)>,
+    /// Learned: late and all deliveries, decaying.
+    usual: (f64, f64),
+    usual_day: i64,
+}
+
+/// The late ones among the newest deliveries, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late {
+    /// When the oldest and the newest late event were made.
+    pub(crate) made_from: Timestamp,
+    pub(crate) made_to: Timestamp,
+    /// Late deliveries and all, within the window.
+    pub(crate) late: u64,
+    pub(crate) all: u64,
+    /// The usual share of late ones.
+    pub(crate) usual: f64,
+    /// How likely so many are by chance.
+    pub(crate) chance: f64,
+    /// The middle and the worst of the late ones.
+    pub(crate) median: Span,
+    pub(crate) worst: Span,
+}
+
+impl Lateness {
+    /// An event arrived for the first time. While a lag goes on it is no yardstick for itself.
+    pub(super) fn take(
+        &mut self,
+        now: Timestamp,
+        made_at: Timestamp,
+        is_late: bool,
+        teaches: bool,
+    ) {
+        if self.newest.len() >= NEWEST_MAX {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(Delivery {
+            received_at: now,
+            made_at,
+            is_late,
+        });
+        let minute = now.floor_to(MINUTE);
+        match self.minutes.back_mut() {
+            Some((last, late, all)) if *last == minute => {
+                *late += u64::from(is_late);
+                *all += 1;
+            }
+            _ => {
+                if self.minutes.len() >= MINUTES_MAX {
+                    self.minutes.pop_front();
+                }
+                self.minutes.push_back((minute, u64::from(is_late), 1));
+            }
+        }
+        if teaches {
+            self.usual.0 += f64::from(u8::from(is_late));
+            self.usual.1 += 1.0;
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Timestamp, criteria: &Criteria) {
+        while self
+            .newest
+            .front()
+            .is_some_and(|one| now.since(one.received_at) > NEWEST_SPAN)
+        {
+            self.newest.pop_front();
+        }
+        let from = now - criteria.window;
+        while self
+            .minutes
+            .front()
+            .is_some_and(|(minute, ..)| *minute < from)
+        {
+            self.minutes.pop_front();
+        }
+        if now.day() != self.usual_day {
+            self.usual_day = now.day();
+            self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
+        }
+    }
+
+    /// Late deliveries beyond chance, if there are any: of all endings of the newest deliveries
+    /// that begin with a late one, the first found from the newest back. Each is held against all
+    /// that was made since its oldest event: retries of hours ago, scattered among events that
+    /// came on time, are no lag.
+    pub(super) fn late(&self, now: Timestamp, criteria: &Criteria) -> Option<Late> {
+        let usual = self.usual_share();
+        let (mut late, mut minutes): (usize, usize) = (0, 0);
+        let mut minute = None;
+        let mut made_from = Timestamp::MAX;
+        let from = now - criteria.window;
+        for (index, one) in self.newest.iter().rev().enumerate() {
+            if one.received_at < from {
+                break;
+            }
+            if !one.is_late {
+                continue;
+            }
+            late += 1;
+            made_from = made_from.min(one.made_at);
+            let made = one.made_at.floor_to(MINUTE);
+            minutes += usize::from(minute.replace(made) != Some(made));
+            if late < criteria.late_min {
+                continue;
+            }
+            let since = self
+                .newest
+                .iter()
+                .filter(|other| other.made_at >= made_from);
+            let (made_since, on_time) = since.fold((0, 0), |(all, on_time), other| {
+                (all + 1, on_time + usize::from(!other.is_late))
+            });
+            let all = made_since.max(index + 1);
+            if share_bps(as_i64(late), as_i64(all)) <= criteria.late_bps_max {
+                continue;
+            }
+            // One hiccup delays everything of its minute; that alone is no lag that goes on,
+            // unless nothing at all came on time since.
+            if minutes < criteria.late_min && on_time > 0 {
+                continue;
+            }
+            let chance = binomial_tail(late as u64, all as u64, usual);
+            if chance <= criteria.chance_max {
+                return Some(self.describe(chance));
+            }
+        }
+        None
+    }
+
+    /// The numbers of the window.
+    fn describe(&self, chance: f64) -> Late {
+        let newest = self.minutes.front().map_or(Timestamp::MAX, |first| first.0);
+        let is_in = move |one: &&Delivery| one.is_late && one.received_at >= newest;
+        let late = || self.newest.iter().filter(is_in);
+        let mut lags: Vec<i64> = late()
+            .map(|one| one.received_at.since(one.made_at).as_millis())
+            .collect();
+        let worst = lags.iter().copied().max().unwrap_or_default();
+        let (late_count, all) = self.count(Timestamp::EPOCH);
+        Late {
+            made_from: late().map(|one| one.made_at).min().unwrap_or_default(),
+            made_to: late().map(|one| one.made_at).max().unwrap_or_default(),
+            late: late_count,
+            all,
+            usual: self.usual_share(),
+            chance,
+            median: Span::millis(median(&mut lags)),
+            worst: Span::millis(worst),
+        }
+    }
+
+    /// The numbers of the window, whatever they are.
+    pub(super) fn summary(&self) -> Late {
+        self.describe(1.0)
+    }
+
+    /// Whether enough deliveries were on time, of those that came since and of late.
+    pub(super) fn is_over(&self, since: Timestamp, now: Timestamp) -> bool {
+        let (late, all) = self.count(since.max(now - ON_TIME_SPAN));
+        all >= ON_TIME_MIN && late * STRAGGLERS <= all
+    }
+
+    /// Late deliveries and all of late.
+    pub(super) fn newest(&self, now: Timestamp) -> (u64, u64) {
+        self.count(now - ON_TIME_SPAN)
+    }
+
+    fn count(&self, since: Timestamp) -> (u64, u64) {
+        let newest = self.minutes.iter().rev();
+        let newest = newest.take_while(|(minute, ..)| *minute >= since);
+        newest.fold((0, 0), |(late, all), one| (late + one.1, all + one.2))
+    }
+
+    fn usual_share(&self) -> f64 {
+        // The late ones at hand are what is judged: they are no yardstick.
+        let late_now = self.newest.iter().filter(|one| one.is_late).count();
+        let late_now = f64::from(u32::try_from(late_now).unwrap_or(u32::MAX));
+        let late = (self.usual.0 - late_now).max(0.0);
+        ((late + PRIOR.0) / (self.usual.1 + PRIOR.1)).clamp(0.002, 0.5)
+    }
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,566 @@
+//! Whether what arrived is all there is: the one cause that explains many effects.
+//!
+//! A detector that looks for what did *not* happen (money that did not come, a subscription that
+//! did not pay) is fooled whenever events do not arrive: Stripe lags, the endpoint is disabled, or
+//! we were down. The engine therefore watches the arrivals of each scope once, before any detector
+//! sees an event or tick, and every detector can ask through
+//! [`Context::intake`](crate::detector::Context::intake):
+//!
+//! - [`Intake::complete_until`]: events made before this instant have arrived. Judge absence only
+//!   up to there. It is now while all is well; during a lag, a silence or a draining backlog it
+//!   stands still at the place where the trouble began, and already while a pause begins to look
+//!   odd, so that no effect is told before its cause.
+//! - [`Intake::trouble`]: what is wrong now, with a reason word and a sentence, for the suppressed
+//!   finding that a muted detector owes its reader.
+//! - [`Intake::lost_between`]: whether events made between two instants may never have arrived:
+//!   after a silence whose backlog did not come, what is missing from it proves nothing.
+//!
+//! So a detector of sums, such as `revenue_drop`, does this: it judges hours and days that end at
+//! or before `complete_until(now)`, and no others. When a judged stretch would fire, it asks
+//! `lost_between(Family::Charge, from, to)` first: is there an answer, then it suppresses the
+//! finding with [`Trouble::reason`] and [`Trouble::to_string`] instead, and does not learn from the
+//! stretch. Late events that arrive in the end count at the time they were made
+//! (`ctx.event_at()`), so sums that wait for `complete_until` come out right.
+//!
+//! A pause of our own cannot be told from one of Stripe's by looking at arrivals, and need not be:
+//! either way events are missing, and either way Stripe delivers them again for days. What it is
+//! about is decided by settings of `webhook_lag`, which also tells people of it.
+
+mod lateness;
+mod rhythm;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Family;
+use crate::time::{Span, Timestamp};
+
+pub(crate) use lateness::Late;
+use lateness::Lateness;
+pub(crate) use rhythm::Pause;
+use rhythm::{MINUTE, Rhythm};
+
+/// The families whose silence is watched by itself: those that come steadily.
+const WATCHED: [Family; 5] = [
+    Family::Charge,
+    Family::PaymentIntent,
+    Family::Invoice,
+    Family::InvoicePayment,
+    Family::Subscription,
+];
+
+/// A pause that misses this much may be the begin of a silence (a chance of 5 %): until it is
+/// over, nobody is to be blamed for what is still to come.
+const ODD: f64 = 3.0;
+
+/// How long a backlog is given to arrive after a silence, at least and at most.
+const DRAIN_MIN: Span = Span::minutes(10);
+/// See [`DRAIN_MIN`].
+const DRAIN_MAX: Span = Span::hours(2);
+
+/// A family's silence is told after this long at least, and only when it misses half as much again
+/// as the whole stream's has to: what a shop sells pauses more easily than Stripe does.
+const FAMILY_PAUSE_MIN: Span = Span::minutes(20);
+/// See [`FAMILY_PAUSE_MIN`].
+const FAMILY_SCALE: f64 = 0.66;
+
+/// A family with fewer busy minutes a day than this has no rhythm worth the name: one renewal run a
+/// month, say.
+const FAMILY_MINUTES_A_DAY_MIN: f64 = 8.0;
+
+/// Ended troubles that are remembered, and for how long: Stripe tries again for three days, and a
+/// lapse is judged three days after a payment was due.
+const PAST_MAX: usize = 64;
+/// See [`PAST_MAX`].
+const PAST_SPAN: Span = Span::days(45);
+
+/// A backlog that brought this share of the busy minutes that were expected is taken for whole.
+const RECOVERED_MIN: f64 = 0.3;
+
+/// What is wrong with the arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum TroubleKind {
+    /// Nothing arrived at all, beyond chance: Stripe, the way, or we ourselves were down.
+    Silence,
+    /// Nothing of one family arrived, while other events did.
+    FamilySilence(Family),
+    /// First deliveries arrive late.
+    Lag,
+}
+
+/// A stretch of time whose events are missing or late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What is wrong.
+    pub kind: TroubleKind,
+    /// Events made from here on may be missing.
+    pub since: Timestamp,
+    /// When events arrived again; the backlog may be on its way until some time after.
+    pub back_at: Option<Timestamp>,
+    /// When deliveries were as usual again.
+    pub ended_at: Option<Timestamp>,
+    /// Busy minutes that were to be expected in it, and those that came in the end.
+    expected: f64,
+    arrived: f64,
+    newest_made: Timestamp,
+    found_at: Timestamp,
+}
+
+impl Trouble {
+    const fn new(kind: TroubleKind, since: Timestamp, found_at: Timestamp) -> Self {
+        Self {
+            kind,
+            since,
+            found_at,
+            back_at: None,
+            ended_at: None,
+            expected: 0.0,
+            arrived: 0.0,
+            newest_made: Timestamp::EPOCH,
+        }
+    }
+
+    /// The word for suppressed findings: `events_missing` or `events_late`.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Silence | TroubleKind::FamilySilence(_) => "events_missing",
+            TroubleKind::Lag => "events_late",
+        }
+    }
+
+    /// Whether its events are missing for good, as far as is known: it was a silence, and no
+    /// backlog worth the name has arrived.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.kind != TroubleKind::Lag && self.arrived < self.expected * RECOVERED_MIN
+    }
+
+    /// Busy minutes that a silence had to have, by what is usual.
+    pub(crate) fn expected_minutes(&self) -> i64 {
+        crate::stats::rounded(self.expected)
+    }
+
+    /// Busy minutes of it that its backlog brought.
+    pub(crate) fn arrived_minutes(&self) -> i64 {
+        crate::stats::rounded(self.arrived)
+    }
+
+    /// Whether events of this family are affected.
+    #[must_use]
+    pub fn affects(&self, family: Family) -> bool {
+        match self.kind {
+            TroubleKind::FamilySilence(silent) => silent == family,
+            TroubleKind::Silence | TroubleKind::Lag => true,
+        }
+    }
+
+    /// Whether an event made then would have been sent in it.
+    fn covers(&self, made_at: Timestamp) -> bool {
+        self.since - MINUTE <= made_at && self.back_at.is_none_or(|back_at| made_at <= back_at)
+    }
+
+    fn recover(&mut self, made_at: Timestamp) {
+        let minute = made_at.floor_to(MINUTE);
+        if minute != self.newest_made {
+            self.newest_made = minute;
+            self.arrived += 1.0;
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    /// Such as `no events arrived from 2024-03-04T10:00:00Z to 2024-03-04T13:00:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            TroubleKind::Silence => f.write_str("no events arrived")?,
+            TroubleKind::FamilySilence(family) => {
+                write!(f, "no {}.* events arrived", family.prefix())?;
+            }
+            TroubleKind::Lag => f.write_str("events arrived late")?,
+        }
+        match self.back_at.or(self.ended_at) {
+            Some(until) => write!(f, " from {} to {until}", self.since),
+            None => write!(f, " since {}", self.since),
+        }
+    }
+}
+
+/// What counts as trouble; see the settings of `webhook_lag`.
+#[derive(Clone, Debug)]
+pub(crate) struct Criteria {
+    pub(crate) lag: Span,
+    pub(crate) window: Span,
+    pub(crate) late_min: usize,
+    pub(crate) late_bps_max: i64,
+    pub(crate) chance_max: f64,
+    pub(crate) silence_min: Span,
+    pub(crate) silences_ppm_a_day: i64,
+    pub(crate) is_silence_watched: bool,
+    pub(crate) is_family_watched: bool,
+}
+
+fn default_criteria() -> Criteria {
+    crate::detectors::delivery_criteria(&crate::detector::SettingValues::new())
+}
+
+/// A family's rhythm, and how lively the rest of the stream is since its last event.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct FamilyWatch {
+    rhythm: Rhythm,
+    others: (f64, f64),
+    open: Option<Trouble>,
+}
+
+/// How events arrive in one scope.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Intake {
+    #[serde(skip, default = "default_criteria")]
+    criteria: Criteria,
+    stream: Rhythm,
+    families: Vec<FamilyWatch>,
+    lateness: Lateness,
+    open: Option<Trouble>,
+    past: VecDeque<Trouble>,
+    /// The newest pause that a backlog may come of: from the last event to the next.
+    pause: (Timestamp, Timestamp),
+    /// The newest arrival of an event that was on time.
+    fresh_at: Timestamp,
+    /// The newest event came late, and a silence is to blame for it.
+    is_draining: bool,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            criteria: default_criteria(),
+            stream: Rhythm::default(),
+            families: Vec::new(),
+            lateness: Lateness::default(),
+            open: None,
+            past: VecDeque::new(),
+            pause: (Timestamp::EPOCH, Timestamp::EPOCH),
+            fresh_at: Timestamp::EPOCH,
+            is_draining: false,
+        }
+    }
+}
+
+impl Intake {
+    /// What is wrong with the whole stream now: nothing arrives, or late, or a backlog is on its
+    /// way. `None` when all is well.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&Trouble> {
+        self.open.as_ref()
+    }
+
+    /// What is wrong for events of this family now, be it with the whole stream or with it alone.
+    #[must_use]
+    pub fn trouble_of(&self, family: Family) -> Option<&Trouble> {
+        self.open.as_ref().or_else(|| {
+            self.family_troubles()
+                .find(|trouble| trouble.affects(family))
+        })
+    }
+
+    /// Families that fell silent while the rest of the stream goes on.
+    pub fn family_troubles(&self) -> impl Iterator<Item = &Trouble> {
+        self.families
+            .iter()
+            .filter_map(|family| family.open.as_ref())
+    }
+
+    /// Every event made before this instant has arrived, or never will: see the module's text.
+    #[must_use]
+    pub fn complete_until(&self, now: Timestamp) -> Timestamp {
+        if let Some(trouble) = &self.open {
+            return trouble.since.min(now);
+        }
+        match self.stream.last_at() {
+            Some(last_at) if self.stream.missing() >= ODD => last_at.min(now),
+            _ => now,
+        }
+    }
+
+    /// The trouble, past or present, for which events of this family made between the two instants
+    /// may never have arrived.
+    #[must_use]
+    pub fn lost_between(&self, family: Family, from: Timestamp, to: Timestamp) -> Option<&Trouble> {
+        let all = self.past.iter().chain(&self.open);
+        all.chain(self.family_troubles()).find(|trouble| {
+            let until = trouble.back_at.unwrap_or(Timestamp::MAX);
+            trouble.affects(family) && trouble.since < to && until > from && trouble.is_lost()
+        })
+    }
+
+    /// The newest arrival of an event that was on time.
+    #[must_use]
+    pub const fn fresh_at(&self) -> Timestamp {
+        self.fresh_at
+    }
+
+    /// The pause since the last event.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        self.stream.pause(1.0, self.criteria.silences_ppm_a_day)
+    }
+
+    /// The pause of a family since its last event.
+    pub(crate) fn pause_of(&self, family: Family) -> Option<Pause> {
+        let index = WATCHED.iter().position(|watched| *watched == family)?;
+        self.families
+            .get(index)?
+            .pause(self.criteria.silences_ppm_a_day)
+    }
+
+    /// The late ones among the newest deliveries.
+    pub(crate) fn late(&self) -> Late {
+        self.lateness.summary()
+    }
+
+    /// Late deliveries, and all, of those that decide whether a lag is over.
+    pub(crate) fn newest_late(&self, now: Timestamp) -> (u64, u64) {
+        self.lateness.newest(now)
+    }
+
+    /// How late a delivery may be.
+    pub(crate) const fn lag_max(&self) -> Span {
+        self.criteria.lag
+    }
+
+    /// The newest event came late because of a silence: it is part of its backlog.
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
+    /// When the silence ended whose backlog drains.
+    pub(crate) fn drains_since(&self) -> Option<Timestamp> {
+        let all = self.past.iter().chain(&self.open).rev();
+        let mut silences = all.filter(|trouble| trouble.kind == TroubleKind::Silence);
+        silences.find_map(|trouble| trouble.back_at)
+    }
+
+    /// The pause that all late deliveries of a lag may come of, if they do: we were down, or
+    /// unreachable, for too short a time to be called silent.
+    pub(crate) fn backlog_of(&self) -> Option<(Timestamp, Timestamp)> {
+        let (from, to) = self.pause;
+        let trouble = self.open.as_ref()?;
+        let is_its = trouble.kind == TroubleKind::Lag
+            && from - MINUTE <= trouble.since
+            && self.lateness.summary().made_to <= to;
+        is_its.then_some(self.pause)
+    }
+
+    pub(crate) fn configure(&mut self, criteria: Criteria) {
+        self.criteria = criteria;
+    }
+
+    /// A historical event: it says when events are made, and nothing of their delivery.
+    pub(crate) fn teach(&mut self, family: Family, made_at: Timestamp) {
+        self.stream.teach(made_at);
+        if let Some(index) = self.watch(family) {
+            self.families[index].rhythm.teach(made_at);
+        }
+    }
+
+    /// An event arrived for the first time.
+    pub(crate) fn arrive(&mut self, now: Timestamp, made_at: Timestamp, family: Family) {
+        let lag = now.since(made_at);
+        let is_late = lag > self.criteria.lag;
+        let last_at = self.stream.last_at().unwrap_or(now);
+        if now.since(last_at) >= self.criteria.lag {
+            self.pause = (last_at, now);
+        }
+        let was_silent = self.is_silent();
+        if let Some(trouble) = &mut self.open
+            && was_silent
+        {
+            trouble.back_at = Some(now);
+            trouble.expected = self
+                .stream
+                .pause(1.0, 1)
+                .map_or(0.0, |pause| pause.expected);
+        }
+        self.stream.arrive(now, was_silent);
+        self.arrive_family(now, made_at, family, is_late, was_silent);
+        self.is_draining = is_late && self.recover(made_at);
+        if !is_late {
+            self.fresh_at = now;
+        }
+        if self.is_draining {
+            return;
+        }
+        self.lateness
+            .take(now, made_at, is_late, self.open.is_none());
+        let is_back = |trouble: &Trouble| trouble.kind == TroubleKind::Silence;
+        match &mut self.open {
+            // Events made after the silence come late as well: it goes on as a lag.
+            Some(trouble) if is_late && is_back(trouble) => {
+                trouble.kind = TroubleKind::Lag;
+                trouble.found_at = now;
+            }
+            Some(_) => {}
+            None if is_late => {
+                if let Some(late) = self.lateness.late(now, &self.criteria) {
+                    self.open = Some(Trouble::new(TroubleKind::Lag, late.made_from, now));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A point on the time grid.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        if self.stream.last_at().is_none() {
+            return;
+        }
+        let is_busy = self.stream.is_busy();
+        let share = f64::from(self.stream.share(now - MINUTE));
+        self.stream.tick(now);
+        self.lateness.tick(now, &self.criteria);
+        while self.past.len() > PAST_MAX
+            || self
+                .past
+                .front()
+                .is_some_and(|trouble| now.since(trouble.since) > PAST_SPAN)
+        {
+            self.past.pop_front();
+        }
+        self.tick_stream(now);
+        for index in 0..self.families.len() {
+            self.tick_family(index, now, is_busy, share);
+        }
+    }
+
+    fn tick_stream(&mut self, now: Timestamp) {
+        if self.is_silent() {
+            return;
+        }
+        let pause = self.pause().filter(|pause| {
+            self.criteria.is_silence_watched
+                && pause.is_certain
+                && now.since(pause.since) >= self.criteria.silence_min
+        });
+        if let Some(pause) = pause {
+            // A lag or a draining backlog that falls silent is one trouble that goes on.
+            let silence = Trouble::new(TroubleKind::Silence, pause.since, now);
+            self.past.extend(self.open.replace(silence));
+            return;
+        }
+        let Some(trouble) = &self.open else { return };
+        let is_over = match (trouble.kind, trouble.back_at) {
+            (TroubleKind::Lag, _) => self.lateness.is_over(trouble.found_at, now),
+            // The backlog comes while new events are on time again, or before them.
+            (_, Some(back_at)) => {
+                let drain = back_at.since(trouble.since).clamp(DRAIN_MIN, DRAIN_MAX);
+                let is_on_time = self.fresh_at >= back_at && !self.is_draining;
+                is_on_time && now >= back_at + drain
+            }
+            (_, None) => false,
+        };
+        if is_over && let Some(mut trouble) = self.open.take() {
+            trouble.ended_at = Some(now);
+            self.past.push_back(trouble);
+        }
+    }
+
+    /// Whether nothing has arrived since the silence that is open began.
+    fn is_silent(&self) -> bool {
+        self.open.as_ref().is_some_and(|trouble| {
+            trouble.kind == TroubleKind::Silence && trouble.back_at.is_none()
+        })
+    }
+
+    /// Takes a late event for part of a known silence's backlog; false when it is of none.
+    fn recover(&mut self, made_at: Timestamp) -> bool {
+        let silences = self.past.iter_mut().rev().chain(&mut self.open);
+        let mut silences = silences.filter(|trouble| trouble.kind == TroubleKind::Silence);
+        match silences.find(|trouble| trouble.covers(made_at)) {
+            Some(trouble) => {
+                trouble.recover(made_at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn watch(&mut self, family: Family) -> Option<usize> {
+        let index = WATCHED.iter().position(|watched| *watched == family)?;
+        if self.families.len() <= index {
+            self.families
+                .resize_with(WATCHED.len(), FamilyWatch::default);
+        }
+        Some(index)
+    }
+
+    fn arrive_family(
+        &mut self,
+        now: Timestamp,
+        made_at: Timestamp,
+        family: Family,
+        is_late: bool,
+        was_silent: bool,
+    ) {
+        let Some(index) = self.watch(family) else {
+            return;
+        };
+        let watch = &mut self.families[index];
+        let was_open = watch.open.is_some();
+        if let Some(mut trouble) = watch.open.take() {
+            trouble.back_at = Some(now);
+            trouble.ended_at = Some(now);
+            trouble.expected = watch.pause(1).map_or(0.0, |pause| pause.expected);
+            self.past.push_back(trouble);
+        }
+        watch.others = (0.0, 0.0);
+        watch.rhythm.arrive(now, was_open || was_silent);
+        if is_late {
+            let families = self.past.iter_mut().rev().filter(|trouble| {
+                trouble.kind == TroubleKind::FamilySilence(family) && trouble.covers(made_at)
+            });
+            for trouble in families.take(1) {
+                trouble.recover(made_at);
+            }
+        }
+    }
+
+    fn tick_family(&mut self, index: usize, now: Timestamp, is_busy: bool, share: f64) {
+        let is_troubled = self.open.is_some();
+        let (ppm, is_watched) = (
+            self.criteria.silences_ppm_a_day,
+            self.criteria.is_family_watched && self.criteria.is_silence_watched,
+        );
+        let Some(watch) = self.families.get_mut(index) else {
+            return;
+        };
+        watch.rhythm.tick(now);
+        watch.others.0 += f64::from(u8::from(is_busy));
+        watch.others.1 += share;
+        if is_troubled || !is_watched || watch.open.is_some() {
+            return;
+        }
+        let Some(pause) = watch.pause(ppm) else {
+            return;
+        };
+        if pause.is_certain && now.since(pause.since) >= FAMILY_PAUSE_MIN {
+            let kind = TroubleKind::FamilySilence(WATCHED[index]);
+            watch.open = Some(Trouble::new(kind, pause.since, now));
+        }
+    }
+}
+
+impl FamilyWatch {
+    /// Its pause, held against how lively the rest of the stream was meanwhile.
+    fn pause(&self, ppm_a_day: i64) -> Option<Pause> {
+        if self.rhythm.minutes_a_day() < FAMILY_MINUTES_A_DAY_MIN {
+            return None;
+        }
+        let (seen, expected) = self.others;
+        let others = ((seen + 1.0) / (expected + 1.0)).min(1.0);
+        let silences = i64::try_from(WATCHED.len()).unwrap_or(1);
+        self.rhythm
+            .pause(others * FAMILY_SCALE, (ppm_a_day / silences).max(1))
+    }
+}

@@ -1,0 +1,344 @@
+//! How often events come, by hour of the week, and how much a pause says.
+//!
+//! One payment is half a dozen events within seconds, so it is not events that are counted but
+//! busy minutes: minutes with any event at all. Of each hour of the week the share *p* of busy
+//! minutes is learned; a minute without events then misses −ln(1 − p) of what was to be expected
+//! (the rate of a Poisson process with that share). The sum over a pause, *missing*, is the
+//! natural logarithm of how unlikely it is: e^−missing.
+//!
+//! Three things keep that honest where life is less regular than a Poisson process. The
+//! expectation is scaled down by how lively the last hour or so was (holidays, evenings that drag
+//! on); it is never scaled up. Pauses of a Poisson process that miss more than 1 miss 1 more on
+//! average: where they miss more than that (events that come together leave longer pauses
+//! between), *missing* is divided by it. And a pause is certain only if it is a quarter longer
+//! than the longest of the last four weeks, measured in what it missed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Span, Timestamp};
+
+pub(super) const MINUTE: Span = Span::minutes(1);
+
+/// Hours of a week.
+const HOURS: usize = 168;
+
+/// Minutes that must be known before a silence is judged by the hour of the week: a whole week.
+/// The first night and the first weekend must not look like an outage.
+const KNOWN_MIN: u32 = 7 * 24 * 60;
+
+/// Until then only a silence of this length is judged, by the average of all hours: no weekend is
+/// as long.
+const COLD_SILENCE: Span = Span::hours(72);
+
+/// Minutes without which not even that can be judged.
+const COLD_KNOWN_MIN: u32 = 12 * 60;
+
+/// How much the same hour of the other days weighs against an hour's own record, in minutes.
+const POOL: f32 = 15.0;
+
+/// What is kept of an hour's record from one week to the next.
+const KEPT_A_WEEK: f32 = 0.85;
+
+/// The most one empty minute can miss: however busy the stream, no silence is certain within less
+/// than about six minutes.
+const MISSING_A_MINUTE_MAX: f64 = 2.0;
+
+/// How many expected busy minutes the liveliness of late remembers, and the weight of "as usual".
+const LIVELY_MEMORY: f64 = 20.0;
+/// See [`LIVELY_MEMORY`].
+const LIVELY_PRIOR: f64 = 3.0;
+
+/// A certain pause misses so many times what the longest usual one missed.
+const BEYOND_LONGEST: f64 = 1.25;
+
+/// What pauses that miss more than 1 are taken to miss beyond it until it is known, as a sum over
+/// so many of them: 1.2 each.
+const EXCESS_PRIOR: (f64, f64) = (12.0, 10.0);
+
+/// What is kept of that from one such pause to the next.
+const EXCESS_KEPT: f64 = 0.998;
+
+/// Weeks whose longest pause is remembered.
+const WEEKS: usize = 4;
+
+/// A pause longer than this teaches nothing: the stream was off.
+const PAUSE_MAX: Span = Span::days(35);
+
+/// The learned rhythm of a stream of events, and the pause it is in.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Rhythm {
+    /// Busy and all minutes by hour of the week, decaying.
+    hours: Vec<(f32, f32)>,
+    all: (f32, f32),
+    /// Minutes ever counted.
+    known: u32,
+    /// The minute being watched, and whether it had an event.
+    minute: Timestamp,
+    is_busy: bool,
+    last_at: Option<Timestamp>,
+    /// What the pause since the last event misses, and how many busy minutes it should have had.
+    missing: f64,
+    missing_minutes: f64,
+    /// Busy minutes of late: seen and expected.
+    lively: (f64, f64),
+    /// Of pauses that missed more than 1: what they missed beyond it, and their number.
+    excess: (f64, f64),
+    /// What the longest usual pause missed, by week.
+    longest: [f64; WEEKS],
+    week: i64,
+    /// Historical: the minute of the newest event.
+    taught: Timestamp,
+}
+
+/// A pause in the stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// The last event before it.
+    pub(crate) since: Timestamp,
+    /// Busy minutes that were to be expected since.
+    pub(crate) expected: f64,
+    /// The chance of such a pause, and whether it is beyond chance.
+    pub(crate) chance: f64,
+    pub(crate) is_certain: bool,
+}
+
+impl Rhythm {
+    /// An event arrived. The empty minutes before it become part of what is usual only now, and
+    /// not at all after a silence that was found: a silence is no yardstick for itself.
+    pub(super) fn arrive(&mut self, now: Timestamp, is_after_silence: bool) {
+        self.tick(now);
+        let is_usual = |last_at: &Timestamp| !is_after_silence && now.since(*last_at) < PAUSE_MAX;
+        if let Some(last_at) = self.last_at.filter(is_usual)
+            && self.missing_minutes > 0.0
+        {
+            let mut empty = last_at.floor_to(MINUTE) + MINUTE;
+            while empty < self.minute {
+                self.count(empty, false);
+                empty = empty + MINUTE;
+            }
+            self.enliven(0.0, self.missing_minutes);
+            self.note_longest(now);
+        }
+        self.is_busy = true;
+        self.missing = 0.0;
+        self.missing_minutes = 0.0;
+        self.last_at = self.last_at.max(Some(now));
+    }
+
+    /// Time passed.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        let minute = now.floor_to(MINUTE);
+        if minute <= self.minute {
+            return;
+        }
+        let share = f64::from(self.share(self.minute));
+        if self.is_busy {
+            self.enliven(1.0, share);
+            self.count(self.minute, true);
+        } else if self.last_at.is_some() {
+            let usual = (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX);
+            self.missing += usual * self.liveliness();
+            self.missing_minutes += share.max(f64::MIN_POSITIVE);
+        }
+        self.minute = minute;
+        self.is_busy = false;
+    }
+
+    /// A historical event was made then: its minute was busy, and those since the newest were not.
+    pub(super) fn teach(&mut self, made_at: Timestamp) {
+        let minute = made_at.floor_to(MINUTE);
+        if minute <= self.taught {
+            return;
+        }
+        if self.taught > Timestamp::EPOCH && minute.since(self.taught) < Span::days(3) {
+            let mut empty = self.taught + MINUTE;
+            while empty < minute {
+                self.count(empty, false);
+                empty = empty + MINUTE;
+            }
+        }
+        self.count(minute, true);
+        self.taught = minute;
+    }
+
+    pub(super) const fn last_at(&self) -> Option<Timestamp> {
+        self.last_at
+    }
+
+    /// What the pause since the last event misses; nothing while too little is known.
+    pub(super) fn missing(&self) -> f64 {
+        if self.known < KNOWN_MIN {
+            return 0.0;
+        }
+        self.missing / self.stretch()
+    }
+
+    /// Whether the minute being watched has had an event.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// The pause since the last event. It is certain when fewer than `ppm_a_day` millionths of
+    /// such pauses come by chance in a day; `scale` (at most 1) takes something off the
+    /// expectation. `None` while too little is known.
+    pub(super) fn pause(&self, scale: f64, ppm_a_day: i64) -> Option<Pause> {
+        let since = self.last_at?;
+        let is_long = self.minute.since(since) >= COLD_SILENCE;
+        if self.known < KNOWN_MIN && (self.known < COLD_KNOWN_MIN || !is_long) {
+            return None;
+        }
+        let missing = self.missing * scale / self.stretch();
+        let share = f64::from(self.all.0 / self.all.1.max(1.0));
+        let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
+        let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
+        let longest = self.longest.iter().copied().fold(0.0, f64::max);
+        Some(Pause {
+            since,
+            expected: self.missing_minutes * scale,
+            chance: (-missing).exp(),
+            is_certain: missing >= -allowed.ln()
+                && self.missing * scale >= BEYOND_LONGEST * longest,
+        })
+    }
+
+    /// The usual number of busy minutes in a day.
+    pub(super) fn minutes_a_day(&self) -> f64 {
+        f64::from(self.all.0 / self.all.1.max(1.0)) * 24.0 * 60.0
+    }
+
+    /// The usual share of busy minutes at this hour of the week.
+    pub(crate) fn share(&self, at: Timestamp) -> f32 {
+        let hour = at.hour_of_week();
+        let (busy, known) = self.hours.get(hour).copied().unwrap_or_default();
+        let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
+        let daily = same_hour.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let average = if daily.1 > 0.0 { daily } else { self.all };
+        let pooled = average.0 / average.1.max(1.0);
+        ((busy + POOL * pooled) / (known + POOL)).clamp(0.0, 0.999)
+    }
+
+    /// How lively the stream was of late, against its usual self: 1 at most.
+    fn liveliness(&self) -> f64 {
+        let (seen, expected) = self.lively;
+        ((seen + LIVELY_PRIOR) / (expected + LIVELY_PRIOR)).clamp(0.02, 1.0)
+    }
+
+    fn enliven(&mut self, seen: f64, expected: f64) {
+        let kept = (-expected / LIVELY_MEMORY).exp();
+        self.lively = (self.lively.0 * kept + seen, self.lively.1 * kept + expected);
+    }
+
+    fn note_longest(&mut self, now: Timestamp) {
+        let week = now.day().div_euclid(7);
+        if week != self.week {
+            let passed = usize::try_from(week.saturating_sub(self.week)).unwrap_or(WEEKS);
+            for _ in 0..passed.min(WEEKS) {
+                self.longest.rotate_right(1);
+                self.longest[0] = 0.0;
+            }
+            self.week = week;
+        }
+        // In the first week the hours are not known: what it seems to miss means nothing.
+        if self.known >= KNOWN_MIN {
+            self.longest[0] = self.longest[0].max(self.missing);
+            if self.missing > 1.0 {
+                let (sum, count) = self.excess;
+                let beyond = self.missing - 1.0;
+                self.excess = (sum * EXCESS_KEPT + beyond, count * EXCESS_KEPT + 1.0);
+            }
+        }
+    }
+
+    /// How much longer the pauses of this stream are than those of a Poisson process.
+    fn stretch(&self) -> f64 {
+        let (sum, count) = self.excess;
+        ((sum + EXCESS_PRIOR.0) / (count + EXCESS_PRIOR.1)).max(1.0)
+    }
+
+    fn count(&mut self, minute: Timestamp, is_busy: bool) {
+        if self.hours.is_empty() {
+            self.hours.resize(HOURS, (0.0, 0.0));
+        }
+        let busy = f32::from(u8::from(is_busy));
+        let hour = &mut self.hours[minute.hour_of_week() % HOURS];
+        // Sixty minutes an hour: a record decays by a week's share each time so many are added.
+        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 60.0;
+        *hour = (hour.0 * kept + busy, hour.1 * kept + 1.0);
+        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 10_080.0;
+        self.all = (self.all.0 * kept + busy, self.all.1 * kept + 1.0);
+        self.known = self.known.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY: Timestamp = Timestamp::from_secs(1_709_510_400);
+
+    /// Four weeks of an event every seven minutes of the working day.
+    fn office_hours() -> Rhythm {
+        let mut rhythm = Rhythm::default();
+        for minute in 0..(4 * 7 * 24 * 60) {
+            let now = MONDAY + Span::minutes(minute);
+            rhythm.tick(now);
+            if (8..18).contains(&(now.hour_of_week() % 24)) && minute % 7 == 0 {
+                rhythm.arrive(now, false);
+            }
+        }
+        rhythm
+    }
+
+    /// The pause from one hour of a Monday to another.
+    fn quiet(from_hour: i64, to_hour: i64) -> Pause {
+        let mut rhythm = office_hours();
+        let monday = MONDAY + Span::days(28);
+        for minute in (8 * 60..from_hour * 60).filter(|minute| minute % 7 == 0) {
+            rhythm.arrive(monday + Span::minutes(minute), false);
+        }
+        rhythm.arrive(monday + Span::hours(from_hour), false);
+        for minute in 0..(to_hour - from_hour) * 60 {
+            rhythm.tick(monday + Span::hours(from_hour) + Span::minutes(minute));
+        }
+        rhythm.pause(1.0, 100).unwrap()
+    }
+
+    #[test]
+    fn a_quiet_night_is_likely_and_a_quiet_noon_is_not() {
+        let noon = quiet(10, 13);
+        assert!(noon.is_certain && noon.chance < 1e-8, "{noon:?}");
+        let night = quiet(18, 30);
+        assert!(!night.is_certain && night.chance > 0.1, "{night:?}");
+    }
+
+    #[test]
+    fn half_an_hour_is_not_yet_certain_where_eight_events_an_hour_come() {
+        assert!(!quiet(10, 11).is_certain);
+    }
+
+    #[test]
+    fn a_lame_day_asks_for_more() {
+        let mut rhythm = office_hours();
+        let monday = MONDAY + Span::days(28);
+        // A holiday: a tenth of the events.
+        for minute in (8 * 60)..(14 * 60) {
+            let now = monday + Span::minutes(minute);
+            rhythm.tick(now);
+            if minute % 60 == 0 && minute < 12 * 60 {
+                rhythm.arrive(now, false);
+            }
+        }
+        let pause = rhythm.pause(1.0, 100).unwrap();
+        assert!(!pause.is_certain, "{pause:?}");
+    }
+
+    #[test]
+    fn nothing_is_said_on_the_first_day() {
+        let mut rhythm = Rhythm::default();
+        rhythm.arrive(MONDAY, false);
+        for minute in 0..600 {
+            rhythm.tick(MONDAY + Span::minutes(minute));
+        }
+        assert!(rhythm.pause(1.0, 100).is_none());
+    }
+}

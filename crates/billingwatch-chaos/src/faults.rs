@@ -133,7 +133,7 @@ impl World {
         let faults = &self.plan.faults;
         let mut times = [Span::ZERO; 2];
         // In calm too: loops always race.
-        if dice.chance(faults.slow_calls.max(50)) {
+        if dice.chance(faults.slow_calls.max(150)) {
             let index = usize::try_from(dice.below(2)).unwrap_or(0);
             times[index] = Span::millis(dice.log(1, 32));
         }

@@ -23,7 +23,7 @@ const SEEN_WITHIN: Span = Span::secs(2);
 const CALM_EVENTS: i64 = 12;
 
 /// How many times a process is ended under load.
-const ENDS: usize = 3;
+const ENDS: usize = 8;
 
 /// Plays a world to its end.
 pub(crate) fn play(world: &Arc<World>) -> Result<(), String> {

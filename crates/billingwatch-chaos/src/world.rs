@@ -223,6 +223,8 @@ impl World {
 
     /// Lets happen what is to happen up to an instant. Stops at a broken promise.
     pub(crate) fn run_until(self: &Arc<Self>, until: Timestamp) {
+        // Within a step, what it did so far has woken somebody, perhaps.
+        self.look_round();
         while self.verdict().is_ok() {
             let Some(entry) = self.next_before(until) else {
                 break;

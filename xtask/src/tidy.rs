@@ -14,6 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billingwatch-alert", &["core"]),
     ("billingwatch-pipeline", &["alert", "core", "store"]),
     (
+        "billingwatch-chaos",
+        &["alert", "core", "pipeline", "simulator", "store"],
+    ),
+    (
         "billingwatch-server",
         &["alert", "core", "pipeline", "store"],
     ),

@@ -1,0 +1,191 @@
+//! What a seed decides before anything happens: how many processes, how long, and what goes wrong.
+//!
+//! Each kind of trouble is on in about half of the seeds, so that some seeds have nearly none and a
+//! bug that needs one kind alone is not hidden behind another ("swarm testing", Groce et al. 2012).
+
+use std::time::Duration;
+
+use billingwatch_core::time::Span;
+use billingwatch_pipeline::{IngestOptions, PumpOptions, RuntimeOptions};
+
+use crate::dice::Dice;
+
+/// What the merchant's events are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Story {
+    /// Charges that fail and succeed, judged by a detector whose every step is easy to foretell.
+    Probe,
+    /// A simulated merchant with an incident or two, judged by the product's own detectors.
+    Merchant,
+}
+
+/// How a channel's receiver behaves while the storm lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Temper {
+    Well,
+    Slow,
+    Failing,
+    /// Well for some minutes, then failing for some.
+    Flapping,
+    /// Says now and then that the target is gone.
+    Gone,
+    /// Takes the message, and says so too late.
+    LateAnswer,
+    /// Refuses some messages for good.
+    Refusing,
+}
+
+/// What goes wrong, and how often. Times are gaps on average; zero means never.
+#[derive(Clone, Debug)]
+pub(crate) struct Faults {
+    /// Of ten thousand store calls so many fail before they happen …
+    pub(crate) fail_before: i64,
+    /// … or happen and are reported as failed …
+    pub(crate) fail_after: i64,
+    /// … or kill the process, before or after they happen …
+    pub(crate) die_at_call: i64,
+    /// … or panic.
+    pub(crate) panic_at_call: i64,
+    /// Of a thousand store calls so many take some milliseconds, in which everything else goes on.
+    pub(crate) slow_calls: i64,
+    pub(crate) death_gap: Span,
+    pub(crate) stop_gap: Span,
+    pub(crate) outage_gap: Span,
+    pub(crate) outage: Span,
+    pub(crate) clock_gap: Span,
+    /// How far a process's clock may be off.
+    pub(crate) skew: Span,
+    /// Of a thousand posts so many never arrive, …
+    pub(crate) lose_post: i64,
+    /// … of answers so many never come back, …
+    pub(crate) lose_answer: i64,
+    /// … and so many posts arrive twice.
+    pub(crate) repeat: i64,
+    /// The longest a post is under way.
+    pub(crate) delay: Span,
+    pub(crate) tempers: [Temper; 3],
+    /// An operator changes settings, declares alerts over, imports history.
+    pub(crate) operator_gap: Span,
+}
+
+/// What a seed decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) story: Story,
+    pub(crate) processes: usize,
+    /// How long things go wrong.
+    pub(crate) storm: Span,
+    pub(crate) events: i64,
+    pub(crate) options: RuntimeOptions,
+    /// How many times longer than asked for a sleep lasts: a busy machine, and fewer steps.
+    pub(crate) laziness: i64,
+    pub(crate) faults: Faults,
+}
+
+/// The length of an average gap, or never.
+fn gap(dice: &mut Dice, low: Span, high: Span) -> Span {
+    if dice.chance(500) {
+        Span::secs(dice.log(low.as_secs(), high.as_secs()))
+    } else {
+        Span::ZERO
+    }
+}
+
+fn rate(dice: &mut Dice, most: i64) -> i64 {
+    if dice.chance(500) {
+        dice.range(1, most)
+    } else {
+        0
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed, 1);
+        let dice = &mut dice;
+        let story = if dice.chance(60) {
+            Story::Merchant
+        } else {
+            Story::Probe
+        };
+        let is_merchant = story == Story::Merchant;
+        let storm = if is_merchant {
+            Span::days(dice.range(2, 4))
+        } else {
+            Span::secs(dice.log(120, 4 * 3600))
+        };
+        let minutes = storm.as_secs() / 60;
+        Self {
+            story,
+            processes: dice.pick(&[1, 1, 2, 2, 3]),
+            storm,
+            events: dice.log(12, 96),
+            options: options(dice),
+            laziness: if is_merchant {
+                400
+            } else {
+                1 + minutes / dice.range(4, 40)
+            },
+            faults: faults(dice, storm),
+        }
+    }
+
+    /// Whether every clock is right: then each repeat at a receiver has a cause that is counted.
+    pub(crate) fn has_true_clocks(&self) -> bool {
+        self.faults.skew == Span::ZERO
+    }
+}
+
+fn options(dice: &mut Dice) -> RuntimeOptions {
+    let is_tight = dice.chance(300);
+    RuntimeOptions {
+        ingest: IngestOptions {
+            queue_len: if is_tight { 4 } else { 8192 },
+            queue_size_bytes: if is_tight { 1500 } else { 64 << 20 },
+            batch_max: dice.pick(&[1, 2, 8, 512]),
+        },
+        pump: PumpOptions {
+            batch_rows: dice.pick(&[1, 2, 5, 512]),
+            snapshot_rows: dice.pick(&[1, 3, 20, 20_000]),
+            snapshot_interval: Span::minutes(dice.pick(&[1, 5, 60])),
+            snapshot_pause: Span::secs(dice.pick(&[0, 0, 30])),
+        },
+        settings: Vec::new(),
+        poll_interval: Duration::from_secs(dice.pick(&[1, 60, 600])),
+        // Time does not pass for the machine's own clock: a drain ends when it is done.
+        grace: Duration::from_secs(3600),
+    }
+}
+
+fn faults(dice: &mut Dice, storm: Span) -> Faults {
+    use Temper::{Failing, Flapping, Gone, LateAnswer, Refusing, Slow, Well};
+    let (minute, all) = (Span::minutes(1), storm.max(Span::minutes(2)));
+    let temper = |dice: &mut Dice| {
+        dice.pick(&[
+            Well, Well, Slow, Failing, Flapping, Gone, LateAnswer, Refusing,
+        ])
+    };
+    Faults {
+        fail_before: rate(dice, 400),
+        fail_after: rate(dice, 400),
+        die_at_call: rate(dice, 60),
+        panic_at_call: rate(dice, 100),
+        slow_calls: rate(dice, 400),
+        death_gap: gap(dice, minute, all),
+        stop_gap: gap(dice, minute, all),
+        outage_gap: gap(dice, minute, all),
+        outage: Span::secs(dice.log(1, 3600)),
+        clock_gap: gap(dice, minute, all),
+        skew: if dice.chance(350) {
+            Span::millis(dice.log(50, 600_000))
+        } else {
+            Span::ZERO
+        },
+        lose_post: rate(dice, 300),
+        lose_answer: rate(dice, 300),
+        repeat: rate(dice, 300),
+        delay: Span::millis(dice.log(2, 60_000)),
+        tempers: [temper(dice), temper(dice), temper(dice)],
+        operator_gap: gap(dice, minute, all),
+    }
+}

@@ -4,8 +4,11 @@
 //! days after a quiet month. Which alerts are true stands in the simulator's `scoring`.
 #![expect(clippy::print_stdout, reason = "a report for a person")]
 
+mod floors;
+
 use std::collections::BTreeMap;
 
+use anyhow::ensure;
 use billingwatch_core::alert::AlertStatus;
 use billingwatch_core::engine::{Engine, Registry};
 use billingwatch_core::stripe::payload::parse_event;
@@ -18,6 +21,9 @@ use billingwatch_simulator::{
 
 /// 2024-01-08, a Monday.
 const START_AT: i64 = 1_704_672_000;
+
+/// What the short form leaves out: this one takes longer than all others together.
+const LONG_RUN: MerchantKind = MerchantKind::Marketplace;
 
 /// Days before the first incident.
 const QUIET_DAYS: i64 = 45;
@@ -36,6 +42,27 @@ pub(crate) struct Options {
     /// Days without any incident instead: every alert is false.
     #[arg(long)]
     quiet: bool,
+    /// The short form (one seed, all merchants but the largest), held against
+    /// `xtask/detection.json`; fails when anything is worse.
+    #[arg(long, conflicts_with_all = ["merchant", "quiet", "seeds"])]
+    check: bool,
+    /// The short form, written to `xtask/detection.json`.
+    #[arg(long, conflicts_with_all = ["merchant", "quiet", "seeds", "check"])]
+    write_floors: bool,
+}
+
+impl Options {
+    fn is_short(&self) -> bool {
+        self.check || self.write_floors
+    }
+}
+
+/// What a run measured.
+#[derive(Default)]
+struct Table {
+    scores: BTreeMap<(String, Strength), Score>,
+    false_by_detector: BTreeMap<String, u32>,
+    merchant_days: u32,
 }
 
 struct Fired {
@@ -46,34 +73,48 @@ struct Fired {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mut scores: BTreeMap<(String, Strength), Score> = BTreeMap::new();
-    let mut false_by_detector: BTreeMap<String, u32> = BTreeMap::new();
-    let mut merchant_days = 0;
+    // A file that cannot be read is told before minutes are spent.
+    let held = options.check.then(floors::Floors::read).transpose()?;
+    let table = measure(options)?;
+    print(&table);
+    let measured = floors::Floors::of(&table);
+    if options.write_floors {
+        measured.write()?;
+    }
+    if let Some(held) = held {
+        held.hold(&measured)?;
+        println!("nothing is worse than xtask/detection.json says");
+    }
+    Ok(())
+}
+
+fn measure(options: &Options) -> anyhow::Result<Table> {
+    let mut table = Table::default();
     let merchants = MerchantKind::ALL
         .iter()
-        .filter(|kind| options.merchant.is_none_or(|only| only == **kind));
+        .filter(|kind| options.merchant.is_none_or(|only| only == **kind))
+        .filter(|kind| !(options.is_short() && **kind == LONG_RUN));
+    let seeds = if options.is_short() { 1 } else { options.seeds };
     for merchant in merchants {
         for shape in ApiShape::ALL {
-            for seed in 0..options.seeds {
+            for seed in 0..seeds {
                 let config = world(*merchant, *shape, seed, options.quiet);
-                merchant_days += config.days;
+                table.merchant_days += config.days;
                 let (labels, fired) = live(&config)?;
-                judge(
-                    options,
-                    &config,
-                    &labels,
-                    &fired,
-                    &mut scores,
-                    &mut false_by_detector,
-                );
+                judge(options, &config, &labels, &fired, &mut table);
             }
         }
     }
+    ensure!(table.merchant_days > 0, "nothing was run");
+    Ok(table)
+}
+
+fn print(table: &Table) {
     println!(
         "{:<24} {:<9} {:>7} {:>8} {:>12}",
         "incident", "strength", "found", "alerts", "delay"
     );
-    for ((kind, strength), score) in &scores {
+    for ((kind, strength), score) in &table.scores {
         let delay = score.median_delay_secs();
         let delay = delay.map_or_else(|| "-".to_owned(), |secs| Span::secs(secs).to_string());
         let found = format!("{}/{}", score.found, score.incidents);
@@ -82,11 +123,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             score.alerts
         );
     }
-    let false_alarms: u32 = false_by_detector.values().sum();
+    let false_alarms: u32 = table.false_by_detector.values().sum();
     println!(
-        "\nfalse alarms: {false_alarms} in {merchant_days} merchant-days {false_by_detector:?}"
+        "\nfalse alarms: {false_alarms} in {} merchant-days {:?}",
+        table.merchant_days, table.false_by_detector
     );
-    Ok(())
 }
 
 fn world(merchant: MerchantKind, shape: ApiShape, seed: u64, is_quiet: bool) -> WorldConfig {
@@ -166,13 +207,12 @@ fn judge(
     config: &WorldConfig,
     labels: &[Label],
     fired: &[Fired],
-    scores: &mut BTreeMap<(String, Strength), Score>,
-    false_by_detector: &mut BTreeMap<String, u32>,
+    table: &mut Table,
 ) {
     let name = format!("{}/{}/{}", config.merchant, config.shape, config.seed);
     for label in labels {
         let key = (label.kind.to_string(), label.strength);
-        let score = scores.entry(key).or_default();
+        let score = table.scores.entry(key).or_default();
         let own = fired.iter().filter(|alert| is_of(alert, label));
         let own: Vec<i64> = own.map(|alert| alert.at).collect();
         score.add(label, &own);
@@ -190,7 +230,8 @@ fn judge(
         .iter()
         .filter(|alert| !labels.iter().any(|label| is_of(alert, label)))
     {
-        *false_by_detector.entry(alert.detector.clone()).or_default() += 1;
+        let count = table.false_by_detector.entry(alert.detector.clone());
+        *count.or_default() += 1;
         if options.explain {
             let at = Timestamp::from_secs(alert.at);
             println!("false   {name} {} {at} {}", alert.detector, alert.message);

@@ -30,6 +30,9 @@ impl Ledger {
         payment.at = payment.at.min(made_at);
         payment.currency = currency;
         payment.customer = customer.or(payment.customer);
+        if let Some(brand) = charge.card.as_ref().and_then(|card| card.brand.as_deref()) {
+            payment.set_brand(brand);
+        }
         let early_tie = || {
             let ties = &self.early_ties;
             ties.get(key).or_else(|| ties.get(intent?)).copied()

@@ -184,7 +184,7 @@ fn a_wave_of_refunds_is_one_alert_that_ends() {
 
 #[test]
 fn a_weekly_batch_of_refunds_is_usual_and_its_threefold_is_not() {
-    let mut weeks = String::new();
+    let mut weeks = "+0s charge.succeeded x334/1h\n".to_owned();
     for _ in 0..6 {
         weeks += "+1m charge.succeeded x167/1h\n+1h refund.created x10/1m\n";
     }

@@ -36,6 +36,9 @@ const PRIOR: (f64, f64) = (10.0, 200.0);
 /// Payments without which nothing is said: too little is known of this merchant.
 const PAYMENTS_MIN: u64 = 50;
 
+/// Days without which nothing is said: refunds follow payments by days.
+const DAYS_MIN: i64 = 7;
+
 /// The alert's key.
 const KEY: &str = "refund_wave";
 
@@ -200,7 +203,9 @@ impl Wave {
         let count = self.window.len() as u64;
         let payments: u64 = self.days.iter().map(|day| day.payments).sum();
         let is_enough = i64::try_from(count).unwrap_or(i64::MAX) >= settings.count_min;
-        if !is_enough || payments < PAYMENTS_MIN {
+        let first = self.days.front().map_or(i64::MAX, |first| first.day);
+        let is_known = payments >= PAYMENTS_MIN && now.day().saturating_sub(first) >= DAYS_MIN;
+        if !is_enough || !is_known {
             return None;
         }
         if count * 2 <= self.busiest() * 3 {

@@ -30,11 +30,19 @@ impl Ledger {
         payment.at = payment.at.min(made_at);
         payment.currency = currency;
         payment.customer = customer.or(payment.customer);
+        if let Some(brand) = charge.card.as_ref().and_then(|card| card.brand.as_deref()) {
+            payment.set_brand(brand);
+        }
+        let early_tie = || {
+            let ties = &self.early_ties;
+            ties.get(key).or_else(|| ties.get(intent?)).copied()
+        };
         payment.invoice = charge
             .invoice
             .as_ref()
             .map(|id| id.key())
-            .or(payment.invoice);
+            .or(payment.invoice)
+            .or_else(early_tie);
         payment.amount_refunded_total = payment
             .amount_refunded_total
             .max(charge.amount_refunded.unwrap_or_default());
@@ -122,7 +130,11 @@ impl Ledger {
             .payments
             .entry(key, || Payment::new(event_at, currency));
         payment.customer = customer.or(payment.customer);
-        payment.invoice = invoice.or(payment.invoice);
+        let early_tie = || {
+            let ties = &self.early_ties;
+            ties.get(key).or_else(|| ties.get(intent.id.key())).copied()
+        };
+        payment.invoice = invoice.or(payment.invoice).or_else(early_tie);
         let amount = if is_failed {
             intent.amount
         } else {

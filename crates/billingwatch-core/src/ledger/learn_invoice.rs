@@ -54,13 +54,9 @@ impl Ledger {
             facts.push(Fact::InvoiceFinalized { invoice: key });
         }
         let is_paid = record.is_paid;
-        if let Some(charge) = &invoice.charge {
-            self.tie(charge.key(), key);
-        } else if let Some(intent) = &invoice.payment_intent
-            && let Some(charge) = self.charge_of_intent(intent.key())
-        {
-            self.tie(charge, key);
-        }
+        let charge = invoice.charge.as_ref().map(|id| id.key());
+        let intent = invoice.payment_intent.as_ref().map(|id| id.key());
+        self.tie(charge, intent, key);
         if is_paid {
             self.settle_invoice(key, event_at, facts);
             self.count_invoice_money(key, invoice, event_at, facts);
@@ -76,14 +72,9 @@ impl Ledger {
         let Some(invoice) = payment.invoice.as_ref().map(|id| id.key()) else {
             return;
         };
-        let charge = match (&payment.charge, &payment.payment_intent) {
-            (Some(charge), _) => Some(charge.key()),
-            (None, Some(intent)) => self.charge_of_intent(intent.key()),
-            (None, None) => None,
-        };
-        if let Some(charge) = charge {
-            self.tie(charge, invoice);
-        }
+        let charge = payment.charge.as_ref().map(|id| id.key());
+        let intent = payment.payment_intent.as_ref().map(|id| id.key());
+        self.tie(charge, intent, invoice);
         if !payment.is_paid {
             return;
         }
@@ -168,9 +159,13 @@ impl Ledger {
         }
     }
 
-    fn tie(&mut self, charge: Key, invoice: Key) {
-        if let Some(payment) = self.payments.get_mut(charge) {
+    /// Ties a payment to the invoice it pays, now or when it arrives.
+    fn tie(&mut self, charge: Option<Key>, intent: Option<Key>, invoice: Key) {
+        let known = charge.or_else(|| self.charge_of_intent(intent?));
+        if let Some(payment) = known.and_then(|charge| self.payments.get_mut(charge)) {
             payment.invoice = Some(invoice);
+        } else if let Some(early) = charge.or(intent) {
+            self.early_ties.insert(early, invoice);
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Ledger {
     ended: Generations<Timestamp>,
     /// Payments for subscriptions not met yet: paid through when, and how much.
     early_payments: Generations<(Option<Timestamp>, i64)>,
+    /// Ties to invoices that arrived before the payment: its charge or intent → the invoice.
+    early_ties: Generations<Key>,
     charge_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
 }
@@ -78,6 +80,7 @@ impl Default for Ledger {
             subscriptions: KeyMap::default(),
             ended: Generations::new(Span::days(35), MEMORY_HALF_MAX / 5),
             early_payments: Generations::new(Span::days(35), MEMORY_HALF_MAX / 50),
+            early_ties: Generations::new(Span::days(1), MEMORY_HALF_MAX / 50),
             charge_seen_at: None,
             intent_seen_at: None,
         }
@@ -135,6 +138,7 @@ impl Ledger {
         self.told.advance_to(now);
         self.ended.advance_to(now);
         self.early_payments.advance_to(now);
+        self.early_ties.advance_to(now);
     }
 
     /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.

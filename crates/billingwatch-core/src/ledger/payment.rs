@@ -35,6 +35,10 @@ pub(super) const TOLD_SUCCEEDED: u8 = 1 << 1;
 pub(super) const TOLD_PAYMENT: u8 = 1 << 2;
 /// A dispute or warning was told.
 pub(super) const TOLD_DISPUTED: u8 = 1 << 3;
+/// Paid by a Visa card.
+const IS_VISA: u8 = 1 << 4;
+/// Paid by a Mastercard.
+const IS_MASTERCARD: u8 = 1 << 5;
 
 impl Payment {
     pub(super) const fn new(at: Timestamp, currency: Currency) -> Self {
@@ -55,6 +59,24 @@ impl Payment {
     pub fn is_refunded(&self) -> bool {
         self.amount_collected > 0
             && self.amount_refunded.max(self.amount_refunded_total) >= self.amount_collected
+    }
+
+    /// The card's brand, as far as it is remembered: `visa` or `mastercard`.
+    #[must_use]
+    pub const fn brand(&self) -> Option<&'static str> {
+        match self.flags & (IS_VISA | IS_MASTERCARD) {
+            IS_VISA => Some("visa"),
+            IS_MASTERCARD => Some("mastercard"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_brand(&mut self, brand: &str) {
+        self.flags |= match brand {
+            "visa" => IS_VISA,
+            "mastercard" => IS_MASTERCARD,
+            _ => 0,
+        };
     }
 
     /// Sets a flag; false when it was set already.

@@ -42,6 +42,19 @@ impl AmountHistogram {
         self.largest
     }
 
+    /// An amount that all but the `most` largest are not above, within an eighth; 0 for none.
+    #[must_use]
+    pub fn all_but(&self, most: u64) -> i64 {
+        let mut above: u64 = 0;
+        for (bucket, count) in self.counts.iter().enumerate().rev() {
+            above += u64::from(*count);
+            if above > most {
+                return upper_edge(bucket).min(self.largest);
+            }
+        }
+        0
+    }
+
     /// An amount that `share_bps` of all are not above; never below the true quantile, and above
     /// it by an eighth at the most. 0 for none.
     #[must_use]
@@ -95,6 +108,19 @@ mod tests {
                 "{share}: {found}"
             );
         }
+    }
+
+    #[test]
+    fn all_but_the_largest_are_not_above() {
+        let mut histogram = AmountHistogram::default();
+        for amount in [100, 100, 200, 5_000, 90_000] {
+            histogram.add(amount);
+        }
+        assert_eq!(histogram.all_but(0), 90_000);
+        let (second, third) = (histogram.all_but(1), histogram.all_but(2));
+        assert!((5_000..5_626).contains(&second), "{second}");
+        assert!((200..226).contains(&third), "{third}");
+        assert_eq!(histogram.all_but(5), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::event::refund::{Refund, RefundStatus};
 use crate::event::subscription::{
     Discount, Interval, PauseCollection, Subscription, SubscriptionItem, SubscriptionStatus,
 };
-use crate::event::{Event, EventData, EventType, Family};
+use crate::event::{Event, EventData, EventType, Family, Request};
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
@@ -157,7 +157,10 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
         livemode: !line.has("test"),
         account: line.id("acct"),
         api_version: None,
-        request: None,
+        request: line.get("req").map(|id| Request {
+            id: Some(id.into()),
+            idempotency_key: line.get("idem").map(Into::into),
+        }),
         data,
     }
 }
@@ -207,7 +210,7 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
             fingerprint: Some(fingerprint.into()),
             brand: line.get("brand").map(Into::into),
             country: line.get("country").map(Into::into),
-            funding: None,
+            funding: line.get("funding").map(Into::into),
         }),
         payment_method_type: None,
     }

@@ -3,29 +3,33 @@
 //! Opens when two payments (different charges, different purchases) of one customer (or one card,
 //! where there is no customer), equal in amount and currency, were made within `window_secs` of
 //! each other in event time, and nothing says that two things were bought. Grows with each further
-//! charge; closes when the surplus is refunded, or after [`HOLD`].
+//! charge; closes when the surplus is refunded, when something tells the charges apart after all,
+//! or after [`HOLD`].
 //!
-//! Left out, each with its reason: different invoices, different order ids or other metadata,
-//! different descriptions, and a charge made again after the first was refunded. From basil on a
-//! charge does not name its invoice; one that Stripe's own words mark as an invoice's waits up to
-//! [`INVOICE_WAIT`] for the event that ties them.
+//! Payments are held against each other anew whenever more is known of one of them: its tie to an
+//! invoice, its refund. So the order of arrival decides when something is said, not what in the
+//! end. From basil on a charge does not name its invoice; where both may pay one, the pair waits
+//! up to [`INVOICE_WAIT`] for the events that tie them.
 
+mod group;
 mod paid;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
-use crate::event::{Event, Family, FamilySet};
+use crate::event::charge::Charge;
+use crate::event::invoice::{Invoice, InvoiceStatus};
+use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
-use crate::ledger::{Fact, PaymentFact, RefundFact};
-use crate::money::{Currency, Money};
+use crate::ledger::{Fact, Generations, PaymentFact, RefundFact};
+use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
-use paid::{Paid, difference, read};
+use group::{Group, Member, Set, describe};
+use paid::{Paid, Surroundings, Verdict, compare, of_charge, of_intent};
 
 /// How long a payment waits for its twin, in engine time: pairs delivered late still meet.
 const MEMORY: Span = Span::hours(6);
@@ -38,6 +42,13 @@ const INVOICE_WAIT: Span = Span::secs(120);
 
 /// How long an alert waits for a refund before it ends by itself.
 const HOLD: Span = Span::days(30);
+
+/// The most payments on either side that one is held against: a customer who pays one amount by
+/// the second is compared with its nearest.
+const NEIGHBOURS_MAX: usize = 50;
+
+/// The most invoices of one customer and amount that are remembered.
+const INVOICES_MAX: usize = 8;
 
 crate::settings! {
     /// How far apart two equal charges may be, in seconds of event time.
@@ -62,29 +73,40 @@ static SPEC: DetectorSpec = DetectorSpec {
 /// Makes this detector.
 pub(super) const FACTORY: FactoryOf<DuplicateCharge> = FactoryOf::new(&SPEC);
 
-/// Charges that are taken for one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Group {
-    charges: Vec<(Key, Box<str>)>,
-    amount: i64,
-    currency: Currency,
-    refunded: i64,
-    opened_at: Timestamp,
-}
-
 /// One scope's newest payments and open duplicates.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DuplicateCharge {
     #[serde(skip)]
     settings: Settings,
     /// Payments by payer, amount and currency.
-    paid: KeyMap<Vec<Paid>>,
-    /// When each was taken in, oldest first.
+    sets: KeyMap<Set>,
+    set_of: KeyMap<Key>,
+    /// When each charge was taken in, oldest first.
     order: VecDeque<(Timestamp, Key)>,
-    /// Pairs that wait for their invoices: until when, the set, the newer charge.
-    waiting: VecDeque<(Timestamp, Key, Key)>,
+    /// Charges to be looked at again, and when: their invoices were waited for.
+    waiting: BTreeSet<(Timestamp, Key)>,
+    /// Invoices by customer, amount and currency.
+    invoices: Generations<Vec<Key>>,
+    /// What was given back of a charge, and when the last of it was.
+    refunds: Generations<(Timestamp, i64)>,
     groups: BTreeMap<String, Group>,
     group_of: KeyMap<String>,
+}
+
+impl Default for DuplicateCharge {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            sets: KeyMap::default(),
+            set_of: KeyMap::default(),
+            order: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            invoices: Generations::new(MEMORY, MEMORY_MAX / 2),
+            refunds: Generations::new(MEMORY, MEMORY_MAX / 2),
+            groups: BTreeMap::new(),
+            group_of: KeyMap::default(),
+        }
+    }
 }
 
 impl Detector for DuplicateCharge {
@@ -99,29 +121,41 @@ impl Detector for DuplicateCharge {
                 Fact::Payment(payment) if payment.amount >= self.settings.amount_min => {
                     self.take(payment, event, ctx);
                 }
-                Fact::Refund(refund) => self.refund(refund, ctx),
+                Fact::Refund(refund) | Fact::RefundReversed(refund) => self.refund(refund, ctx),
                 _ => {}
             }
+        }
+        match &event.data {
+            EventData::Charge(charge) => self.hear_of(charge, event, ctx),
+            EventData::Invoice(invoice) => self.hear_of_invoice(invoice, ctx),
+            EventData::InvoicePayment(tie) => {
+                let of_intent = || {
+                    ctx.ledger()
+                        .charge_of_intent(tie.payment_intent.as_ref()?.key())
+                };
+                let charge = tie.charge.as_ref().map(|id| id.key()).or_else(of_intent);
+                if let Some(charge) = charge {
+                    self.judge(charge, false, ctx);
+                }
+            }
+            _ => {}
         }
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        while self
-            .waiting
-            .front()
-            .is_some_and(|(until, ..)| *until <= now)
+        self.invoices.advance_to(now);
+        self.refunds.advance_to(now);
+        while let Some((until, charge)) = self.waiting.first().copied()
+            && until <= now
         {
-            let Some((_, set, charge)) = self.waiting.pop_front() else {
-                break;
-            };
-            self.judge(set, charge, true, ctx);
+            self.waiting.pop_first();
+            self.judge(charge, true, ctx);
         }
-        while let Some((taken_at, set)) = self.order.front().copied() {
-            if now.since(taken_at) < MEMORY && self.order.len() <= MEMORY_MAX {
-                break;
-            }
-            self.forget_oldest(set);
+        while let Some((taken_at, _)) = self.order.front().copied()
+            && now.since(taken_at) >= MEMORY
+        {
+            self.forget_oldest();
         }
         self.expire(ctx);
     }
@@ -142,112 +176,332 @@ impl Detector for DuplicateCharge {
 
 impl DuplicateCharge {
     fn take(&mut self, payment: &PaymentFact, event: &Event, ctx: &mut Context<'_>) {
-        let Some(paid) = read(payment, event) else {
+        // Money known from invoices alone: each invoice is a purchase of its own.
+        let read = match &event.data {
+            EventData::Charge(charge) => of_charge(charge, event, ctx),
+            EventData::PaymentIntent(intent) => of_intent(intent, event, ctx),
+            _ => None,
+        };
+        let Some((payer_id, paid)) = read else {
             return;
         };
         let amount = payment.amount.to_string();
-        let set = Key::of_parts(&[&paid.payer_id, &amount, payment.currency.as_str()]);
+        let key = Key::of_parts(&[&payer_id, &amount, payment.currency.as_str()]);
+        if self.order.len() >= MEMORY_MAX {
+            self.forget_oldest();
+        }
         let charge = paid.charge;
-        if self.order.len() >= MEMORY_MAX
-            && let Some((_, oldest)) = self.order.front().copied()
-        {
-            self.forget_oldest(oldest);
-        }
-        self.order.push_back((ctx.now(), set));
-        self.paid.entry(set).or_default().push(paid);
-        self.judge(set, charge, false, ctx);
-    }
-
-    /// Holds one payment against the others of its set.
-    fn judge(&mut self, set: Key, charge: Key, is_last_look: bool, ctx: &mut Context<'_>) {
-        let Some(paid) = self.paid.get(&set) else {
-            return;
-        };
-        let Some(new) = paid.iter().find(|one| one.charge == charge) else {
-            return;
-        };
-        let window = Span::secs(self.settings.window_secs);
-        let mut twin: Option<&Paid> = None;
-        for other in paid.iter().filter(|other| other.charge != charge) {
-            if new.at.since(other.at).max(other.at.since(new.at)) > window {
-                continue;
-            }
-            let invoices = (invoice_of(new, ctx), invoice_of(other, ctx));
-            let is_tie_missing = invoices.0.is_none() || invoices.1.is_none();
-            let may_wait = new.may_be_invoice && other.may_be_invoice && is_tie_missing;
-            if may_wait && !is_last_look {
-                self.waiting
-                    .push_back((ctx.now() + INVOICE_WAIT, set, charge));
-                return;
-            }
-            match difference(new, other, invoices, ctx) {
-                Some((reason, message)) => ctx.suppress(reason, Some(&new.charge_id), message),
-                None => twin = twin.filter(|found| found.at <= other.at).or(Some(other)),
-            }
-        }
-        if let Some(twin) = twin {
-            let (new, twin) = (new.clone(), twin.clone());
-            self.open(&new, &twin, ctx);
-        }
-    }
-
-    fn open(&mut self, new: &Paid, twin: &Paid, ctx: &mut Context<'_>) {
-        let first = if (twin.at, twin.charge) <= (new.at, new.charge) {
-            twin
-        } else {
-            new
-        };
-        let known = self
-            .group_of
-            .get(&twin.charge)
-            .or_else(|| self.group_of.get(&new.charge));
-        let key = known
-            .cloned()
-            .unwrap_or_else(|| first.charge_id.to_string());
-        let group = self.groups.entry(key.clone()).or_insert_with(|| Group {
-            charges: Vec::new(),
-            amount: new.amount,
-            currency: new.currency,
-            refunded: 0,
-            opened_at: ctx.now(),
+        self.order.push_back((ctx.now(), charge));
+        self.set_of.insert(charge, key);
+        let set = self.sets.entry(key).or_insert_with(|| Set {
+            payer_id,
+            amount: payment.amount,
+            currency: payment.currency,
+            paid: Vec::new(),
         });
-        for one in [twin, new] {
-            if group
-                .charges
-                .iter()
-                .all(|(charge, _)| *charge != one.charge)
-            {
-                group.charges.push((one.charge, one.charge_id.clone()));
-                self.group_of.insert(one.charge, key.clone());
-            }
+        set.insert(paid);
+        if set.paid.len() > 1 {
+            self.judge(charge, true, ctx);
         }
-        let finding = describe(key, group, new, twin);
-        ctx.fire(finding);
     }
 
-    fn refund(&mut self, refund: &RefundFact, ctx: &mut Context<'_>) {
-        let Some(key) = refund
-            .charge
-            .and_then(|charge| self.group_of.get(&charge))
-            .cloned()
+    /// What a further event of a known charge adds.
+    fn hear_of(&mut self, charge: &Charge, event: &Event, ctx: &mut Context<'_>) {
+        let key = charge.id.key();
+        if let Some(total) = charge.amount_refunded.filter(|total| *total > 0) {
+            self.note_refund(key, ctx.event_at(), total);
+            self.judge(key, false, ctx);
+        }
+        // First known from its intent, it is now known in full.
+        let Some(set) = self.set_of.get(&key).and_then(|set| self.sets.get_mut(set)) else {
+            return;
+        };
+        if let Some(place) = set.place(key).filter(|place| set.paid[*place].is_sketch)
+            && let Some((payer_id, paid)) = of_charge(charge, event, ctx)
+            && payer_id == set.payer_id
+        {
+            set.paid.remove(place);
+            set.insert(paid);
+            self.judge(key, false, ctx);
+        }
+    }
+
+    /// Invoices over an amount are what charges of that amount may pay.
+    fn hear_of_invoice(&mut self, invoice: &Invoice, ctx: &mut Context<'_>) {
+        let is_billed = matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Paid);
+        let (Some(id), Some(customer), Some(currency)) =
+            (&invoice.id, &invoice.customer, invoice.currency)
         else {
             return;
         };
-        let Some(group) = self.groups.get_mut(&key) else {
+        let Some(amount) = invoice.amount_due.or(invoice.total).filter(|due| *due > 0) else {
             return;
         };
-        group.refunded = group.refunded.saturating_add(refund.amount);
-        if group.refunded >= surplus(group) {
-            let back = Money::new(group.refunded, group.currency);
-            self.close(&key);
-            ctx.clear(key, format!("{back} of the surplus was refunded"));
+        if !is_billed {
+            return;
+        }
+        let amount = amount.to_string();
+        let key = Key::of_parts(&[customer.as_str(), &amount, currency.as_str()]);
+        let known = self.invoices.entry(key, Vec::new);
+        if known.len() < INVOICES_MAX && !known.contains(&id.key()) {
+            known.push(id.key());
+        }
+        let Some(set) = self.sets.get(&key).filter(|set| set.paid.len() > 1) else {
+            return;
+        };
+        // All of them may be tied to it now.
+        let charges: Vec<Key> = set.paid.iter().map(|paid| paid.charge).collect();
+        for charge in charges.into_iter().rev().take(NEIGHBOURS_MAX) {
+            self.judge(charge, false, ctx);
         }
     }
 
-    fn close(&mut self, key: &str) {
-        if let Some(group) = self.groups.remove(key) {
-            for (charge, _) in group.charges {
-                self.group_of.swap_remove(&charge);
+    fn refund(&mut self, refund: &RefundFact, ctx: &mut Context<'_>) {
+        let Some(charge) = refund.charge else { return };
+        self.note_refund(charge, refund.at, refund.amount_refunded);
+        self.judge(charge, false, ctx);
+    }
+
+    fn note_refund(&mut self, charge: Key, at: Timestamp, total: i64) {
+        let known = self.refunds.entry(charge, || (at, total));
+        if total > known.1 {
+            *known = (at.max(known.0), total);
+        } else if total == known.1 {
+            known.0 = known.0.min(at);
+        }
+    }
+
+    /// How two payments of a set stand to each other.
+    fn compare(&self, set: &Set, key: Key, a: &Paid, b: &Paid, ctx: &Context<'_>) -> Verdict {
+        let is_in_order = (a.at, &*a.charge_id) <= (b.at, &*b.charge_id);
+        let (first, second) = if is_in_order { (a, b) } else { (b, a) };
+        let refund = self.refunds.get(first.charge);
+        let around = Surroundings {
+            refunded_at: refund
+                .filter(|(_, total)| *total >= set.amount)
+                .map(|(at, _)| *at),
+            invoices: self.invoices.get(key).map_or(&[], Vec::as_slice),
+        };
+        compare(first, second, &around, ctx)
+    }
+
+    /// The places of those within the window of one.
+    fn neighbours<'a>(&self, set: &'a Set, place: usize) -> impl Iterator<Item = usize> + use<'a> {
+        let window = Span::secs(self.settings.window_secs);
+        let at = set.paid[place].at;
+        let before = (0..place).rev().take(NEIGHBOURS_MAX);
+        let after = (place + 1..set.paid.len()).take(NEIGHBOURS_MAX);
+        let before = before.take_while(move |near| at.since(set.paid[*near].at) <= window);
+        let after = after.take_while(move |near| set.paid[*near].at.since(at) <= window);
+        before.chain(after)
+    }
+
+    /// Holds one payment against the others of its set, and its group to what is known now.
+    fn judge(&mut self, charge: Key, is_told: bool, ctx: &mut Context<'_>) {
+        let known = self.group_of.get(&charge).cloned();
+        let found = self
+            .set_of
+            .get(&charge)
+            .and_then(|key| Some((*key, self.sets.get(key)?)));
+        let Some((key, set)) = found else {
+            // Forgotten as a payment; its alert still waits for the refund.
+            if let Some(name) = known {
+                self.settle(&name, None, ctx);
+            }
+            return;
+        };
+        let Some(place) = set.place(charge) else {
+            return;
+        };
+        let mut reason = None;
+        let mut quiet = Vec::new();
+        let mut wait_until = None;
+        for near in self.neighbours(set, place) {
+            match self.compare(set, key, &set.paid[place], &set.paid[near], ctx) {
+                Verdict::Twins => {}
+                Verdict::Open => {
+                    let until = set.paid[place].settles_at.max(set.paid[near].settles_at);
+                    wait_until = wait_until.max(Some(until));
+                }
+                Verdict::Apart(word, message) => {
+                    reason = Some(message.clone());
+                    quiet.push((word, message));
+                }
+            }
+        }
+        let mut components = self.components(set, key, place, known.as_deref(), ctx);
+        let known = match known {
+            None if !components.is_empty() && !self.groups.is_empty() => {
+                // Another pair of the same day belongs to the same alert.
+                let name = set.alert_key(set.paid[components[0][0]].at);
+                let is_open = self.groups.contains_key(&name);
+                if is_open {
+                    components = self.components(set, key, place, Some(&name), ctx);
+                }
+                is_open.then_some(name)
+            }
+            known => known,
+        };
+        if is_told {
+            let charge_id = set.paid[place].charge_id.clone();
+            for (word, message) in quiet {
+                ctx.suppress(word, Some(&charge_id), message);
+            }
+        }
+        if let Some(until) = wait_until {
+            self.waiting.insert((until, charge));
+        }
+        self.regroup(key, components, known, reason, is_told, ctx);
+    }
+
+    /// Payments taken for one, around a place and the group it belongs to: each a list of places.
+    fn components(
+        &self,
+        set: &Set,
+        key: Key,
+        place: usize,
+        group: Option<&str>,
+        ctx: &Context<'_>,
+    ) -> Vec<Vec<usize>> {
+        let mut starts = vec![place];
+        if let Some(group) = group.and_then(|name| self.groups.get(name)) {
+            let places = group.members.iter();
+            starts.extend(places.filter_map(|member| set.place(member.charge)));
+        }
+        let mut seen = BTreeSet::new();
+        let mut components = Vec::new();
+        for start in starts {
+            if !seen.insert(start) {
+                continue;
+            }
+            let mut members = vec![start];
+            let mut next = 0;
+            while let Some(one) = members.get(next).copied() {
+                next += 1;
+                for near in self.neighbours(set, one) {
+                    let is_twin = || {
+                        let (a, b) = (&set.paid[one], &set.paid[near]);
+                        self.compare(set, key, a, b, ctx) == Verdict::Twins
+                    };
+                    if !seen.contains(&near) && is_twin() {
+                        seen.insert(near);
+                        members.push(near);
+                    }
+                }
+            }
+            if members.len() > 1 {
+                members.sort_unstable();
+                components.push(members);
+            }
+        }
+        components
+    }
+
+    /// Makes the alert what the components are.
+    fn regroup(
+        &mut self,
+        key: Key,
+        components: Vec<Vec<usize>>,
+        known: Option<String>,
+        reason: Option<String>,
+        is_told: bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(set) = self.sets.get(&key) else {
+            return;
+        };
+        let firsts: BTreeSet<usize> = components
+            .iter()
+            .filter_map(|members| members.first().copied())
+            .collect();
+        let mut places: Vec<usize> = components.into_iter().flatten().collect();
+        places.sort_unstable();
+        let members: Vec<&Paid> = places.iter().map(|place| &set.paid[*place]).collect();
+        let Some(first) = members.first() else {
+            if let Some(name) = known {
+                // Members forgotten as payments cannot be judged anew.
+                let is_whole = self.groups.get(&name).is_some_and(|group| {
+                    let is_here = |member: &Member| set.place(member.charge).is_some();
+                    group.members.iter().all(is_here)
+                });
+                let reason = reason.filter(|_| is_whole);
+                self.settle(&name, reason, ctx);
+            }
+            return;
+        };
+        let of_members = members
+            .iter()
+            .find_map(|paid| self.group_of.get(&paid.charge));
+        let name = known
+            .or_else(|| of_members.cloned())
+            .unwrap_or_else(|| set.alert_key(first.at));
+        let old = self.groups.get(&name);
+        // Those forgotten as payments since stay in the alert.
+        let is_forgotten = |member: &&Member| set.place(member.charge).is_none();
+        let old_members = old.map_or(&[][..], |group| &group.members);
+        let mut kept: Vec<Member> = old_members.iter().filter(is_forgotten).cloned().collect();
+        kept.extend(places.iter().map(|place| Member {
+            charge: set.paid[*place].charge,
+            charge_id: set.paid[*place].charge_id.clone(),
+            is_surplus: !firsts.contains(place),
+        }));
+        let extra = kept.iter().filter(|member| member.is_surplus).count();
+        let surplus = i64::try_from(extra)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(set.amount);
+        let group = Group {
+            members: kept,
+            surplus,
+            currency: set.currency,
+            opened_at: old.map_or(ctx.now(), |group| group.opened_at),
+        };
+        let refunded = group.refunded(ctx);
+        let is_open = old.is_some();
+        if refunded >= surplus {
+            let back = Money::new(refunded, group.currency);
+            let message = format!("{back} of the surplus was refunded");
+            if is_open {
+                self.close(&name);
+                ctx.clear(name, message);
+            } else if is_told {
+                ctx.suppress("surplus_refunded", Some(&first.charge_id), message);
+            }
+            return;
+        }
+        if old.is_some_and(|old| old.members == group.members) {
+            return;
+        }
+        let finding = describe(&name, &group, set, &members);
+        self.close(&name);
+        for member in &group.members {
+            self.group_of.insert(member.charge, name.clone());
+        }
+        self.groups.insert(name, group);
+        ctx.fire(finding);
+    }
+
+    /// Ends an alert that is explained, or whose surplus was given back.
+    fn settle(&mut self, name: &str, explained: Option<String>, ctx: &mut Context<'_>) {
+        let Some(group) = self.groups.get(name) else {
+            return;
+        };
+        let refunded = group.refunded(ctx);
+        let reason = if refunded >= group.surplus {
+            let back = Money::new(refunded, group.currency);
+            Some(format!("{back} of the surplus was refunded"))
+        } else {
+            explained
+        };
+        if let Some(reason) = reason {
+            self.close(name);
+            ctx.clear(name.to_owned(), reason);
+        }
+    }
+
+    fn close(&mut self, name: &str) {
+        if let Some(group) = self.groups.remove(name) {
+            for member in group.members {
+                self.group_of.swap_remove(&member.charge);
             }
         }
     }
@@ -261,229 +515,29 @@ impl DuplicateCharge {
             .groups
             .iter()
             .filter(|(_, group)| is_old(group))
-            .map(|(key, _)| key.clone())
+            .map(|(name, _)| name.clone())
             .collect();
-        for key in old {
-            self.close(&key);
-            ctx.clear(key, format!("no refund within {HOLD}: taken as intended"));
+        for name in old {
+            self.close(&name);
+            ctx.clear(name, format!("no refund within {HOLD}: taken as intended"));
         }
     }
 
-    fn forget_oldest(&mut self, set: Key) {
-        self.order.pop_front();
-        if let Some(paid) = self.paid.get_mut(&set) {
-            if paid.len() > 1 {
-                paid.remove(0);
-            } else {
-                self.paid.swap_remove(&set);
+    fn forget_oldest(&mut self) {
+        let Some((_, charge)) = self.order.pop_front() else {
+            return;
+        };
+        let Some(key) = self.set_of.swap_remove(&charge) else {
+            return;
+        };
+        if let Some(set) = self.sets.get_mut(&key) {
+            set.paid.retain(|paid| paid.charge != charge);
+            if set.paid.is_empty() {
+                self.sets.swap_remove(&key);
             }
         }
     }
 }
 
-fn surplus(group: &Group) -> i64 {
-    let extra = i64::try_from(group.charges.len())
-        .unwrap_or(i64::MAX)
-        .saturating_sub(1);
-    group.amount.saturating_mul(extra)
-}
-
-fn describe(key: String, group: &Group, new: &Paid, twin: &Paid) -> Finding {
-    let count = group.charges.len();
-    let severity = if count > 2 {
-        Severity::Critical
-    } else {
-        Severity::High
-    };
-    let mut finding = Finding::new(key, severity, "A customer was charged more than once");
-    let apart = new.at.since(twin.at).max(twin.at.since(new.at));
-    finding.message = format!(
-        "{} was charged {} {count} times within {apart}, with nothing that tells the purchases \
-         apart",
-        new.payer_id,
-        Money::new(group.amount, group.currency),
-    );
-    finding.subject = Some(new.payer_id.to_string());
-    finding.subjects.push(new.payer_id.to_string());
-    finding
-        .subjects
-        .extend(group.charges.iter().map(|(_, id)| id.to_string()));
-    finding.currency = Some(group.currency);
-    finding.amount_at_stake = Some(surplus(group));
-    let evidence = &mut finding.evidence;
-    evidence.event_ids = vec![twin.event_id.to_string(), new.event_id.to_string()];
-    evidence.object_ids = group.charges.iter().map(|(_, id)| id.to_string()).collect();
-    evidence.measures = vec![
-        Measure::new(
-            "charges",
-            i64::try_from(count).unwrap_or(i64::MAX),
-            Unit::Count,
-        )
-        .expected(1),
-        Measure::new("seconds_apart", apart.as_secs(), Unit::Seconds),
-        Measure::new("surplus", surplus(group), Unit::MinorUnits).expected(0),
-    ];
-    evidence
-        .reasons
-        .push("different charges of different purchases".to_owned());
-    evidence.reasons.push(match (new.card, twin.card) {
-        (Some(a), Some(b)) if a == b => "the same card".to_owned(),
-        (Some(_), Some(_)) => "different cards of the same customer".to_owned(),
-        _ => "no card to compare".to_owned(),
-    });
-    evidence.reasons.push(
-        if new.description.is_some() && new.description == twin.description {
-            "the same description".to_owned()
-        } else {
-            "no description that differs".to_owned()
-        },
-    );
-    finding
-}
-
-fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
-    ctx.ledger()
-        .payment(paid.charge)
-        .and_then(|payment| payment.invoice)
-}
-
 #[cfg(test)]
-mod tests {
-    use crate::testing::check;
-    use insta::assert_snapshot;
-
-    #[test]
-    fn two_equal_charges_fire_grow_and_end_with_the_refund() {
-        assert_snapshot!(check("duplicate_charge", "
-            +0s   charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900 card=visa
-            +40s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 amt=4900 card=visa
-            +40s  charge.succeeded ch=ch_3 pi=pi_3 cus=cus_1 amt=4900 card=visa
-            +1h   refund.created ch=ch_2 amt=4900
-            +1h   refund.created ch=ch_3 amt=4900
-        "), @"
-            d0 00:00:40 firing high ch_1: cus_1 was charged 49.00 USD 2 times within 40s, with nothing that tells the purchases apart
-            d0 00:01:20 escalated critical ch_1: cus_1 was charged 49.00 USD 3 times within 1m 20s, with nothing that tells the purchases apart
-            d0 02:01:20 resolved critical ch_1: 98.00 USD of the surplus was refunded
-            ");
-    }
-
-    #[test]
-    fn one_payment_in_many_events_is_one_payment() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
-            +1s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
-            +1s  payment_intent.succeeded pi=pi_1 ch=ch_1 cus=cus_1 amt=4900
-            +1s  invoice.paid in=in_1 cus=cus_1 ch=ch_1 total=4900
-            +1s  charge.updated ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
-        ",
-        );
-        assert_eq!(told, "");
-    }
-
-    #[test]
-    fn just_outside_the_window_or_another_amount_or_customer_or_currency() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s    charge.succeeded cus=cus_1 amt=4900
-            +5m1s  charge.succeeded cus=cus_1 amt=4900
-            +1s    charge.succeeded cus=cus_1 amt=4901
-            +1s    charge.succeeded cus=cus_2 amt=4900
-            +1s    charge.succeeded cus=cus_1 amt=4900 cur=eur
-            +1s    charge.failed cus=cus_1 amt=4900
-            +1s    charge.succeeded cus=cus_1 amt=4900 uncaptured
-        ",
-        );
-        assert_eq!(told, "");
-    }
-
-    #[test]
-    fn event_time_counts_not_arrival() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 cus=cus_1 late=2h
-            +0s  charge.succeeded ch=ch_2 cus=cus_1 late=1h
-            +1h  charge.succeeded ch=ch_3 cus=cus_1 late=3h1m
-        ",
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-    }
-
-    #[test]
-    fn different_things_bought_on_purpose_are_explained() {
-        assert_snapshot!(check("duplicate_charge", "
-            +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.order_id=7
-            +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.order_id=8
-            +1h  charge.succeeded ch=ch_3 cus=cus_2 desc=Seat_A
-            +9s  charge.succeeded ch=ch_4 cus=cus_2 desc=Seat_B
-            +1h  charge.succeeded ch=ch_5 cus=cus_3 in=in_1
-            +9s  charge.succeeded ch=ch_6 cus=cus_3 in=in_2
-            +1h  charge.succeeded ch=ch_7 cus=cus_4
-            +9s  refund.created ch=ch_7
-            +9s  charge.succeeded ch=ch_8 cus=cus_4
-        "), @"
-            d0 00:00:09 quiet different_metadata ch_2: metadata `order_id` differs
-            d0 01:00:18 quiet different_description ch_4: equal charges described differently
-            d0 02:00:27 quiet different_invoices ch_6: equal charges for different invoices
-            d0 03:00:45 quiet charged_again_after_refund ch_8: ch_7 was refunded before ch_8
-            ");
-    }
-
-    #[test]
-    fn a_request_id_that_differs_is_no_order() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.request_id=a meta.order=7
-            +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.request_id=b meta.order=7
-        ",
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-    }
-
-    #[test]
-    fn from_basil_on_the_tie_to_the_invoice_is_waited_for() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 desc=Subscription_creation
-            +5s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 desc=Subscription_creation
-            +5s  invoice_payment.paid in=in_1 ch=ch_1 paid=2000
-            +5s  invoice_payment.paid in=in_2 ch=ch_2 paid=2000
-            +5m  wait
-        ",
-        );
-        assert_eq!(
-            told.matches("quiet different_invoices").count(),
-            1,
-            "{told}"
-        );
-        assert_eq!(told.matches("firing").count(), 0, "{told}");
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 desc=Subscription_creation
-            +5s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 desc=Subscription_creation
-            +5m  wait
-        ",
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-    }
-
-    #[test]
-    fn a_card_stands_in_for_a_missing_customer() {
-        let told = check(
-            "duplicate_charge",
-            "
-            +0s  charge.succeeded ch=ch_1 guest card=fp_1
-            +9s  charge.succeeded ch=ch_2 guest card=fp_1
-            +9s  charge.succeeded ch=ch_3 guest card=fp_2
-            +9s  charge.succeeded ch=ch_4 guest
-        ",
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-    }
-}
+mod tests;

@@ -3,17 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
+use crate::event::Event;
 use crate::event::charge::Charge;
-use crate::event::{Event, EventData};
+use crate::event::intent::PaymentIntent;
 use crate::ids::Key;
-use crate::ledger::PaymentFact;
-use crate::money::Currency;
 use crate::time::Timestamp;
 
 /// Metadata that differs between two tries of one purchase as a matter of course.
 const NOISE_WORDS: [&str; 9] = [
     "attempt", "request", "session", "time", "nonce", "trace", "idempot", "retry", "created",
 ];
+
+/// What an idempotency key is made from when it names the thing bought.
+const ORDER_WORDS: [&str; 5] = ["order", "cart", "invoice", "booking", "basket"];
 
 /// One payment, and what tells it from another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,112 +25,182 @@ pub(super) struct Paid {
     pub(super) event_id: Box<str>,
     pub(super) purchase: Option<Key>,
     pub(super) at: Timestamp,
-    pub(super) amount: i64,
-    pub(super) currency: Currency,
-    pub(super) payer_id: Box<str>,
     pub(super) card: Option<Key>,
     pub(super) description: Option<Key>,
     pub(super) metadata: Vec<(Box<str>, Key)>,
-    pub(super) may_be_invoice: bool,
+    pub(super) idempotency_key: Option<Box<str>>,
+    /// Described in Stripe's own words for the charges of invoices.
+    pub(super) speaks_of_invoice: bool,
+    /// Until when the event that names its invoice is waited for, engine time.
+    pub(super) settles_at: Timestamp,
+    /// Known from its intent alone: the charge's own event says more.
+    pub(super) is_sketch: bool,
 }
 
-/// Why two equal payments are not one thing paid twice.
-pub(super) fn difference(
-    new: &Paid,
-    other: &Paid,
-    invoices: (Option<Key>, Option<Key>),
+/// How two equal payments of one payer stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// One thing paid twice, as far as anything says.
+    Twins,
+    /// Two things, or one that was taken back: the harmless pattern, and a sentence.
+    Apart(&'static str, String),
+    /// They may pay two invoices, and the events that would say so may still be on their way.
+    Open,
+}
+
+/// What is known around two payments.
+pub(super) struct Surroundings<'a> {
+    /// When all of the earlier one was given back, if it was.
+    pub(super) refunded_at: Option<Timestamp>,
+    /// Invoices over this very amount, of this customer, of these hours.
+    pub(super) invoices: &'a [Key],
+}
+
+/// Holds two payments against each other; `first` is the earlier.
+pub(super) fn compare(
+    first: &Paid,
+    second: &Paid,
+    around: &Surroundings<'_>,
     ctx: &Context<'_>,
-) -> Option<(&'static str, String)> {
-    if new.purchase.is_some() && new.purchase == other.purchase {
-        return Some((
-            "same_purchase",
-            "two charges of one payment intent".to_owned(),
-        ));
+) -> Verdict {
+    let apart = |reason, message: &str| Verdict::Apart(reason, message.to_owned());
+    if first.purchase.is_some() && first.purchase == second.purchase {
+        return apart("same_purchase", "two charges of one payment intent");
     }
-    if let (Some(a), Some(b)) = invoices
+    let ties = (invoice_of(first, ctx), invoice_of(second, ctx));
+    if let (Some(a), Some(b)) = ties
         && a != b
     {
-        return Some((
-            "different_invoices",
-            "equal charges for different invoices".to_owned(),
-        ));
+        return apart("different_invoices", "equal charges for different invoices");
     }
-    for (name, value) in &new.metadata {
-        let twin_value = other
-            .metadata
-            .iter()
-            .find(|(other_name, _)| other_name == name);
-        if twin_value.is_some_and(|(_, twin_value)| twin_value != value) {
-            return Some(("different_metadata", format!("metadata `{name}` differs")));
+    for (name, value) in &first.metadata {
+        let other = second.metadata.iter().find(|(other, _)| other == name);
+        if other.is_some_and(|(_, other)| other != value) {
+            let message = format!("metadata `{name}` differs");
+            return Verdict::Apart("different_metadata", message);
         }
     }
-    if let (Some(a), Some(b)) = (new.description, other.description)
+    if let (Some(a), Some(b)) = (first.description, second.description)
         && a != b
     {
-        return Some((
+        return apart(
             "different_description",
-            "equal charges described differently".to_owned(),
-        ));
+            "equal charges described differently",
+        );
     }
-    let (first, second) = if new.at < other.at {
-        (new, other)
-    } else {
-        (other, new)
-    };
-    let is_refunded = ctx
-        .ledger()
-        .payment(first.charge)
-        .is_some_and(crate::ledger::Payment::is_refunded);
-    if is_refunded {
+    if let (Some(a), Some(b)) = (&first.idempotency_key, &second.idempotency_key)
+        && name_different_orders(a, b)
+    {
+        return apart(
+            "different_idempotency_key",
+            "their idempotency keys name different orders",
+        );
+    }
+    if around.refunded_at.is_some_and(|at| at <= second.at) {
         let message = format!(
             "{} was refunded before {}",
             first.charge_id, second.charge_id
         );
-        return Some(("charged_again_after_refund", message));
+        return Verdict::Apart("charged_again_after_refund", message);
     }
-    None
+    let is_invoiced = (
+        ties.0.is_some() || first.speaks_of_invoice,
+        ties.1.is_some() || second.speaks_of_invoice,
+    );
+    let says_more = |paid: &Paid| paid.description.is_some() || !paid.metadata.is_empty();
+    let is_beside_invoice = match is_invoiced {
+        (true, false) => says_more(second),
+        (false, true) => says_more(first),
+        _ => false,
+    };
+    if is_beside_invoice {
+        return apart(
+            "invoice_and_sale",
+            "one pays an invoice, and the other says what else it is for",
+        );
+    }
+    let is_tie_missing = ties.0.is_none() || ties.1.is_none();
+    let may_be_invoiced = |is_invoiced: bool, paid: &Paid| {
+        is_invoiced || (!around.invoices.is_empty() && !says_more(paid))
+    };
+    if is_tie_missing
+        && may_be_invoiced(is_invoiced.0, first)
+        && may_be_invoiced(is_invoiced.1, second)
+    {
+        if around.invoices.len() > 1 {
+            return apart(
+                "different_invoices",
+                "the customer has two invoices over this amount",
+            );
+        }
+        if ctx.now() < first.settles_at.max(second.settles_at) {
+            return Verdict::Open;
+        }
+    }
+    Verdict::Twins
 }
 
-/// What the event at hand says of the payment.
-pub(super) fn read(payment: &PaymentFact, event: &Event) -> Option<Paid> {
-    let blank = |charge_id: &str, payer_id: &str| Paid {
-        charge: payment.charge,
-        charge_id: charge_id.into(),
+/// What a captured charge says of the payment; nothing without a payer to know it by.
+pub(super) fn of_charge(
+    charge: &Charge,
+    event: &Event,
+    ctx: &Context<'_>,
+) -> Option<(Box<str>, Paid)> {
+    let card = charge
+        .card
+        .as_ref()
+        .and_then(|card| card.fingerprint.as_deref());
+    let payer = charge.customer.as_ref().map(|id| id.as_str()).or(card)?;
+    // When it was made: authorisations of days ago are often captured in one go.
+    let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
+    let request = event.request.as_ref();
+    let paid = Paid {
+        charge: charge.id.key(),
+        charge_id: charge.id.as_str().into(),
         event_id: event.id.as_str().into(),
-        purchase: None,
-        at: payment.at,
-        amount: payment.amount,
-        currency: payment.currency,
-        payer_id: payer_id.into(),
+        purchase: charge.payment_intent.as_ref().map(|id| id.key()),
+        at,
+        card: card.map(Key::of),
+        description: charge.description.as_deref().map(Key::of),
+        metadata: telling_metadata(charge),
+        idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
+        speaks_of_invoice: charge.invoice.is_some() || speaks_of_invoice(charge),
+        settles_at: ctx.now() + super::INVOICE_WAIT,
+        is_sketch: false,
+    };
+    Some((payer.into(), paid))
+}
+
+/// What a succeeded intent says of the payment, where charges are not announced.
+pub(super) fn of_intent(
+    intent: &PaymentIntent,
+    event: &Event,
+    ctx: &Context<'_>,
+) -> Option<(Box<str>, Paid)> {
+    let charge = intent.latest_charge.as_ref()?;
+    let payer = intent.customer.as_ref()?;
+    let request = event.request.as_ref();
+    let paid = Paid {
+        charge: charge.key(),
+        charge_id: charge.as_str().into(),
+        event_id: event.id.as_str().into(),
+        purchase: Some(intent.id.key()),
+        at: ctx.event_at(),
         card: None,
         description: None,
         metadata: Vec::new(),
-        may_be_invoice: false,
+        idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
+        speaks_of_invoice: intent.invoice.is_some(),
+        settles_at: ctx.now() + super::INVOICE_WAIT,
+        is_sketch: true,
     };
-    match &event.data {
-        EventData::Charge(charge) => {
-            let card = charge
-                .card
-                .as_ref()
-                .and_then(|card| card.fingerprint.as_deref());
-            let payer = charge.customer.as_ref().map(|id| id.as_str()).or(card)?;
-            let mut paid = blank(charge.id.as_str(), payer);
-            paid.purchase = charge.payment_intent.as_ref().map(|id| id.key());
-            paid.card = card.map(Key::of);
-            paid.description = charge.description.as_deref().map(Key::of);
-            paid.metadata = telling_metadata(charge);
-            paid.may_be_invoice = charge.invoice.is_none() && speaks_of_invoice(charge);
-            Some(paid)
-        }
-        EventData::PaymentIntent(intent) => {
-            let charge = intent.latest_charge.as_ref()?;
-            let mut paid = blank(charge.as_str(), intent.customer.as_ref()?.as_str());
-            paid.purchase = Some(intent.id.key());
-            Some(paid)
-        }
-        // Money known from invoices alone: each invoice is a purchase of its own.
-        _ => None,
-    }
+    Some((payer.as_str().into(), paid))
+}
+
+fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
+    ctx.ledger()
+        .payment(paid.charge)
+        .and_then(|payment| payment.invoice)
 }
 
 /// Metadata by which two purchases can be told apart.
@@ -150,4 +222,47 @@ fn speaks_of_invoice(charge: &Charge) -> bool {
             || text.starts_with("Payment for Invoice")
             || text.starts_with("Invoice ")
     })
+}
+
+/// Whether two idempotency keys follow the word for an order with different names of it.
+///
+/// Most keys are random, made anew for each call: that they differ says nothing. A key such as
+/// `order-1001-charge` is made from what is bought.
+fn name_different_orders(a: &str, b: &str) -> bool {
+    let order_of = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        ORDER_WORDS.iter().find_map(|word| {
+            let (_, rest) = key.split_once(word)?;
+            let rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+            let name = &rest[..end.unwrap_or(rest.len())];
+            // The word alone, or followed by something random, names nothing.
+            let is_name = name.chars().any(|c| c.is_ascii_digit()) && name.len() <= 20;
+            is_name.then(|| name.to_owned())
+        })
+    };
+    matches!((order_of(a), order_of(b)), (Some(a), Some(b)) if a != b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_different_orders;
+
+    #[test]
+    fn keys_that_name_orders_tell_purchases_apart_and_random_ones_do_not() {
+        assert!(name_different_orders(
+            "order-1001-charge",
+            "order-1002-charge"
+        ));
+        assert!(name_different_orders("charge_order_77", "charge_order_78"));
+        assert!(!name_different_orders(
+            "order-1001-charge",
+            "order-1001-charge-2"
+        ));
+        assert!(!name_different_orders(
+            "2f0c1a52-7d43-4f9e-9f55-0a0f0a4c1b11",
+            "8b1d35c0-51b2-4d6d-8a3e-5d8d5d1f3c22"
+        ));
+        assert!(!name_different_orders("order", "order-1"));
+    }
 }

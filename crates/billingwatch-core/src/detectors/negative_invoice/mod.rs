@@ -1,15 +1,21 @@
-//! Invoices below zero, and credits and refunds larger than they can rightly be.
+//! Invoices below zero, and credits and refunds larger or more numerous than they can rightly be.
 //!
 //! Opens, one alert per object, for
 //! - an invoice finalised with a `total` below zero that no proration explains. A downgrade's
 //!   credit to the customer's balance is harmless as long as it gives back no more than the
-//!   subscription ever paid;
+//!   subscription paid so far;
 //! - refunds of a charge that add up to more than the charge took;
 //! - credit notes of an invoice that add up to more than its total;
-//! - a single refund or credit note far above this merchant's usual payments.
+//! - a single refund or credit note far above this merchant's usual payments, unless it gives back
+//!   what a subscription's invoice billed;
+//!
+//! and one alert for a wave of refunds ([`wave`]).
 //!
 //! It looks at `total`, at finalisation: drafts change, and `amount_paid` and `amount_due` never
 //! go below zero. Closes when the invoice is voided, the refund comes back, or after [`HOLD`].
+
+mod settled;
+mod wave;
 
 use std::collections::BTreeMap;
 
@@ -26,11 +32,14 @@ use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 
+use settled::Settled;
+use wave::{Wave, WaveSettings};
+
 /// How long an alert stays open when nothing mends it.
 const HOLD: Span = Span::days(7);
 
-/// The share of payments that a refund's size is held against: all but the largest hundredth.
-const USUAL_SHARE_BPS: u32 = 9_900;
+/// From so many payments on the largest of them are known well enough to be held against.
+const KNOWN_WELL: u64 = 1_000;
 
 /// The most currencies whose amounts are learned.
 const CURRENCIES_MAX: usize = 64;
@@ -40,20 +49,28 @@ const OPEN_MAX: usize = 2_000;
 
 crate::settings! {
     /// A single refund or credit note is outsized above so many times the amount that 99 % of this
-    /// merchant's payments do not pass. A refund of an annual plan is none.
+    /// merchant's payments do not pass; from 1,000 known payments on above half so many times the
+    /// amount that all but a few do not pass. Refunds of subscription invoices are none.
     outsized_times: i64 = 4, 2 => 1_000;
     /// Payments of a currency that must be known before a single amount can be called outsized.
     payments_min: i64 = 50, 10 => 1_000_000;
     /// The smallest negative total spoken of, in minor units without the sign.
     negative_min: i64 = 1, 1 => 1_000_000_000;
+    /// Charges refunded within 24 hours before a wave of refunds is spoken of.
+    wave_count_min: i64 = 8, 3 => 100_000;
+    /// How likely, in millionths, so many refunds may be at twice the usual rate before they count
+    /// as chance.
+    wave_chance_ppm_max: i64 = 100, 1 => 50_000;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
     name: "negative_invoice",
-    description: "An invoice total is below zero without a proration that explains it, or a \
-                  refund or credit is outsized.",
+    description: "An invoice total is below zero without a proration that explains it, or refunds \
+                  or credits are outsized or come in a wave.",
     listens: FamilySet::of(&[
         Family::Invoice,
+        Family::InvoicePayment,
+        Family::Subscription,
         Family::Charge,
         Family::PaymentIntent,
         Family::Refund,
@@ -71,6 +88,8 @@ pub(super) struct NegativeInvoice {
     #[serde(skip)]
     settings: Settings,
     usual: BTreeMap<Currency, AmountHistogram>,
+    settled: Settled,
+    wave: Wave,
     /// When each open alert fired, by key.
     open: BTreeMap<String, Timestamp>,
 }
@@ -84,13 +103,20 @@ impl Detector for NegativeInvoice {
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         for fact in ctx.facts() {
             match fact {
-                Fact::Payment(payment) => self.learn(payment.currency, payment.amount),
+                Fact::Payment(payment) => {
+                    self.learn(payment.currency, payment.amount);
+                    self.wave.count_payment(payment.at);
+                }
                 Fact::InvoiceFinalized { .. } => {
                     if let EventData::Invoice(invoice) = &event.data {
                         self.judge_invoice(invoice, event, ctx);
                     }
                 }
-                Fact::Refund(refund) => self.judge_refund(refund, event, ctx),
+                Fact::Refund(refund) => {
+                    self.judge_refund(refund, event, ctx);
+                    let settings = self.wave_settings();
+                    self.wave.take(refund, event, &settings, ctx);
+                }
                 Fact::RefundReversed(_) => {
                     if let EventData::Refund(refund) = &event.data {
                         self.close(refund.id.as_str(), "the refund came back", ctx);
@@ -103,6 +129,14 @@ impl Detector for NegativeInvoice {
                 }
                 _ => {}
             }
+        }
+        match &event.data {
+            EventData::Invoice(invoice) => self.settled.hear_of_invoice(invoice),
+            EventData::Subscription(subscription) => {
+                let is_birth = event.event_type == EventType::SubscriptionCreated;
+                self.settled.meet(subscription.id.key(), is_birth);
+            }
+            _ => {}
         }
         match &event.data {
             EventData::Invoice(invoice) if event.event_type == EventType::InvoiceVoided => {
@@ -119,6 +153,9 @@ impl Detector for NegativeInvoice {
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
+        self.settled.advance_to(now);
+        let settings = self.wave_settings();
+        self.wave.tick(&settings, ctx);
         if self
             .open
             .values()
@@ -156,6 +193,13 @@ impl Detector for NegativeInvoice {
 }
 
 impl NegativeInvoice {
+    const fn wave_settings(&self) -> WaveSettings {
+        WaveSettings {
+            count_min: self.settings.wave_count_min,
+            chance_ppm_max: self.settings.wave_chance_ppm_max,
+        }
+    }
+
     fn learn(&mut self, currency: Currency, amount: i64) {
         if self.usual.len() < CURRENCIES_MAX || self.usual.contains_key(&currency) {
             self.usual.entry(currency).or_default().add(amount);
@@ -171,13 +215,12 @@ impl NegativeInvoice {
         }
         let money = invoice.currency.map(|currency| Money::new(total, currency));
         let shown = money.map_or_else(|| total.to_string(), |money| money.to_string());
-        let paid = invoice
+        let before = invoice
             .subscription
             .as_ref()
-            .and_then(|id| ctx.ledger().subscription(id.key()))
-            .map_or(0, |record| record.largest_paid);
+            .and_then(|sub| self.settled.before(sub.key(), id.key()));
         let reason = if is_proration(invoice) {
-            if paid == 0 || total.saturating_neg() <= paid {
+            if before.is_none_or(|paid| total.saturating_neg() <= paid) {
                 let message = format!("a proration credits {shown} to the customer's balance");
                 ctx.suppress("proration_credit", Some(id.as_str()), message);
                 return;
@@ -209,10 +252,9 @@ impl NegativeInvoice {
             "billing reason: {}",
             reason_word(invoice.billing_reason)
         ));
-        if paid > 0 {
-            evidence
-                .measures
-                .push(Measure::new("largest_paid", paid, Unit::MinorUnits));
+        if let Some(paid) = before {
+            let measure = Measure::new("settled_before", paid, Unit::MinorUnits);
+            evidence.measures.push(measure);
         }
         self.open(finding, event, ctx);
     }
@@ -233,6 +275,14 @@ impl NegativeInvoice {
                 "its refunds are more than the charge took",
             )
         } else if let Some(limit) = self.outsized(refund.amount, refund.currency) {
+            if let Some(total) = subscription_total(refund, ctx)
+                && refund.amount <= total
+            {
+                let message =
+                    format!("{money} is what an invoice of a subscription billed, given back");
+                ctx.suppress("subscription_refund", Some(id), message);
+                return;
+            }
             let measure = Measure::new("refund", refund.amount, Unit::MinorUnits);
             (
                 measure.threshold(limit),
@@ -317,9 +367,14 @@ impl NegativeInvoice {
         if known < self.settings.payments_min {
             return None;
         }
-        let limit = usual
-            .quantile(USUAL_SHARE_BPS)
-            .saturating_mul(self.settings.outsized_times);
+        // A refund's own payment is among the largest, and so may be a few odd ones.
+        let times = self.settings.outsized_times;
+        let known = usual.total();
+        let limit = if known < KNOWN_WELL {
+            usual.all_but(1 + known / 100).saturating_mul(times)
+        } else {
+            usual.all_but(2 + known / 2_000).saturating_mul(times) / 2
+        };
         (amount > limit).then_some(limit)
     }
 
@@ -344,6 +399,15 @@ impl NegativeInvoice {
             ctx.clear(key, reason);
         }
     }
+}
+
+/// What the invoice billed that a refund gives back, when it is a subscription's.
+fn subscription_total(refund: &RefundFact, ctx: &Context<'_>) -> Option<i64> {
+    let ledger = ctx.ledger();
+    let invoice = ledger.payment(refund.charge?)?.invoice?;
+    let record = ledger.invoice(invoice)?;
+    record.subscription?;
+    record.total
 }
 
 /// Whether a change in mid-period explains the credit.
@@ -376,96 +440,4 @@ const fn reason_word(reason: BillingReason) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::testing::check;
-    use insta::assert_snapshot;
-
-    #[test]
-    fn a_total_below_zero_fires_at_finalisation_and_ends_with_the_void() {
-        assert_snapshot!(check("negative_invoice", "
-            +0s  invoice.finalized in=in_1 cus=cus_1 total=-5000 reason=manual
-            +1s  invoice.paid in=in_1 cus=cus_1 total=-5000 reason=manual
-            +1h  invoice.voided in=in_1 total=-5000
-            +1h  invoice.finalized in=in_2 sub=sub_2 total=-1 reason=cycle cur=jpy
-            +9d  wait
-        "), @"
-            d0 00:00:00 firing high in_1: in_1 was finalised with a total of -50.00 USD: no proration explains it
-            d0 01:00:01 resolved high in_1: the invoice was voided
-            d0 02:00:01 firing high in_2: in_2 was finalised with a total of -1 JPY: no proration explains it
-            d7 02:01:00 resolved high in_2: nothing more happened to it within 7d
-            ");
-    }
-
-    #[test]
-    fn a_downgrade_credits_the_balance_and_is_harmless() {
-        assert_snapshot!(check("negative_invoice", "
-            +0s  customer.subscription.created sub=sub_1 amt=9900
-            +1s  invoice.paid in=in_1 sub=sub_1 total=9900 through=30d
-            +9d  invoice.finalized in=in_2 sub=sub_1 total=-4000 reason=update proration
-            +9d  invoice.finalized in=in_3 sub=sub_1 total=-20000 reason=update proration
-        "), @"
-            d9 00:00:01 quiet proration_credit in_2: a proration credits -40.00 USD to the customer's balance
-            d18 00:00:01 firing high in_3: in_3 was finalised with a total of -200.00 USD: a proration gives back more than the subscription ever paid
-            ");
-    }
-
-    #[test]
-    fn zero_and_positive_totals_are_quiet() {
-        let told = check(
-            "negative_invoice",
-            "
-            +0s  invoice.finalized total=0
-            +1s  invoice.finalized total=1
-            +1s  invoice.created total=-500 test_clock
-        ",
-        );
-        assert_eq!(told, "");
-    }
-
-    #[test]
-    fn refunds_and_credits_beyond_what_was_paid() {
-        assert_snapshot!(check("negative_invoice", "
-            +0s  charge.succeeded ch=ch_1 amt=5000
-            +1h  refund.created re=re_1 ch=ch_1 amt=3000
-            +1h  refund.created re=re_2 ch=ch_1 amt=2000
-            +1h  refund.created re=re_3 ch=ch_1 amt=1000
-            +1h  invoice.finalized in=in_1 total=5000
-            +1h  credit_note.created cn=cn_1 in=in_1 total=5000
-            +1h  credit_note.created cn=cn_2 in=in_1 total=100
-        "), @"
-            d0 03:00:00 firing high re_3: refund re_3 of 10.00 USD: its refunds are more than the charge took
-            d0 06:00:00 firing high cn_2: credit note cn_2 of 1.00 USD: its credit notes are more than the invoice's total
-            ");
-    }
-
-    #[test]
-    fn an_outsized_refund_is_measured_by_this_merchant() {
-        let told = check(
-            "negative_invoice",
-            "
-            +0s  charge.succeeded amt=2000 x200/1m
-            +1m  charge.succeeded amt=24000 ch=ch_annual x1/1s
-            +1m  charge.succeeded amt=900000 ch=ch_big
-            +1h  refund.created re=re_1 ch=ch_annual amt=7900
-            +1h  refund.created re=re_2 ch=ch_big amt=900000
-        ",
-        );
-        assert_eq!(told.matches("firing").count(), 1, "{told}");
-        assert!(told.contains("re_2"), "{told}");
-    }
-
-    #[test]
-    fn one_refund_in_many_events_counts_once() {
-        let told = check(
-            "negative_invoice",
-            "
-            +0s  charge.succeeded ch=ch_1 amt=5000
-            +1h  refund.created re=re_1 ch=ch_1 amt=5000
-            +1s  refund.updated re=re_1 ch=ch_1 amt=5000
-            +1s  charge.refund.updated re=re_1 ch=ch_1 amt=5000
-            +1s  charge.refunded ch=ch_1 amt=5000
-        ",
-        );
-        assert_eq!(told, "");
-    }
-}
+mod tests;

@@ -1,0 +1,172 @@
+//! Charges that are taken for one, as an open alert: what it says and what is at stake.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::detector::Context;
+use crate::ids::Key;
+use crate::money::{Currency, Money};
+use crate::time::{Span, Timestamp};
+
+use super::paid::Paid;
+
+/// Payments of one payer, amount and currency, in order of time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Set {
+    pub(super) payer_id: Box<str>,
+    pub(super) amount: i64,
+    pub(super) currency: Currency,
+    pub(super) paid: Vec<Paid>,
+}
+
+impl Set {
+    /// The place of a charge.
+    pub(super) fn place(&self, charge: Key) -> Option<usize> {
+        self.paid.iter().position(|paid| paid.charge == charge)
+    }
+
+    /// Takes a payment in at its place in time.
+    pub(super) fn insert(&mut self, paid: Paid) {
+        let is_before = |known: &Paid| (known.at, &*known.charge_id) < (paid.at, &*paid.charge_id);
+        let place = self.paid.partition_point(is_before);
+        self.paid.insert(place, paid);
+    }
+
+    /// What makes two duplicates of one payer one incident: who, how much, and the UTC day of the
+    /// first charge. It does not depend on which charge arrived first.
+    pub(super) fn alert_key(&self, first_at: Timestamp) -> String {
+        let day = first_at
+            .to_utc()
+            .map_or_else(String::new, |at| at.format("%Y-%m-%d").to_string());
+        format!(
+            "{}:{}{}:{day}",
+            self.payer_id,
+            self.amount,
+            self.currency.as_str()
+        )
+    }
+}
+
+/// A charge of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Member {
+    pub(super) charge: Key,
+    pub(super) charge_id: Box<str>,
+    /// Not the first of those that are taken for one.
+    pub(super) is_surplus: bool,
+}
+
+/// Charges that are taken for one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Group {
+    /// In order of time.
+    pub(super) members: Vec<Member>,
+    pub(super) surplus: i64,
+    pub(super) currency: Currency,
+    pub(super) opened_at: Timestamp,
+}
+
+impl Group {
+    /// What was given back of its charges so far, whichever account of it is ahead.
+    pub(super) fn refunded(&self, ctx: &Context<'_>) -> i64 {
+        let refunded = |member: &Member| {
+            ctx.ledger().payment(member.charge).map_or(0, |payment| {
+                payment.amount_refunded.max(payment.amount_refunded_total)
+            })
+        };
+        self.members
+            .iter()
+            .map(refunded)
+            .fold(0, i64::saturating_add)
+    }
+}
+
+/// Puts a group into words.
+pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -> Finding {
+    let count = members.len();
+    let severity = if count > 2 {
+        Severity::Critical
+    } else {
+        Severity::High
+    };
+    let mut finding = Finding::new(key, severity, "A customer was charged more than once");
+    let apart = match (members.first(), members.last()) {
+        (Some(first), Some(last)) => last.at.since(first.at),
+        _ => Span::ZERO,
+    };
+    finding.message = format!(
+        "{} was charged {} {count} times within {apart}, with nothing that tells the purchases \
+         apart",
+        set.payer_id,
+        Money::new(set.amount, set.currency),
+    );
+    finding.subject = Some(set.payer_id.to_string());
+    finding.subjects.push(set.payer_id.to_string());
+    let ids = members.iter().map(|paid| paid.charge_id.to_string());
+    finding.subjects.extend(ids.clone());
+    finding.currency = Some(set.currency);
+    finding.amount_at_stake = Some(group.surplus);
+    let evidence = &mut finding.evidence;
+    evidence.event_ids = members
+        .iter()
+        .map(|paid| paid.event_id.to_string())
+        .collect();
+    evidence.object_ids = ids.collect();
+    let charges = i64::try_from(count).unwrap_or(i64::MAX);
+    evidence.measures = vec![
+        Measure::new("charges", charges, Unit::Count).expected(1),
+        Measure::new("seconds_apart", apart.as_secs(), Unit::Seconds),
+        Measure::new("surplus", group.surplus, Unit::MinorUnits).expected(0),
+    ];
+    evidence.reasons = reasons(members);
+    finding
+}
+
+/// What speaks for one thing paid twice.
+fn reasons(members: &[&Paid]) -> Vec<String> {
+    let mut reasons = vec!["different charges of different purchases".to_owned()];
+    let cards: Vec<Option<Key>> = members.iter().map(|paid| paid.card).collect();
+    reasons.push(match cards.split_first() {
+        Some((Some(first), rest)) if rest.iter().all(|card| *card == Some(*first)) => {
+            "the same card".to_owned()
+        }
+        _ if cards.iter().all(Option::is_some) => "different cards of the same customer".to_owned(),
+        _ => "no card to compare".to_owned(),
+    });
+    let is_same = |word: fn(&Paid) -> Option<Key>| {
+        let first = members.first().and_then(|paid| word(paid));
+        first.is_some() && members.iter().all(|paid| word(paid) == first)
+    };
+    reasons.push(if is_same(|paid| paid.description) {
+        "the same description".to_owned()
+    } else {
+        "no description that differs".to_owned()
+    });
+    let shared = |(name, value): &&(Box<str>, Key)| {
+        let has = |paid: &Paid| {
+            paid.metadata
+                .iter()
+                .any(|pair| pair == &(name.clone(), *value))
+        };
+        members.iter().all(|paid| has(paid))
+    };
+    if let Some(first) = members.first() {
+        for (name, _) in first.metadata.iter().filter(shared).take(3) {
+            reasons.push(format!("the same metadata `{name}`"));
+        }
+    }
+    let keys: Vec<&str> = members
+        .iter()
+        .filter_map(|paid| paid.idempotency_key.as_deref())
+        .collect();
+    if keys.len() == members.len() {
+        let is_one = keys.windows(2).all(|pair| pair[0] == pair[1]);
+        reasons.push(if is_one {
+            "the same idempotency key".to_owned()
+        } else {
+            "different idempotency keys, none of which names an order: each was a call of its own"
+                .to_owned()
+        });
+    }
+    reasons
+}

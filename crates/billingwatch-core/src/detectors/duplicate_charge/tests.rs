@@ -1,0 +1,287 @@
+//! Timelines: what alarms, what is explained, and that the order of arrival does not matter.
+
+use std::collections::BTreeSet;
+
+use insta::assert_snapshot;
+
+use crate::testing::check;
+
+fn firing(told: &str) -> usize {
+    told.matches(" firing ").count()
+}
+
+#[test]
+fn two_equal_charges_fire_grow_and_end_with_the_refund() {
+    assert_snapshot!(check("duplicate_charge", "
+        +0s   charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900 card=visa
+        +40s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 amt=4900 card=visa
+        +40s  charge.succeeded ch=ch_3 pi=pi_3 cus=cus_1 amt=4900 card=visa
+        +1h   refund.created ch=ch_2 amt=4900
+        +1h   refund.created ch=ch_3 amt=4900
+    "), @"
+        d0 00:00:40 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 40s, with nothing that tells the purchases apart
+        d0 00:01:20 escalated critical cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 3 times within 1m 20s, with nothing that tells the purchases apart
+        d0 02:01:20 resolved critical cus_1:4900usd:2024-03-04: 98.00 USD of the surplus was refunded
+        ");
+}
+
+#[test]
+fn one_payment_in_many_events_is_one_payment() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+        +1s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+        +1s  payment_intent.succeeded pi=pi_1 ch=ch_1 cus=cus_1 amt=4900
+        +1s  invoice.paid in=in_1 cus=cus_1 ch=ch_1 total=4900
+        +1s  charge.updated ch=ch_1 pi=pi_1 cus=cus_1 amt=4900
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn just_outside_the_window_or_another_amount_or_customer_or_currency() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s    charge.succeeded cus=cus_1 amt=4900
+        +5m1s  charge.succeeded cus=cus_1 amt=4900
+        +1s    charge.succeeded cus=cus_1 amt=4901
+        +1s    charge.succeeded cus=cus_2 amt=4900
+        +1s    charge.succeeded cus=cus_1 amt=4900 cur=eur
+        +1s    charge.failed cus=cus_1 amt=4900
+        +1s    charge.succeeded cus=cus_1 amt=4900 uncaptured
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn event_time_counts_not_arrival() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 late=2h
+        +0s  charge.succeeded ch=ch_2 cus=cus_1 late=1h
+        +1h  charge.succeeded ch=ch_3 cus=cus_1 late=3h1m
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+}
+
+#[test]
+fn authorisations_of_different_days_captured_in_one_go_are_two_purchases() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 uncaptured
+        +1d  charge.succeeded ch=ch_2 cus=cus_1 uncaptured
+        +1d  charge.captured ch=ch_1 cus=cus_1 made=-2d
+        +1s  charge.captured ch=ch_2 cus=cus_1 made=-1d
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn different_things_bought_on_purpose_are_explained() {
+    assert_snapshot!(check("duplicate_charge", "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.order_id=7
+        +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.order_id=8
+        +1h  charge.succeeded ch=ch_3 cus=cus_2 desc=Seat_A
+        +9s  charge.succeeded ch=ch_4 cus=cus_2 desc=Seat_B
+        +1h  charge.succeeded ch=ch_5 cus=cus_3 in=in_1
+        +9s  charge.succeeded ch=ch_6 cus=cus_3 in=in_2
+        +1h  charge.succeeded ch=ch_7 cus=cus_4
+        +9s  refund.created ch=ch_7
+        +9s  charge.succeeded ch=ch_8 cus=cus_4
+        +1h  charge.succeeded ch=ch_9 cus=cus_5 desc=Subscription_creation
+        +9s  charge.succeeded ch=ch_10 cus=cus_5 meta.addon=backup
+    "), @"
+        d0 00:00:09 quiet different_metadata ch_2: metadata `order_id` differs
+        d0 01:00:18 quiet different_description ch_4: equal charges described differently
+        d0 02:00:27 quiet different_invoices ch_6: equal charges for different invoices
+        d0 03:00:45 quiet charged_again_after_refund ch_8: ch_7 was refunded before ch_8
+        d0 04:00:54 quiet invoice_and_sale ch_10: one pays an invoice, and the other says what else it is for
+        ");
+}
+
+#[test]
+fn a_request_id_that_differs_is_no_order() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 meta.request_id=a meta.order=7
+        +9s  charge.succeeded ch=ch_2 cus=cus_1 meta.request_id=b meta.order=7
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+}
+
+#[test]
+fn an_invoice_paid_and_charged_by_hand_is_a_duplicate() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 in=in_1 desc=Subscription_update
+        +9s  charge.succeeded ch=ch_2 cus=cus_1
+        +1h  charge.succeeded ch=ch_3 cus=cus_2 in=in_2
+        +9s  charge.succeeded ch=ch_4 cus=cus_2 in=in_2
+    ",
+    );
+    assert_eq!(firing(&told), 2, "{told}");
+}
+
+#[test]
+fn without_ties_a_pair_described_as_invoices_is_judged_in_the_end() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 desc=Subscription_creation
+        +5s  charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 desc=Subscription_creation
+        +5m  wait
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+}
+
+/// A subscription and an add-on of one price begun at once, as basil tells it.
+const TWO_INVOICES: [&str; 6] = [
+    "charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=2000 DESC",
+    "charge.succeeded ch=ch_2 pi=pi_2 cus=cus_1 amt=2000 DESC",
+    "invoice_payment.paid in=in_1 pi=pi_1 paid=2000",
+    "invoice_payment.paid in=in_2 pi=pi_2 paid=2000",
+    "invoice.paid in=in_1 cus=cus_1 total=2000",
+    "invoice.paid in=in_2 cus=cus_1 total=2000",
+];
+
+#[test]
+fn from_basil_on_two_invoices_are_two_things_in_any_order_of_arrival() {
+    for (description, most) in [("desc=Subscription_creation", 0), ("", 1)] {
+        let mut lasting = BTreeSet::new();
+        for order in orders(6) {
+            let mut timeline = String::new();
+            for (nth, place) in order.iter().enumerate() {
+                let line = TWO_INVOICES[*place].replace("DESC", description);
+                timeline += &format!("+3s {line} late={}s\n", nth * 3);
+            }
+            let told = check("duplicate_charge", &(timeline.clone() + "+10m wait\n"));
+            // Without Stripe's words the pair may alarm before the first tie; it ends with it.
+            assert!(firing(&told) <= most, "{timeline}\n{told}");
+            lasting.insert(firing(&told) - told.matches(" resolved ").count());
+        }
+        assert_eq!(lasting, BTreeSet::from([0]), "{description}");
+    }
+}
+
+#[test]
+fn the_alert_is_the_same_in_any_order_of_arrival() {
+    let charges = [("ch_1", 0), ("ch_2", 100), ("ch_3", 350)];
+    let mut keys = BTreeSet::new();
+    for order in orders(3) {
+        let mut timeline = "+1h wait\n".to_owned();
+        for place in order {
+            let (charge, made_at) = charges[place];
+            timeline += &format!(
+                "+0s charge.succeeded ch={charge} cus=cus_1 amt=4900 late={}s\n",
+                3000 - made_at
+            );
+        }
+        let told = check("duplicate_charge", &timeline);
+        let key = told.lines().last().and_then(|line| line.split(' ').nth(4));
+        keys.insert(key.unwrap_or_default().to_owned());
+        let last = told.lines().last().unwrap_or_default();
+        assert!(last.contains("3 times within 5m 50s"), "{told}");
+    }
+    assert_eq!(
+        keys,
+        BTreeSet::from(["cus_1:4900usd:2024-03-04:".to_owned()])
+    );
+}
+
+#[test]
+fn a_refund_between_the_two_explains_them_in_any_order_of_arrival() {
+    let events = [
+        ("charge.succeeded ch=ch_1 cus=cus_1 amt=4900", 0),
+        ("refund.created re=re_1 ch=ch_1 amt=4900", 60),
+        ("charge.succeeded ch=ch_2 cus=cus_1 amt=4900", 120),
+    ];
+    for order in orders(3) {
+        let mut timeline = "+1h wait\n".to_owned();
+        for place in order {
+            let (line, made_at) = events[place];
+            timeline += &format!("+0s {line} late={}s\n", 3000 - made_at);
+        }
+        let told = check("duplicate_charge", &timeline);
+        assert_eq!(firing(&told), told.matches(" resolved ").count(), "{told}");
+    }
+}
+
+#[test]
+fn a_surplus_given_back_before_the_alert_is_no_retry() {
+    // Charged twice, then one of them refunded; the second charge is delivered last.
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s   charge.succeeded ch=ch_1 cus=cus_1
+        +60s  refund.created ch=ch_1
+        +1s   charge.succeeded ch=ch_2 cus=cus_1 late=41s
+    ",
+    );
+    assert!(told.contains("quiet surplus_refunded"), "{told}");
+    assert_eq!(firing(&told), 0, "{told}");
+}
+
+#[test]
+fn a_second_pair_of_the_day_grows_the_alert_and_another_day_is_another() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1
+        +9s  charge.succeeded ch=ch_2 cus=cus_1
+        +1h  charge.succeeded ch=ch_3 cus=cus_1
+        +9s  charge.succeeded ch=ch_4 cus=cus_1
+        +9h  charge.succeeded ch=ch_5 cus=cus_1
+        +9s  charge.succeeded ch=ch_6 cus=cus_1
+        +1d  charge.succeeded ch=ch_7 cus=cus_1
+        +9s  charge.succeeded ch=ch_8 cus=cus_1
+        +1h  refund.created re=re_1 ch=ch_2 amt=2000
+        +1h  refund.created re=re_2 ch=ch_4 amt=2000
+        +1h  refund.created re=re_3 ch=ch_6 amt=2000
+    ",
+    );
+    assert_eq!(firing(&told), 2, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn a_card_stands_in_for_a_missing_customer() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded ch=ch_1 guest card=fp_1
+        +9s  charge.succeeded ch=ch_2 guest card=fp_1
+        +9s  charge.succeeded ch=ch_3 guest card=fp_2
+        +9s  charge.succeeded ch=ch_4 guest
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+}
+
+/// All orders of so many things.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut orders = vec![Vec::new()];
+    for _ in 0..count {
+        let mut longer = Vec::new();
+        for order in orders {
+            for next in (0..count).filter(|next| !order.contains(next)) {
+                let mut order = order.clone();
+                order.push(next);
+                longer.push(order);
+            }
+        }
+        orders = longer;
+    }
+    orders
+}

@@ -1,0 +1,178 @@
+//! Timelines: what alarms, and what is explained.
+
+use crate::testing::check;
+use insta::assert_snapshot;
+
+#[test]
+fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
+    assert_snapshot!(check("fraud_spike", "
+        +0s  charge.succeeded x300/1h
+        +1h  charge.dispute.created x3/1h
+        +1h  radar.early_fraud_warning.created x3/1h
+        +2d  wait
+    "), @"
+        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.1 are usual: 21.7 % of the payments of such a time; 60.00 USD at stake
+        d13 15:01:00 resolved high all: 2 in the window, 0.1 are usual
+        ");
+}
+
+#[test]
+fn four_in_a_day_and_five_in_five_days_are_none() {
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded x300/1h
+        +1h  charge.dispute.created x4/1h
+        +3d  charge.dispute.created x5/25h
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_warning_and_a_dispute_of_one_charge_count_once() {
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded ch=ch_a x1/1s
+        +0s  charge.succeeded ch=ch_b x1/1s
+        +0s  charge.succeeded ch=ch_c x1/1s
+        +1h  radar.early_fraud_warning.created ch=ch_a
+        +1h  charge.dispute.created ch=ch_a
+        +1h  radar.early_fraud_warning.created ch=ch_b
+        +1h  charge.dispute.created ch=ch_b
+        +1h  radar.early_fraud_warning.created ch=ch_c
+        +1h  charge.dispute.created ch=ch_c
+    ",
+    );
+    assert_eq!(told.matches("quiet same_charge").count(), 3, "{told}");
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn inquiries_are_no_disputes_until_they_escalate() {
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded x300/1h
+        +1h  charge.dispute.created status=warning_needs_response x9/1m
+    ",
+    );
+    assert_eq!(told.matches("quiet inquiry").count(), 9, "{told}");
+    assert!(!told.contains("firing"), "{told}");
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded x300/1h
+        +1h  charge.dispute.created dp=dp_1 status=warning_needs_response
+        +1h  charge.dispute.updated dp=dp_1 status=needs_response
+        +1h  charge.dispute.created x4/1h
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn a_large_merchant_with_its_usual_disputes_is_quiet() {
+    let mut days = String::new();
+    for _ in 0..30 {
+        days += "+1m charge.succeeded x2000/30s\n+1m charge.dispute.created x6/1h\n";
+    }
+    assert_eq!(check("fraud_spike", &days), "");
+}
+
+#[test]
+fn an_alert_ends_when_a_large_merchants_usual_handful_is_back() {
+    let mut days = String::new();
+    for _ in 0..30 {
+        days += "+1m charge.succeeded x2000/30s\n+1m charge.dispute.created x6/1h\n";
+    }
+    days += "+1m charge.succeeded x2000/30s\n+1m charge.dispute.created x40/10m\n";
+    for _ in 0..3 {
+        days += "+1m charge.succeeded x2000/30s\n+1m charge.dispute.created x6/1h\n";
+    }
+    let told = check("fraud_spike", &days);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn disputes_that_grow_with_a_young_shop_are_usual_by_now() {
+    let mut days = String::new();
+    for day in 0..80 {
+        // Disputes follow payments by weeks: none, then more and more, up to twelve a day.
+        let disputes = (day - 15).clamp(0, 48) / 4;
+        days += "+0s charge.succeeded x2000/30s\n";
+        if disputes > 0 {
+            days += &format!("+20m charge.dispute.created x{disputes}/20m\n");
+        }
+        days += &format!("+{}s wait\n", 86_400 - 1_999 * 30 - disputes * 1_200);
+    }
+    assert_eq!(check("fraud_spike", &days), "");
+}
+
+#[test]
+fn one_card_on_many_new_customers() {
+    let told = check(
+        "fraud_spike",
+        "
+        +0s charge.succeeded card=fp_1 req=req_1 x4/1h
+        +1h charge.succeeded card=fp_1 req=req_1
+        +1h charge.succeeded card=fp_1 req=req_1 x5/1h
+        +2d wait
+    ",
+    );
+    assert_snapshot!(told, @"
+        d0 04:00:00 firing medium card:fp_1: card fp_1 paid for 5 new customers within 1d
+        d0 09:00:00 escalated high card:fp_1: card fp_1 paid for 10 new customers within 1d
+        d1 09:00:00 resolved high card:fp_1: no more of it within 1d
+        ");
+}
+
+#[test]
+fn one_customer_with_many_cards() {
+    let mut timeline = String::new();
+    for card in 0..5 {
+        timeline += &format!("+1h charge.succeeded cus=cus_1 card=fp_{card}\n");
+    }
+    let told = check("fraud_spike", &timeline);
+    assert_snapshot!(told, @"d0 05:00:00 firing medium customer:cus_1: cus_1 paid with 5 different cards within 1d");
+    // A buyer who retypes, or whose cards are declined, is another matter.
+    let told = check("fraud_spike", &timeline.replace("succeeded", "failed"));
+    assert_eq!(told, "");
+    let few = timeline.lines().take(4).collect::<Vec<_>>().join("\n");
+    assert_eq!(check("fraud_spike", &few), "");
+}
+
+#[test]
+fn an_agency_whose_card_pays_for_its_clients_is_usual() {
+    let mut days = String::new();
+    for _ in 0..10 {
+        days += "+1d charge.succeeded card=fp_agency req=req_1 x4/1m\n";
+    }
+    days += "+1d charge.succeeded card=fp_agency req=req_1 x8/1m\n";
+    assert_eq!(check("fraud_spike", &days), "");
+    // Renewals are made by Stripe, not by somebody new.
+    let renewals = "+0s charge.succeeded card=fp_1 x30/1m";
+    assert_eq!(check("fraud_spike", renewals), "");
+}
+
+#[test]
+fn a_launch_is_no_fraud_and_a_burst_of_risky_newcomers_is() {
+    let mut usual = String::new();
+    for day in 0..20 {
+        for n in 0..14 {
+            usual += &format!("+1h charge.succeeded card=fp_{day}_{n} req=req_1\n");
+        }
+        usual += &format!("+10h charge.succeeded card=fp_{day} funding=prepaid req=req_1\n");
+    }
+    let burst = |funding: &str| {
+        let newcomer = |n| format!("+1m charge.succeeded card=fp_new_{n} {funding} req=req_1\n");
+        (0..30).map(newcomer).collect::<String>()
+    };
+    let launch = check("fraud_spike", &(usual.clone() + &burst("funding=credit")));
+    assert_eq!(launch, "");
+    let told = check("fraud_spike", &(usual + &burst("funding=prepaid")));
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert!(told.contains("new_customers"), "{told}");
+}

@@ -1,0 +1,316 @@
+//! One card on many new customers, one customer with many cards, and bursts of new customers whose
+//! payments look risky.
+//!
+//! Only payments that succeeded count: cards that are tried and declined are card testing, which
+//! `charge_failure_spike` tells. A launch or a flash sale brings many new customers too; each with
+//! a card of its own, and as risky as ever.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
+use crate::detector::Context;
+use crate::detectors::words::as_f64;
+use crate::event::Event;
+use crate::event::charge::Charge;
+use crate::ids::Key;
+use crate::ledger::Generations;
+use crate::money::Money;
+use crate::stats::binomial_tail;
+use crate::time::{Span, Timestamp};
+
+/// How long cards and customers are counted together.
+const WINDOW: Span = Span::days(1);
+
+/// At most twice so many cards, and customers with a card, are watched.
+const WATCHED_MAX: usize = 100_000;
+
+/// How long a customer counts as known, at least; and at most twice so many are.
+const KNOWN: (Span, usize) = (Span::days(120), 500_000);
+
+/// The most pairs kept of one card or customer.
+const PAIRS_MAX: usize = 100;
+
+/// Days of which the busiest card and customer are known.
+const DAYS: usize = 56;
+
+/// How long new customers are counted together for a burst.
+const BURST: Span = Span::hours(1);
+
+/// New customers that must be known before their risk can be out of the ordinary.
+const KNOWN_MIN: f64 = 200.0;
+
+/// Risky new customers in a burst before it is spoken of.
+const RISKY_MIN: u64 = 10;
+
+/// How likely a burst may be by chance.
+const CHANCE_MAX: f64 = 1e-6;
+
+/// What is kept of what was learned from one day to the next.
+const KEPT_A_DAY: f64 = 55.0 / 56.0;
+
+/// Partners of a card, or of a customer: which, when last, and the charge.
+type Partners = Vec<(Key, Timestamp, Box<str>)>;
+
+/// One scope's cards and customers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Velocity {
+    known: Generations<()>,
+    /// New customers by card.
+    cards: Generations<Partners>,
+    /// Cards by customer.
+    customers: Generations<Partners>,
+    /// The busiest card and customer of each day, as far as they were not told.
+    busiest: VecDeque<(i64, usize, usize)>,
+    /// New customers of the last hour: when, the charge, whether risky.
+    burst: VecDeque<(Timestamp, Box<str>, bool)>,
+    /// Learned of new customers: risky, and all; decaying.
+    usual: (f64, f64),
+    /// When each open alert was last seen to go on.
+    open: BTreeMap<String, Timestamp>,
+}
+
+impl Default for Velocity {
+    fn default() -> Self {
+        Self {
+            known: Generations::new(KNOWN.0, KNOWN.1),
+            cards: Generations::new(WINDOW, WATCHED_MAX),
+            customers: Generations::new(WINDOW, WATCHED_MAX),
+            busiest: VecDeque::new(),
+            burst: VecDeque::new(),
+            usual: (0.0, 0.0),
+            open: BTreeMap::new(),
+        }
+    }
+}
+
+impl Velocity {
+    /// Takes in a payment by card.
+    pub(super) fn take(
+        &mut self,
+        charge: &Charge,
+        event: &Event,
+        count_min: i64,
+        ctx: &mut Context<'_>,
+    ) {
+        let (Some(customer), Some(card)) = (&charge.customer, &charge.card) else {
+            return;
+        };
+        let Some(fingerprint) = card.fingerprint.as_deref() else {
+            return;
+        };
+        let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
+        if ctx.now().since(at) > WINDOW {
+            return;
+        }
+        self.start_day(at.day());
+        // Renewals that Stripe itself makes are no doing of somebody new.
+        let is_new = event.request.is_some() && !self.known.contains(customer.key());
+        self.known.insert(customer.key(), ());
+        let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
+        let busiest = self.busiest_before(at.day());
+        let card_key = Key::of(fingerprint);
+
+        let cards = self.customers.entry(customer.key(), Vec::new);
+        if let Some(count) = meet(cards, card_key, at, charge.id.as_str()) {
+            if count >= count_min.max(busiest.1 * 2 + 1) {
+                let key = format!("customer:{customer}");
+                let mut finding = grown(&key, count, count_min, charge, event, cards);
+                "A customer paid with many cards".clone_into(&mut finding.title);
+                finding.message =
+                    format!("{customer} paid with {count} different cards within {WINDOW}");
+                finding.subject = Some(customer.to_string());
+                finding.subjects.insert(0, customer.to_string());
+                self.open.insert(key, ctx.now());
+                ctx.fire(finding);
+            } else if let Some(today) = self.busiest.back_mut() {
+                today.2 = today.2.max(count);
+            }
+        }
+        if !is_new {
+            return;
+        }
+        let customers = self.cards.entry(card_key, Vec::new);
+        if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
+            if count >= count_min.max(busiest.0 * 2 + 1) {
+                let key = format!("card:{fingerprint}");
+                let mut finding = grown(&key, count, count_min, charge, event, customers);
+                "One card pays for many new customers".clone_into(&mut finding.title);
+                finding.message =
+                    format!("card {fingerprint} paid for {count} new customers within {WINDOW}");
+                finding.subject = Some(fingerprint.to_owned());
+                finding.subjects.insert(0, fingerprint.to_owned());
+                self.open.insert(key, ctx.now());
+                ctx.fire(finding);
+            } else if let Some(today) = self.busiest.back_mut() {
+                today.1 = today.1.max(count);
+            }
+        }
+        self.take_new(charge, event, at, ctx);
+    }
+
+    /// Forgets, and ends what did not go on for a day.
+    pub(super) fn tick(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        self.known.advance_to(now);
+        self.cards.advance_to(now);
+        self.customers.advance_to(now);
+        self.forget_burst(now);
+        if self
+            .open
+            .values()
+            .all(|seen_at| now.since(*seen_at) < WINDOW)
+        {
+            return;
+        }
+        let over = |(_, seen_at): &(&String, &Timestamp)| now.since(**seen_at) >= WINDOW;
+        let over: Vec<String> = self
+            .open
+            .iter()
+            .filter(over)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in over {
+            self.open.remove(&key);
+            ctx.clear(key, format!("no more of it within {WINDOW}"));
+        }
+    }
+
+    /// A new customer paid: is there a burst of risky ones?
+    fn take_new(&mut self, charge: &Charge, event: &Event, at: Timestamp, ctx: &mut Context<'_>) {
+        const KEY: &str = "new_customers";
+        let is_prepaid = charge
+            .card
+            .as_ref()
+            .is_some_and(|card| card.funding.as_deref() == Some("prepaid"));
+        let risk = charge.outcome.risk_level.as_deref();
+        let is_risky = is_prepaid || matches!(risk, Some("elevated" | "highest"));
+        self.burst
+            .push_back((at, charge.id.as_str().into(), is_risky));
+        if self.burst.len() > WATCHED_MAX {
+            self.burst.pop_front();
+        }
+        self.forget_burst(ctx.now());
+        let risky = self.burst.iter().filter(|(.., is_risky)| *is_risky).count() as u64;
+        let all = self.burst.len() as u64;
+        if !is_risky || risky < RISKY_MIN || risky * 2 < all || self.usual.1 < KNOWN_MIN {
+            return;
+        }
+        let share = (self.usual.0 + 1.0) / (self.usual.1 + 2.0);
+        let chance = binomial_tail(risky, all, share);
+        if chance > CHANCE_MAX {
+            return;
+        }
+        let severity = if risky >= 3 * RISKY_MIN {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        let mut finding = Finding::new(KEY, severity, "Many risky new customers pay at once");
+        finding.anomaly_score = anomaly_score(chance);
+        finding.message = format!(
+            "{risky} of {all} new customers within {BURST} paid with prepaid cards or at an elevated \
+             risk, where {:.1} are usual",
+            share * as_f64(all)
+        );
+        let newest = self.burst.iter().rev().filter(|(.., is_risky)| *is_risky);
+        finding.subjects = newest.take(20).map(|(_, id, _)| id.to_string()).collect();
+        finding.subject = finding.subjects.first().cloned();
+        finding.evidence.object_ids = finding.subjects.clone();
+        finding.evidence.event_ids.push(event.id.to_string());
+        let risky = i64::try_from(risky).unwrap_or(i64::MAX);
+        finding.evidence.measures = vec![
+            Measure::new("risky_new_customers", risky, Unit::Count)
+                .threshold(i64::try_from(RISKY_MIN).unwrap_or(i64::MAX)),
+            Measure::new(
+                "new_customers",
+                i64::try_from(all).unwrap_or(i64::MAX),
+                Unit::Count,
+            ),
+        ];
+        finding.evidence.reasons.push(format!(
+            "at the usual share so many are risky by chance with probability {chance:.1e}"
+        ));
+        self.open.insert(KEY.to_owned(), ctx.now());
+        ctx.fire(finding);
+    }
+
+    /// What leaves the hour in peace becomes part of what is usual.
+    fn forget_burst(&mut self, now: Timestamp) {
+        let is_peace = !self.open.contains_key("new_customers");
+        while self
+            .burst
+            .front()
+            .is_some_and(|(at, ..)| now.since(*at) > BURST)
+        {
+            if let Some((.., is_risky)) = self.burst.pop_front()
+                && is_peace
+            {
+                self.usual.0 += f64::from(u8::from(is_risky));
+                self.usual.1 += 1.0;
+            }
+        }
+    }
+
+    fn start_day(&mut self, day: i64) {
+        if self.busiest.back().is_none_or(|(newest, ..)| day > *newest) {
+            self.busiest.push_back((day, 0, 0));
+            self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
+            while self.busiest.len() > DAYS {
+                self.busiest.pop_front();
+            }
+        }
+    }
+
+    /// The most customers of a card, and cards of a customer, on any day before.
+    fn busiest_before(&self, day: i64) -> (usize, usize) {
+        let before = || self.busiest.iter().filter(|(known, ..)| *known < day);
+        let of_card = before().map(|(_, card, _)| *card).max();
+        let of_customer = before().map(|(.., customer)| *customer).max();
+        (of_card.unwrap_or(0), of_customer.unwrap_or(0))
+    }
+}
+
+/// Notes a partner; how many there are within the window, if it is a new one.
+fn meet(partners: &mut Partners, partner: Key, at: Timestamp, charge: &str) -> Option<usize> {
+    partners.retain(|(_, seen_at, _)| at.since(*seen_at) <= WINDOW);
+    if let Some(known) = partners.iter_mut().find(|(known, ..)| *known == partner) {
+        known.1 = known.1.max(at);
+        return None;
+    }
+    if partners.len() < PAIRS_MAX {
+        partners.push((partner, at, charge.into()));
+    }
+    (partners.len() > 1).then_some(partners.len())
+}
+
+fn grown(
+    key: &str,
+    count: usize,
+    count_min: usize,
+    charge: &Charge,
+    event: &Event,
+    partners: &Partners,
+) -> Finding {
+    let severity = if count >= count_min.saturating_mul(2) {
+        Severity::High
+    } else {
+        Severity::Medium
+    };
+    let mut finding = Finding::new(key, severity, "");
+    let charges = partners.iter().rev().take(20);
+    finding.subjects = charges.map(|(.., charge)| charge.to_string()).collect();
+    if let (Some(amount), Some(currency)) = (charge.amount, charge.currency) {
+        let newest = Money::new(amount, currency);
+        let reason = format!("the newest of these payments is of {newest}");
+        finding.evidence.reasons.push(reason);
+    }
+    finding.evidence.object_ids = finding.subjects.clone();
+    finding.evidence.event_ids.push(event.id.to_string());
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let count_min = i64::try_from(count_min).unwrap_or(i64::MAX);
+    finding.evidence.measures =
+        vec![Measure::new("distinct", count, Unit::Count).threshold(count_min)];
+    finding
+}

@@ -1,0 +1,215 @@
+//! Timelines: what alarms, and what is explained.
+
+use crate::testing::check;
+use insta::assert_snapshot;
+
+#[test]
+fn a_total_below_zero_fires_at_finalisation_and_ends_with_the_void() {
+    assert_snapshot!(check("negative_invoice", "
+        +0s  invoice.finalized in=in_1 cus=cus_1 total=-5000 reason=manual
+        +1s  invoice.paid in=in_1 cus=cus_1 total=-5000 reason=manual
+        +1h  invoice.voided in=in_1 total=-5000
+        +1h  invoice.finalized in=in_2 sub=sub_2 total=-1 reason=cycle cur=jpy
+        +9d  wait
+    "), @"
+        d0 00:00:00 firing high in_1: in_1 was finalised with a total of -50.00 USD: no proration explains it
+        d0 01:00:01 resolved high in_1: the invoice was voided
+        d0 02:00:01 firing high in_2: in_2 was finalised with a total of -1 JPY: no proration explains it
+        d7 02:01:00 resolved high in_2: nothing more happened to it within 7d
+        ");
+}
+
+#[test]
+fn a_downgrade_credits_the_balance_and_is_harmless() {
+    assert_snapshot!(check("negative_invoice", "
+        +0s  customer.subscription.created sub=sub_1 amt=9900
+        +1s  invoice.paid in=in_1 sub=sub_1 total=9900 through=30d
+        +9d  invoice.finalized in=in_2 sub=sub_1 total=-4000 reason=update proration
+        +9d  invoice.finalized in=in_3 sub=sub_1 total=-20000 reason=update proration
+    "), @"
+        d9 00:00:01 quiet proration_credit in_2: a proration credits -40.00 USD to the customer's balance
+        d18 00:00:01 firing high in_3: in_3 was finalised with a total of -200.00 USD: a proration gives back more than the subscription ever paid
+        ");
+}
+
+#[test]
+fn zero_and_positive_totals_are_quiet() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  invoice.finalized total=0
+        +1s  invoice.finalized total=1
+        +1s  invoice.created total=-500 test_clock
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn refunds_and_credits_beyond_what_was_paid() {
+    assert_snapshot!(check("negative_invoice", "
+        +0s  charge.succeeded ch=ch_1 amt=5000
+        +1h  refund.created re=re_1 ch=ch_1 amt=3000
+        +1h  refund.created re=re_2 ch=ch_1 amt=2000
+        +1h  refund.created re=re_3 ch=ch_1 amt=1000
+        +1h  invoice.finalized in=in_1 total=5000
+        +1h  credit_note.created cn=cn_1 in=in_1 total=5000
+        +1h  credit_note.created cn=cn_2 in=in_1 total=100
+    "), @"
+        d0 03:00:00 firing high re_3: refund re_3 of 10.00 USD: its refunds are more than the charge took
+        d0 06:00:00 firing high cn_2: credit note cn_2 of 1.00 USD: its credit notes are more than the invoice's total
+        ");
+}
+
+#[test]
+fn an_outsized_refund_is_measured_by_this_merchant() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  charge.succeeded amt=2000 x200/1m
+        +1m  charge.succeeded amt=24000 ch=ch_annual x1/1s
+        +1m  charge.succeeded amt=900000 ch=ch_big
+        +1h  refund.created re=re_1 ch=ch_annual amt=7900
+        +1h  refund.created re=re_2 ch=ch_big amt=900000
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(told.contains("re_2"), "{told}");
+}
+
+#[test]
+fn one_refund_in_many_events_counts_once() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  charge.succeeded ch=ch_1 amt=5000
+        +1h  refund.created re=re_1 ch=ch_1 amt=5000
+        +1s  refund.updated re=re_1 ch=ch_1 amt=5000
+        +1s  charge.refund.updated re=re_1 ch=ch_1 amt=5000
+        +1s  charge.refunded ch=ch_1 amt=5000
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn credits_are_held_against_all_that_a_subscription_settled() {
+    // Bought, upgraded, and back again; then a credit that nothing paid for.
+    assert_snapshot!(check("negative_invoice", "
+        +0s  customer.subscription.created sub=sub_1 amt=2900
+        +1s  invoice.paid in=in_1 sub=sub_1 total=2900 through=30d
+        +1d  invoice.paid in=in_2 sub=sub_1 total=4800 reason=update proration
+        +1d  invoice.finalized in=in_3 sub=sub_1 total=-4600 reason=update proration
+        +1d  invoice.paid in=in_3 sub=sub_1 total=-4600 reason=update proration
+        +1d  invoice.finalized in=in_4 sub=sub_1 total=-4600 reason=update proration
+    "), @"
+        d2 00:00:01 quiet proration_credit in_3: a proration credits -46.00 USD to the customer's balance
+        d4 00:00:01 firing high in_4: in_4 was finalised with a total of -46.00 USD: a proration gives back more than the subscription ever paid
+        ");
+}
+
+#[test]
+fn what_was_paid_before_we_watched_may_be_credited() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s   customer.subscription.updated sub=sub_1 amt=99000
+        +9d   invoice.paid in=in_1 sub=sub_1 total=500 reason=update proration
+        +9d   invoice.finalized in=in_2 sub=sub_1 total=-60000 reason=update proration
+        +20d  invoice.paid in=in_3 sub=sub_1 total=2900 through=30d
+        +1d   invoice.finalized in=in_4 sub=sub_1 total=-60000 reason=update proration
+    ",
+    );
+    assert_eq!(told.matches("quiet proration_credit").count(), 1, "{told}");
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(told.contains("in_4"), "{told}");
+}
+
+#[test]
+fn the_refund_of_a_years_plan_is_ordinary_though_the_first_of_its_size() {
+    let payments = "+0s charge.succeeded amt=900 x1200/1m\n";
+    let annual = "
+        +1m charge.succeeded ch=ch_1 pi=pi_1 amt=9000
+        +1s invoice.paid in=in_1 sub=sub_1 ch=ch_1 total=9000
+        +1d refund.created re=re_1 ch=ch_1 amt=9000
+    ";
+    let told = check("negative_invoice", &format!("{payments}{annual}"));
+    assert_eq!(
+        told.matches("quiet subscription_refund").count(),
+        1,
+        "{told}"
+    );
+    assert!(!told.contains("firing"), "{told}");
+    let sale = "
+        +1m charge.succeeded ch=ch_1 pi=pi_1 amt=9000
+        +1d refund.created re=re_1 ch=ch_1 amt=9000
+    ";
+    let told = check("negative_invoice", &format!("{payments}{sale}"));
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn from_a_thousand_payments_on_three_times_the_largest_is_outsized() {
+    let refund = |amount: i64| {
+        let told = check(
+            "negative_invoice",
+            &format!(
+                "
+                +0s charge.succeeded amt=2000 x900/1m
+                +0s charge.succeeded amt=19000 x200/1m
+                +1m charge.succeeded ch=ch_1 amt={amount}
+                +1d refund.created ch=ch_1 amt={amount}
+                "
+            ),
+        );
+        told.matches("firing").count()
+    };
+    assert_eq!(refund(57_000), 1);
+    assert_eq!(refund(38_000), 0);
+}
+
+#[test]
+fn a_wave_of_refunds_is_one_alert_that_ends() {
+    assert_snapshot!(check("negative_invoice", "
+        +0s  charge.succeeded x600/1h
+        +1m  refund.created x3/1m
+        +1m  refund.created x12/1m
+        +3d  wait
+    "), @"
+        d24 23:08:00 firing high refund_wave: 8 charges were refunded within 1d, where 0.5 are usual: 33.3 % of the payments of a day; 160.00 USD given back
+        d24 23:12:00 escalated critical refund_wave: 12 charges were refunded within 1d, where 0.5 are usual: 50 % of the payments of a day; 240.00 USD given back
+        d25 23:12:00 resolved critical refund_wave: 4 charges refunded within 1d, 0.5 are usual
+        ");
+}
+
+#[test]
+fn a_weekly_batch_of_refunds_is_usual_and_its_threefold_is_not() {
+    let mut weeks = "+0s charge.succeeded x334/1h\n".to_owned();
+    for _ in 0..6 {
+        weeks += "+1m charge.succeeded x167/1h\n+1h refund.created x10/1m\n";
+    }
+    let told = check("negative_invoice", &weeks);
+    // The first two are waves as far as anybody knows.
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
+    let last = weeks + "+1m charge.succeeded x167/1h\n+1h refund.created x30/1m\n";
+    let more = check("negative_invoice", &last);
+    assert_eq!(
+        more.matches("firing").count(),
+        told.matches("firing").count() + 1,
+        "{more}"
+    );
+}
+
+#[test]
+fn refunds_of_duplicates_and_parts_of_one_charge_are_no_wave() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  charge.succeeded x600/1h
+        +1m  refund.created reason=duplicate x40/1m
+        +1m  charge.succeeded ch=ch_1 amt=90000
+        +1m  refund.created ch=ch_1 amt=100 x40/1m
+    ",
+    );
+    assert_eq!(told, "");
+}

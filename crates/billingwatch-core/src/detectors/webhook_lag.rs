@@ -48,7 +48,7 @@ crate::settings! {
     /// The shortest silence of the whole stream spoken of, in seconds.
     silence_secs_min: i64 = 300, 120 => 2_592_000;
     /// How many such silences, in millionths, may come by chance in a day before one is spoken of.
-    silences_a_day_ppm_max: i64 = 200, 1 => 1_000_000;
+    silences_a_day_ppm_max: i64 = 20, 1 => 1_000_000;
     /// Whether silence is watched at all.
     is_silence_watched: bool = true;
     /// Whether the silence of one family of events is, while others go on.
@@ -417,7 +417,7 @@ mod tests {
             +3h  wait
             +1h  customer.created
         "), @"
-            d7 12:52:00 firing high delivery: no event for 55m (since 2024-03-11T11:57:00Z), where 18 minutes with events were to be expected
+            d7 12:48:00 firing high delivery: no event for 51m (since 2024-03-11T11:57:00Z), where 17 minutes with events were to be expected
             d7 15:57:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z
             ");
     }

@@ -10,8 +10,8 @@
 //! expectation is scaled down by how lively the last hour or so was (holidays, evenings that drag
 //! on); it is never scaled up. Pauses of a Poisson process that miss more than 1 miss 1 more on
 //! average: where they miss more than that (events that come together leave longer pauses
-//! between), *missing* is divided by it. And a pause is certain only if it is a quarter longer
-//! than the longest of the last four weeks, measured in what it missed.
+//! between), *missing* is divided by it. And a pause is certain only if it is half as long again
+//! as the longest of the last four weeks, measured in what it missed.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ const LIVELY_MEMORY: f64 = 20.0;
 const LIVELY_PRIOR: f64 = 3.0;
 
 /// A certain pause misses so many times what the longest usual one missed.
-const BEYOND_LONGEST: f64 = 1.25;
+const BEYOND_LONGEST: f64 = 1.5;
 
 /// What pauses that miss more than 1 are taken to miss beyond it until it is known, as a sum over
 /// so many of them: 1.2 each.

@@ -25,6 +25,7 @@ use billingwatch_pipeline::{Clock, Ingest, PipelineStore, Receipt, event_entry};
 
 use crate::audit;
 use crate::bug::Bug;
+use crate::host_clock::{HostClock, span_of};
 use crate::plan::Story;
 use crate::receivers::{CHANNELS, Wire};
 use crate::store::SimStore;
@@ -32,20 +33,6 @@ use crate::world::{Happening, SOURCE, World, lock};
 
 /// What a sleep without an end lasts: until it is woken.
 const FOR_EVER: Duration = Duration::from_secs(30 * 86_400);
-
-/// A process's clock: the world's, and how far it is off.
-#[derive(Debug)]
-struct HostClock {
-    now_ms: Arc<AtomicI64>,
-    skew_ms: AtomicI64,
-}
-
-impl Clock for HostClock {
-    fn now(&self) -> Timestamp {
-        let now = self.now_ms.load(Ordering::SeqCst);
-        Timestamp::from_millis(now + self.skew_ms.load(Ordering::SeqCst))
-    }
-}
 
 enum Actor {
     Writer(WriterLoop),
@@ -605,15 +592,6 @@ impl Life {
 
 /// A step under the runtime's guard. A process's death unwinds through it too; nobody hears of it.
 fn guarded(control: &LoopControl, step: impl FnOnce() -> Next) -> Next {
-    let mut next = Next::Again;
-    let outcome = catch_unwind(AssertUnwindSafe(|| next = control.guard(step)));
-    if outcome.is_err() {
-        return Next::Failed("the guard let a panic through".to_owned());
-    }
-    next
-}
-
-fn span_of(duration: Duration, times: i64) -> Span {
-    let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    Span::millis(millis.saturating_mul(times).clamp(1, 86_400_000 * 30))
+    catch_unwind(AssertUnwindSafe(|| control.guard(step)))
+        .unwrap_or_else(|_| Next::Failed("the guard let a panic through".to_owned()))
 }

@@ -20,6 +20,7 @@ mod bug;
 mod dice;
 mod faults;
 mod host;
+mod host_clock;
 mod operator;
 mod plan;
 mod receivers;

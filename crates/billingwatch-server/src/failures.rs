@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use billingwatch_core::time::{Span, Timestamp};
 
 /// Failures that an address may have before it waits.
-pub(crate) const FAILURES_MAX: u32 = 20;
+pub(crate) const FAILURES_MAX: u32 = 100;
 
 /// One failure is forgotten in so long: then twenty guesses a minute are what an address has.
 const FORGET_SPAN: Span = Span::secs(3);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_failures_then_twenty_a_minute() {
+    fn a_hundred_failures_then_twenty_a_minute() {
         let failures = Failures::default();
         let one = address("203.0.113.9");
         for n in 0..FAILURES_MAX {
@@ -176,14 +176,14 @@ mod tests {
             let n = u32::try_from(n).unwrap();
             Some(IpAddr::from(n.to_be_bytes()))
         };
-        for n in 0..ADDRESSES_MAX + 50 {
+        for n in 0..ADDRESSES_MAX + 150 {
             failures.note(nth(n), START);
         }
         assert!(failures.lock().counts.len() <= ADDRESSES_MAX + 1);
         // What found no room waits together.
         assert!(failures.is_too_many(None, START));
         // Room is made by forgetting.
-        failures.note(nth(ADDRESSES_MAX + 60), START + Span::minutes(2));
+        failures.note(nth(ADDRESSES_MAX + 160), START + Span::minutes(2));
         assert!(failures.lock().counts.len() < 10);
         for n in 0..ACCEPTED_MAX + 1 {
             let mut digest = [0; 32];

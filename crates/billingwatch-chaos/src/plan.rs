@@ -103,7 +103,7 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 1);
         let dice = &mut dice;
-        let story = if dice.chance(60) {
+        let story = if dice.chance(20) {
             Story::Merchant
         } else {
             Story::Probe
@@ -115,12 +115,18 @@ impl Plan {
             Span::secs(dice.log(120, 4 * 3600))
         };
         let minutes = storm.as_secs() / 60;
+        // Rivals rebuild after each other's every tick; seven detectors make that slow.
+        let processes = if is_merchant {
+            1
+        } else {
+            dice.pick(&[1, 1, 2, 2, 3])
+        };
         Self {
             story,
-            processes: dice.pick(&[1, 1, 2, 2, 3]),
+            processes,
             storm,
             events: dice.log(12, 96),
-            options: options(dice),
+            options: options(dice, processes),
             laziness: if is_merchant {
                 400
             } else {
@@ -136,7 +142,9 @@ impl Plan {
     }
 }
 
-fn options(dice: &mut Dice) -> RuntimeOptions {
+fn options(dice: &mut Dice, processes: usize) -> RuntimeOptions {
+    // Rivals overtake each other at every tick and rebuild: not row by row from the first.
+    let is_alone = processes == 1;
     let is_tight = dice.chance(300);
     RuntimeOptions {
         ingest: IngestOptions {
@@ -145,8 +153,16 @@ fn options(dice: &mut Dice) -> RuntimeOptions {
             batch_max: dice.pick(&[1, 2, 8, 512]),
         },
         pump: PumpOptions {
-            batch_rows: dice.pick(&[1, 2, 5, 512]),
-            snapshot_rows: dice.pick(&[1, 3, 20, 20_000]),
+            batch_rows: dice.pick(if is_alone {
+                &[1, 2, 5, 512][..]
+            } else {
+                &[2, 5, 512]
+            }),
+            snapshot_rows: dice.pick(if is_alone {
+                &[1, 3, 20, 20_000][..]
+            } else {
+                &[1, 3, 20]
+            }),
             snapshot_interval: Span::minutes(dice.pick(&[1, 5, 60])),
             snapshot_pause: Span::secs(dice.pick(&[0, 0, 30])),
         },

@@ -71,7 +71,10 @@ impl SimStore {
         match fate {
             Fate::FailsBefore => return Err(self.failure(&world, op)),
             Fate::DiesBefore => self.die(&world),
-            Fate::Panics => resume_unwind(Box::new("planned")),
+            Fate::Panics => {
+                note_repeat(&world, op);
+                resume_unwind(Box::new("planned"))
+            }
             Fate::Works | Fate::FailsAfter | Fate::DiesAfter => {}
         }
         let done = work(&world, &world.db)?;
@@ -84,10 +87,7 @@ impl SimStore {
     }
 
     fn failure(&self, world: &World, op: Op) -> StoreError {
-        if op == Op::Settle {
-            // What was sent and could not be settled may be sent again.
-            world.receivers().excuses += 1;
-        }
+        note_repeat(world, op);
         if world.dice().chance(150) {
             return StoreError::Database {
                 database: "simulated".to_owned(),
@@ -179,6 +179,13 @@ impl SimStore {
             }
             _ => db.commit_step(step),
         }
+    }
+}
+
+/// What was sent and could not be settled may be sent again.
+fn note_repeat(world: &World, op: Op) {
+    if matches!(op, Op::Settle | Op::Attempts) {
+        world.receivers().excuses += 1;
     }
 }
 

@@ -26,8 +26,9 @@ use crate::trace::Trace;
 /// How deep store calls may nest: beyond, a call takes no time.
 const DEPTH_MAX: usize = 3;
 
-/// The most happenings of a seed; an ordinary one has some ten thousand. Beyond it a loop spins.
-const HAPPENINGS_MAX: u64 = 250_000;
+/// The most happenings within a second: a rebuild row by row makes some hundred. Beyond it a loop
+/// spins.
+const HAPPENINGS_MAX: u64 = 20_000;
 
 /// The source through which Stripe posts.
 pub(crate) const SOURCE: &str = "default";
@@ -119,6 +120,9 @@ pub(crate) struct World {
     agenda: Mutex<Agenda>,
     depth: AtomicUsize,
     happenings: AtomicU64,
+    /// The current second, and what happened in it so far.
+    second: AtomicI64,
+    in_second: AtomicU64,
     stripe: Mutex<Vec<Event>>,
     receivers: Mutex<Receivers>,
     weather: Mutex<Weather>,
@@ -146,6 +150,8 @@ impl World {
             agenda: Mutex::default(),
             depth: AtomicUsize::new(0),
             happenings: AtomicU64::new(0),
+            second: AtomicI64::new(0),
+            in_second: AtomicU64::new(0),
             stripe: Mutex::new(stripe::events(seed, &plan)),
             receivers: Mutex::new(Receivers::new(&plan)),
             weather: Mutex::new(Weather::new(&plan)),
@@ -231,13 +237,22 @@ impl World {
             };
             self.now_ms
                 .fetch_max(entry.at.as_millis(), Ordering::SeqCst);
-            if self.happenings.fetch_add(1, Ordering::SeqCst) == HAPPENINGS_MAX {
-                self.accuse("a loop spins".to_owned());
-            }
+            self.count(&entry.what);
             self.happen(entry.what);
             self.look_round();
         }
         self.now_ms.fetch_max(until.as_millis(), Ordering::SeqCst);
+    }
+
+    fn count(&self, what: &Happening) {
+        self.happenings.fetch_add(1, Ordering::SeqCst);
+        let second = self.now().as_secs();
+        if self.second.swap(second, Ordering::SeqCst) != second {
+            self.in_second.store(0, Ordering::SeqCst);
+        }
+        if self.in_second.fetch_add(1, Ordering::SeqCst) == HAPPENINGS_MAX {
+            self.accuse(format!("a loop spins: {what:?}"));
+        }
     }
 
     pub(crate) fn run_for(self: &Arc<Self>, span: Span) {

@@ -195,10 +195,8 @@ fn many_at_once_are_one_alert_that_grows_and_ends() {
     }
     assert_snapshot!(check("silent_lapse", &timeline), @"
         d33 00:02:00 firing high sub_0: sub_0 is active, yet 10.00 USD due 2024-04-03T00:01:01Z has not been paid for 3d
-        d33 00:03:00 escalated high sub_0: 2 subscriptions are active, yet 20.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:02:02Z has not been paid; newest: sub_1
-        d33 00:05:00 escalated high sub_0: 4 subscriptions are active, yet 40.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:04:04Z has not been paid; newest: sub_2, sub_3
-        d33 00:09:00 escalated high sub_0: 8 subscriptions are active, yet 80.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:08:08Z has not been paid; newest: sub_4, sub_5, sub_6, sub_7
-        d33 01:04:00 escalated critical sub_0: 12 subscriptions are active, yet 120.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:12:12Z has not been paid; newest: sub_8, sub_9, sub_10, sub_11
+        d33 00:12:00 escalated critical sub_0: 11 subscriptions are active, yet 110.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:11:11Z has not been paid; newest: sub_1, sub_2, sub_3, sub_4, sub_5 and 5 more
+        d33 01:07:00 escalated critical sub_0: 12 subscriptions are active, yet 120.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:12:12Z has not been paid; newest: sub_11
         d34 00:12:24 resolved critical sub_0: none of 12 is unpaid any more; the last: paid; next due 2024-05-07T00:12:24Z
         ");
 }

@@ -17,7 +17,7 @@ use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
 /// The most subjects an alert names; the count goes on beyond it.
-pub const SUBJECTS_MAX: usize = 100;
+pub const SUBJECTS_MAX: usize = 500;
 
 /// What a detector sees, as often as it sees it. The engine decides whether that is news.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,10 @@ pub struct Finding {
     pub evidence: Evidence,
     /// How much this finding adds to the alert's count: 1 for an event, 0 for a repeated look.
     pub occurrences: u64,
+    /// People are to be told although it is no more severe: an open alert escalates by it, as when
+    /// it comes to be about further subscriptions.
+    #[serde(default)]
+    pub is_news: bool,
 }
 
 impl Finding {
@@ -63,6 +67,7 @@ impl Finding {
             amount_at_stake: None,
             evidence: Evidence::default(),
             occurrences: 1,
+            is_news: false,
         }
     }
 }

@@ -137,7 +137,7 @@ impl Book {
         };
         let alert = &mut entry.alert;
         let was_open = alert.status.is_open();
-        let is_worse = finding.severity > alert.severity;
+        let is_worse = finding.severity > alert.severity || finding.is_news;
         let is_more = finding.occurrences > 0;
         let was_seen = (alert.message.clone(), alert.amount_at_stake);
         grow(alert, finding, verdict.now);

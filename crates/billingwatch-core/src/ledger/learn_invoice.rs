@@ -4,7 +4,7 @@ use crate::event::EventType;
 use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{Invoice, InvoicePayment, InvoiceStatus};
 use crate::ids::Key;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::{Fact, InvoiceRecord, Ledger, PaymentFact, tell_once};
 
@@ -54,6 +54,12 @@ impl Ledger {
             facts.push(Fact::InvoiceFinalized { invoice: key });
         }
         let is_paid = record.is_paid;
+        if *event_type == EventType::InvoicePaymentFailed
+            && let Some(subscription) = record.subscription
+            && let Some(known) = self.subscriptions.get_mut(&subscription)
+        {
+            known.unrest_at = known.unrest_at.max(Some(event_at));
+        }
         let charge = invoice.charge.as_ref().map(|id| id.key());
         let intent = invoice.payment_intent.as_ref().map(|id| id.key());
         self.tie(charge, intent, key);
@@ -171,7 +177,13 @@ impl Ledger {
 }
 
 /// The end of the service an invoice bills: `period_end` of the invoice itself is something else.
+///
+/// Of items with different intervals the one that has to pay again first counts. Lines that end
+/// where the invoice begins bill use of the past.
 fn service_end(invoice: &Invoice) -> Option<Timestamp> {
     let regular = invoice.lines.iter().filter(|line| !line.is_proration);
-    regular.filter_map(|line| line.period_end).max()
+    let ends = regular.filter_map(|line| line.period_end);
+    let made_at = invoice.created.unwrap_or(Timestamp::MAX);
+    let ahead = ends.clone().filter(|end| *end > made_at + Span::days(1));
+    ahead.min().or_else(|| ends.max())
 }

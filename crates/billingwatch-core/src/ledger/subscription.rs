@@ -59,6 +59,9 @@ pub struct SubscriptionRecord {
     pub has_opaque_discounts: bool,
     /// Runs on simulated time.
     pub has_test_clock: bool,
+    /// When an attempt to collect last failed, or it last became active again: its payment is no
+    /// silent matter then.
+    pub unrest_at: Option<Timestamp>,
     /// The newest event that shaped it.
     pub seen_at: Timestamp,
 }
@@ -124,6 +127,7 @@ impl SubscriptionRecord {
             has_schedule: false,
             has_opaque_discounts: false,
             has_test_clock: false,
+            unrest_at: None,
             seen_at: event_at,
         };
         record.take(subscription, event_at);
@@ -154,6 +158,14 @@ impl SubscriptionRecord {
         let was_paused = self.is_paused;
         self.seen_at = event_at;
         self.customer = subscription.customer.as_ref().map(|id| id.as_str().into());
+        let is_back = subscription.status == SubscriptionStatus::Active
+            && !matches!(
+                self.status,
+                SubscriptionStatus::Active | SubscriptionStatus::Unknown
+            );
+        if is_back {
+            self.unrest_at = self.unrest_at.max(Some(event_at));
+        }
         self.status = subscription.status;
         self.currency = subscription.currency.or(self.currency);
         self.period_start = subscription.current_period_start.or(self.period_start);

@@ -167,7 +167,8 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
 
 fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
     let is_failed = line.name == "charge.failed";
-    let captured = !is_failed && !line.has("uncaptured");
+    let is_pending = line.name == "charge.pending";
+    let captured = !is_failed && !is_pending && !line.has("uncaptured");
     let kind = if line.has("blocked") {
         OutcomeKind::Blocked
     } else {
@@ -189,6 +190,8 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
         captured,
         status: if is_failed {
             ChargeStatus::Failed
+        } else if is_pending {
+            ChargeStatus::Pending
         } else {
             ChargeStatus::Succeeded
         },

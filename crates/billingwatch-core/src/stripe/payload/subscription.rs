@@ -127,13 +127,18 @@ impl Draft for SubscriptionDraft {
         // What a discount on one of the items takes off the whole is not worked out.
         subscription.has_opaque_discounts = items.iter().any(|item| item.has_discounts);
         subscription.items = self.items.data.into_iter().map(Item::finish).collect();
+        // Items may have periods of their own: that of the item which pays next counts.
         let items = subscription.items.iter();
-        subscription.current_period_start = subscription
-            .current_period_start
-            .or_else(|| items.clone().filter_map(|i| i.current_period_start).min());
-        subscription.current_period_end = subscription
-            .current_period_end
-            .or_else(|| items.filter_map(|i| i.current_period_end).min());
+        let next = items
+            .filter(|item| item.current_period_end.is_some())
+            .min_by_key(|item| (item.current_period_end, item.current_period_start));
+        if let Some(next) = next {
+            subscription.current_period_start = subscription
+                .current_period_start
+                .or(next.current_period_start);
+            subscription.current_period_end =
+                subscription.current_period_end.or(next.current_period_end);
+        }
         let refs = self.discount.into_iter().chain(self.discounts).collect();
         read_discounts(&mut subscription, refs);
         Some(EventData::Subscription(Box::new(subscription)))

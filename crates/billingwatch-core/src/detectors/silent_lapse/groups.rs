@@ -1,0 +1,261 @@
+//! Which open lapses are one incident: those noticed within a day of one another.
+//!
+//! A broken renewal run lets many subscriptions lapse within hours, each at its own turn. The
+//! first opens a group under its own id; those that follow join it. A group is told again when it
+//! has doubled, and otherwise at most once an hour.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, SUBJECTS_MAX, Severity, Unit};
+use crate::ids::{Key, KeyMap};
+use crate::money::{Currency, Money};
+use crate::time::{Span, Timestamp};
+
+/// A lapse this soon after the newest of a group belongs to it.
+const JOIN: Span = Span::hours(24);
+
+/// A group takes no more after this time: what goes wrong for ever is told anew.
+const OPEN_MAX: Span = Span::days(3);
+
+/// How long growth that is no doubling waits before it is told.
+const TELL_AFTER: Span = Span::minutes(55);
+
+/// How long growth waits in any case: the renewals of one hour come minutes apart.
+const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
+
+/// So many at once are critical: it is the billing that is broken, not a customer.
+const CROWD: u32 = 10;
+
+/// How many are named in the message.
+const NAMED: usize = 5;
+
+/// A subscription that has lapsed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Lapse {
+    pub(super) id: Box<str>,
+    pub(super) customer: Option<Box<str>>,
+    pub(super) due_at: Timestamp,
+    pub(super) owed: Option<(Currency, i64)>,
+    group: u64,
+}
+
+/// Lapses noticed together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Group {
+    /// The first: its id is the alert's key.
+    anchor: Box<str>,
+    opened_at: Timestamp,
+    joined_at: Timestamp,
+    told_at: Timestamp,
+    /// All that ever joined, those open, and those told.
+    joined: u32,
+    open: u32,
+    told: u32,
+    /// What the open ones owe for a period each.
+    owed: BTreeMap<Currency, i64>,
+    due_from: Timestamp,
+    due_to: Timestamp,
+    /// Joined since it was last told.
+    news: Vec<Box<str>>,
+}
+
+/// The open lapses of a scope.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Groups {
+    lapses: KeyMap<Lapse>,
+    groups: BTreeMap<u64, Group>,
+    newest: u64,
+}
+
+/// What became of an alert when one of its lapses ended.
+pub(super) enum Ended {
+    /// It had not lapsed.
+    Nothing,
+    /// Others are still open: what the alert says now.
+    Smaller(Box<Finding>),
+    /// It was the last of an alert with this key; so many had lapsed.
+    Over(Box<str>, u32),
+}
+
+impl Lapse {
+    pub(super) const fn new(
+        id: Box<str>,
+        customer: Option<Box<str>>,
+        due_at: Timestamp,
+        owed: Option<(Currency, i64)>,
+    ) -> Self {
+        Self {
+            id,
+            customer,
+            due_at,
+            owed,
+            group: 0,
+        }
+    }
+}
+
+impl Groups {
+    pub(super) fn contains(&self, key: Key) -> bool {
+        self.lapses.contains_key(&key)
+    }
+
+    /// A subscription lapsed. Told by [`take_news`](Self::take_news).
+    pub(super) fn add(&mut self, key: Key, mut lapse: Lapse, now: Timestamp) {
+        let is_near = |group: &Group| {
+            now.since(group.joined_at) <= JOIN && now.since(group.opened_at) <= OPEN_MAX
+        };
+        if !self.groups.get(&self.newest).is_some_and(is_near) {
+            self.newest += 1;
+            let group = Group {
+                anchor: lapse.id.clone(),
+                opened_at: now,
+                joined_at: now,
+                told_at: now,
+                joined: 0,
+                open: 0,
+                told: 0,
+                owed: BTreeMap::new(),
+                due_from: lapse.due_at,
+                due_to: lapse.due_at,
+                news: Vec::new(),
+            };
+            self.groups.insert(self.newest, group);
+        }
+        let Some(group) = self.groups.get_mut(&self.newest) else {
+            return;
+        };
+        group.joined_at = now;
+        group.joined += 1;
+        group.open += 1;
+        group.due_from = group.due_from.min(lapse.due_at);
+        group.due_to = group.due_to.max(lapse.due_at);
+        if let Some((currency, amount)) = lapse.owed {
+            let owed = group.owed.entry(currency).or_default();
+            *owed = owed.saturating_add(amount);
+        }
+        if group.news.len() < SUBJECTS_MAX {
+            group.news.push(lapse.id.clone());
+        }
+        lapse.group = self.newest;
+        self.lapses.insert(key, lapse);
+    }
+
+    /// What is to be told now of groups that are new or grew, with the lapse itself where it is the
+    /// only one.
+    pub(super) fn take_news(&mut self, now: Timestamp) -> Vec<(Finding, Option<Lapse>)> {
+        let mut told = Vec::new();
+        for (number, group) in &mut self.groups {
+            let fresh = group.joined - group.told;
+            let waited = now.since(group.told_at);
+            let is_doubled = fresh >= group.told && waited >= TELL_DOUBLED_AFTER;
+            let is_time = group.told == 0 || is_doubled || waited >= TELL_AFTER;
+            if fresh == 0 || !is_time {
+                continue;
+            }
+            let mut finding = group.describe(now);
+            finding.occurrences = u64::from(fresh);
+            finding.is_news = group.told > 0;
+            group.told = group.joined;
+            group.told_at = now;
+            let single = (group.joined == 1)
+                .then(|| self.lapses.values().find(|lapse| lapse.group == *number))
+                .flatten();
+            told.push((finding, single.cloned()));
+        }
+        told
+    }
+
+    /// A subscription paid, ended, or owes nothing any more.
+    pub(super) fn remove(&mut self, key: Key, now: Timestamp) -> Ended {
+        let Some(lapse) = self.lapses.swap_remove(&key) else {
+            return Ended::Nothing;
+        };
+        let Some(group) = self.groups.get_mut(&lapse.group) else {
+            return Ended::Nothing;
+        };
+        group.open -= 1;
+        if let Some((currency, amount)) = lapse.owed
+            && let Some(owed) = group.owed.get_mut(&currency)
+        {
+            *owed = owed.saturating_sub(amount);
+        }
+        if group.open > 0 {
+            let mut finding = group.describe(now);
+            finding.occurrences = 0;
+            return Ended::Smaller(Box::new(finding));
+        }
+        let over = Ended::Over(group.anchor.clone(), group.joined);
+        self.groups.remove(&lapse.group);
+        over
+    }
+}
+
+impl Group {
+    fn describe(&mut self, now: Timestamp) -> Finding {
+        let severity = if self.joined >= CROWD {
+            Severity::Critical
+        } else {
+            Severity::High
+        };
+        let title = "Active subscriptions stopped paying";
+        let mut finding = Finding::new(&*self.anchor, severity, title);
+        self.owed.retain(|_, owed| *owed > 0);
+        if let (1, Some((currency, owed))) = (self.owed.len(), self.owed.first_key_value()) {
+            finding.currency = Some(*currency);
+            finding.amount_at_stake = Some(*owed);
+        }
+        let owed: Vec<String> = self
+            .owed
+            .iter()
+            .map(|(currency, owed)| Money::new(*owed, *currency).to_string())
+            .collect();
+        let owed = if owed.is_empty() {
+            "what they owe".to_owned()
+        } else {
+            owed.join(" and ")
+        };
+        let count = if self.open == self.joined {
+            self.open.to_string()
+        } else {
+            format!("{} of {}", self.open, self.joined)
+        };
+        finding.message = format!(
+            "{count} subscriptions are active, yet {owed} due from {} to {} has not been paid",
+            self.due_from, self.due_to
+        );
+        let news: Vec<String> = self.news.drain(..).map(String::from).collect();
+        if !news.is_empty() {
+            let named = news.iter().take(NAMED).cloned().collect::<Vec<_>>();
+            let more = news.len().saturating_sub(NAMED);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            finding.message += &format!("; newest: {}{more}", named.join(", "));
+        }
+        finding.subject = Some(self.anchor.to_string());
+        finding.evidence.object_ids.clone_from(&news);
+        finding.subjects = news;
+        finding.evidence.measures = vec![
+            Measure::new("lapsed", i64::from(self.open), Unit::Count).expected(0),
+            Measure::new(
+                "longest_overdue",
+                now.since(self.due_from).as_secs(),
+                Unit::Seconds,
+            )
+            .expected(0),
+        ];
+        finding.evidence.reasons.push(format!(
+            "{} lapsed within a day of one another since {}",
+            self.joined, self.opened_at
+        ));
+        finding
+            .evidence
+            .reasons
+            .push("no failed attempt moved them out of `active`".to_owned());
+        finding
+    }
+}

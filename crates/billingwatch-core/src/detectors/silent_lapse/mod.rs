@@ -1,0 +1,381 @@
+//! A subscription that is active and does not pay.
+//!
+//! Opens when an active subscription's next payment is `grace_secs` overdue: by its own schedule,
+//! from the first period that no paid invoice covers. One alert per subscription, or one for all
+//! that lapse within a day of one another; it closes when each has paid, ended, paused, or is
+//! called past due by Stripe itself.
+//!
+//! Nothing is expected (and nothing said) in a trial, while collection is paused, of free, wholly
+//! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
+//! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
+//! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
+//! afterwards for a turn whose events never came. A tick looks only at subscriptions that are due.
+
+mod groups;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::event::charge::{Charge, ChargeStatus};
+use crate::event::{Event, EventData, Family, FamilySet};
+use crate::ids::{Key, KeyMap};
+use crate::intake::Trouble;
+use crate::ledger::{Fact, SubscriptionRecord};
+use crate::money::Money;
+use crate::snapshot::{SnapshotError, decode, encode};
+use crate::time::{Span, Timestamp};
+
+use groups::{Ended, Groups, Lapse};
+
+/// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
+/// about an hour after the period turns. What came later than that is not needed for a verdict.
+const SETTLED: Span = Span::days(1);
+
+/// A renewal is told within this time after its turn, if it is told at all: events that are missing
+/// from it may have been its payment.
+const TOLD: Span = Span::hours(3);
+
+/// The events of one payment come in any order, and a repeat of one may take hours: after a failed
+/// attempt, or when it is active again, a subscription is given this long.
+const RECOVERY: Span = Span::days(1);
+
+/// How long a payment may be under way: SEPA debits fail up to 14 business days after they are
+/// made (Stripe docs: SEPA Direct Debit).
+const PENDING: Span = Span::days(21);
+
+/// The most customers whose payment is under way; of further ones nothing is known.
+const PENDING_MAX: usize = 200_000;
+
+/// After a turn whose events are missing for good the next turn is awaited, at most so long.
+const EXCUSED_MAX: Span = Span::days(35);
+
+crate::settings! {
+    /// How long after it is due a payment may come, in seconds. Three days: Stripe finalises about
+    /// an hour after the period turns, and bank debits take days.
+    grace_secs: i64 = 259_200, 3_600 => 7_776_000;
+}
+
+static SPEC: DetectorSpec = DetectorSpec {
+    name: "silent_lapse",
+    description: "An active subscription has not paid for its period plus 3 days.",
+    listens: FamilySet::of(&[
+        Family::Subscription,
+        Family::Invoice,
+        Family::InvoicePayment,
+        Family::Charge,
+    ]),
+    settings: Settings::SPECS,
+};
+
+/// Makes this detector.
+pub(super) const FACTORY: FactoryOf<SilentLapse> = FactoryOf::new(&SPEC);
+
+/// One scope's deadlines.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct SilentLapse {
+    #[serde(skip)]
+    settings: Settings,
+    /// Next deadlines, earliest first.
+    deadlines: BTreeSet<(Timestamp, Key)>,
+    deadline_of: KeyMap<Timestamp>,
+    /// Subscriptions with an open alert.
+    lapsed: Groups,
+    /// Payments under way, by customer.
+    pending: KeyMap<Pending>,
+    /// The turn whose payment may have been missed here, and until when it is excused.
+    excused: KeyMap<(Timestamp, Timestamp)>,
+    /// Deadlines passed while events were missing: judged when they have arrived.
+    is_held: bool,
+}
+
+/// A charge that is neither paid nor failed yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    charge: Key,
+    since: Timestamp,
+    /// Subscriptions that wait for it.
+    waiting: Vec<Key>,
+}
+
+impl Detector for SilentLapse {
+    fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
+        self.settings = Settings::read(values);
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        if let EventData::Charge(charge) = &event.data {
+            self.note_charge(charge, ctx);
+        }
+        for fact in ctx.facts() {
+            match fact {
+                Fact::SubscriptionChanged { subscription }
+                | Fact::SubscriptionPaid { subscription, .. } => {
+                    self.look(*subscription, Some(event), ctx);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<'_>) {
+        let complete_until = ctx.intake().complete_until(ctx.now());
+        let grace = Span::secs(self.settings.grace_secs);
+        if ctx.intake().trouble().is_none() {
+            self.is_held = false;
+        }
+        while let Some((deadline, key)) = self.deadlines.first().copied() {
+            if deadline > ctx.now() {
+                break;
+            }
+            if let Some(trouble) = ctx.intake().trouble_of(Family::Invoice) {
+                self.hold(trouble, ctx);
+                return;
+            }
+            if complete_until < deadline - grace.max(SETTLED) + SETTLED {
+                return;
+            }
+            self.deadlines.pop_first();
+            self.deadline_of.swap_remove(&key);
+            self.look(key, None, ctx);
+        }
+        for (mut finding, single) in self.lapsed.take_news(ctx.now()) {
+            let record = single.and_then(|lapse| {
+                let record = ctx.ledger().subscription(Key::of(&lapse.id))?;
+                Some((record, lapse.due_at))
+            });
+            if let Some((record, due_at)) = record {
+                finding = describe(record, due_at, ctx.now(), self.settings.grace_secs);
+            }
+            ctx.fire(finding);
+        }
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        encode(self)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let settings = std::mem::take(&mut self.settings);
+        *self = Self {
+            settings,
+            ..decode(bytes)?
+        };
+        Ok(())
+    }
+}
+
+impl SilentLapse {
+    /// Looks at one subscription: sets its deadline, opens or closes its alert.
+    fn look(&mut self, key: Key, event: Option<&Event>, ctx: &mut Context<'_>) {
+        if let Some(old) = self.deadline_of.swap_remove(&key) {
+            self.deadlines.remove(&(old, key));
+        }
+        let Some(record) = ctx.ledger().subscription(key) else {
+            self.excused.swap_remove(&key);
+            self.close(key, "the subscription ended", ctx);
+            return;
+        };
+        let due_at = match record.due_at() {
+            Ok(due_at) => due_at,
+            Err(nothing) => {
+                if event.is_none() {
+                    let message = "a deadline passed for which nothing is due any more";
+                    ctx.suppress(nothing.as_str(), Some(&record.id), message);
+                }
+                self.close(
+                    key,
+                    &format!("nothing is due any more: {}", nothing.as_str()),
+                    ctx,
+                );
+                return;
+            }
+        };
+        let mut deadline = due_at + Span::secs(self.settings.grace_secs);
+        if deadline > ctx.now() {
+            self.close(key, &format!("paid; next due {due_at}"), ctx);
+        }
+        match self.excused.get(&key) {
+            Some((excused, until)) if *excused == due_at => deadline = deadline.max(*until),
+            Some(_) => {
+                self.excused.swap_remove(&key);
+            }
+            None => {}
+        }
+        if let Some(unrest_at) = record.unrest_at {
+            deadline = deadline.max(unrest_at + RECOVERY);
+        }
+        if deadline > ctx.now() {
+            self.set_deadline(key, deadline);
+        } else if self.lapsed.contains(key) {
+            // Told already.
+        } else if event.is_some() {
+            // Judged by the next tick, so that a burst of late events is read to its end first.
+            self.set_deadline(key, ctx.now());
+        } else if !self.is_excused(key, record, due_at, ctx) {
+            let owed = record.currency.zip(record.amount);
+            let lapse = Lapse::new(record.id.clone(), record.customer.clone(), due_at, owed);
+            self.lapsed.add(key, lapse, ctx.now());
+        }
+    }
+
+    /// Whether what is due may be under way, or paid without our knowing; sets the next deadline.
+    fn is_excused(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        due_at: Timestamp,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let customer = record.customer.as_ref().map(|id| Key::of(id));
+        if let Some(pending) = customer.and_then(|customer| self.pending.get_mut(&customer)) {
+            let until = pending.since + PENDING;
+            if until > ctx.now() {
+                if !pending.waiting.contains(&key) {
+                    pending.waiting.push(key);
+                }
+                let message = format!("a payment made {} is under way", pending.since);
+                ctx.suppress("payment_pending", Some(&record.id), message);
+                self.set_deadline(key, until);
+                return true;
+            }
+        }
+        let turn = due_at - record.payment_term;
+        let lost = ctx
+            .intake()
+            .lost_between(Family::Invoice, turn, due_at + TOLD);
+        if let Some(trouble) = lost.filter(|_| !self.excused.contains_key(&key)) {
+            let period = record.period_end.zip(record.period_start);
+            let period = period.map_or(EXCUSED_MAX, |(end, start)| end.since(start));
+            let until = due_at + period.min(EXCUSED_MAX) + Span::secs(self.settings.grace_secs);
+            let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
+            ctx.suppress(trouble.reason(), Some(&record.id), message);
+            self.excused.insert(key, (due_at, until));
+            self.set_deadline(key, until.max(ctx.now() + SETTLED));
+            return true;
+        }
+        false
+    }
+
+    fn set_deadline(&mut self, key: Key, deadline: Timestamp) {
+        self.deadlines.insert((deadline, key));
+        self.deadline_of.insert(key, deadline);
+    }
+
+    /// A payment begins to be under way, or is no longer.
+    fn note_charge(&mut self, charge: &Charge, ctx: &Context<'_>) {
+        let Some(customer) = charge.customer.as_ref().map(|id| id.key()) else {
+            return;
+        };
+        let id = charge.id.key();
+        if charge.status == ChargeStatus::Pending {
+            let is_settled = ctx
+                .ledger()
+                .payment(id)
+                .is_some_and(|payment| payment.amount_collected > 0);
+            if !is_settled
+                && (self.pending.len() < PENDING_MAX || self.pending.contains_key(&customer))
+            {
+                let since = ctx.event_at();
+                let waiting = self.pending.swap_remove(&customer);
+                let waiting = waiting.map_or_else(Vec::new, |pending| pending.waiting);
+                let pending = Pending {
+                    charge: id,
+                    since,
+                    waiting,
+                };
+                self.pending.insert(customer, pending);
+            }
+        } else if self
+            .pending
+            .get(&customer)
+            .is_some_and(|pending| pending.charge == id)
+            && let Some(pending) = self.pending.swap_remove(&customer)
+        {
+            // The invoice and the subscription say what came of it, in their own time.
+            for key in pending.waiting {
+                if let Some(old) = self.deadline_of.swap_remove(&key) {
+                    self.deadlines.remove(&(old, key));
+                }
+                self.set_deadline(key, ctx.now() + RECOVERY);
+            }
+        }
+    }
+
+    fn hold(&mut self, trouble: &Trouble, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.is_held, true) {
+            let message = format!("subscriptions fall due, and are judged later: {trouble}");
+            ctx.suppress(trouble.reason(), None, message);
+        }
+    }
+
+    fn close(&mut self, key: Key, reason: &str, ctx: &mut Context<'_>) {
+        match self.lapsed.remove(key, ctx.now()) {
+            Ended::Nothing => {}
+            Ended::Smaller(finding) => ctx.fire(*finding),
+            Ended::Over(anchor, 1) => ctx.clear(&*anchor, reason),
+            Ended::Over(anchor, count) => ctx.clear(
+                &*anchor,
+                format!("none of {count} is unpaid any more; the last: {reason}"),
+            ),
+        }
+    }
+}
+
+fn describe(
+    record: &SubscriptionRecord,
+    due_at: Timestamp,
+    now: Timestamp,
+    grace_secs: i64,
+) -> Finding {
+    let mut finding = Finding::new(
+        &*record.id,
+        Severity::High,
+        "An active subscription stopped paying",
+    );
+    let money = record
+        .amount
+        .zip(record.currency)
+        .map(|(amount, currency)| {
+            finding.currency = Some(currency);
+            finding.amount_at_stake = Some(amount);
+            Money::new(amount, currency).to_string()
+        });
+    let overdue = now.since(due_at);
+    finding.message = format!(
+        "{} is active, yet {} due {due_at} has not been paid for {overdue}",
+        record.id,
+        money.unwrap_or_else(|| "what was".to_owned()),
+    );
+    finding.subject = Some(record.id.to_string());
+    finding.subjects.push(record.id.to_string());
+    finding
+        .subjects
+        .extend(record.customer.as_ref().map(ToString::to_string));
+    let evidence = &mut finding.evidence;
+    evidence.object_ids = finding.subjects.clone();
+    evidence.measures = vec![
+        Measure::new("overdue", overdue.as_secs(), Unit::Seconds)
+            .expected(0)
+            .threshold(grace_secs),
+    ];
+    let paid = record.paid_through.map_or_else(
+        || "nothing is known to be paid".to_owned(),
+        |at| format!("paid through {at}"),
+    );
+    evidence.reasons.push(paid);
+    if let (Some(start), Some(end)) = (record.period_start, record.period_end) {
+        evidence
+            .reasons
+            .push(format!("its current period runs from {start} to {end}"));
+    }
+    evidence
+        .reasons
+        .push("no failed attempt moved it out of `active`".to_owned());
+    finding
+}

@@ -1,0 +1,347 @@
+//! Timelines of lapses, and of what only looks like one.
+
+use crate::testing::check;
+use insta::assert_snapshot;
+
+#[test]
+fn a_renewal_that_never_pays_is_one_alert_until_it_does() {
+    assert_snapshot!(check("silent_lapse", "
+        +0s   customer.subscription.created sub=sub_1 cus=cus_1 amt=4900
+        +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+        +30d  customer.subscription.updated sub=sub_1 cus=cus_1 amt=4900
+        +20d  wait
+        +1s   invoice.paid in=in_2 sub=sub_1 total=4900 through=10d
+    "), @"
+        d33 00:01:00 firing high sub_1: sub_1 is active, yet 49.00 USD due 2024-04-03T00:00:01Z has not been paid for 3d
+        d50 00:00:02 resolved high sub_1: paid; next due 2024-05-03T00:00:02Z
+        ");
+}
+
+#[test]
+fn one_that_pays_is_quiet() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1 amt=4900
+        +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+        +30d  customer.subscription.updated sub=sub_1 amt=4900
+        +1h   invoice.paid in=in_2 sub=sub_1 total=4900 through=30d
+        +30d  wait
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn the_deadline_is_three_days_after_the_period() {
+    let timeline = |wait: &str| {
+        format!(
+            "
+        +0s   customer.subscription.created sub=sub_1 amt=4900
+        +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+        +{wait} wait
+    "
+        )
+    };
+    assert_eq!(check("silent_lapse", &timeline("32d23h58m")), "");
+    assert_eq!(
+        check("silent_lapse", &timeline("33d1m"))
+            .matches("firing")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn nothing_is_due_of_these() {
+    for harmless in [
+        "status=trialing trial=90d",
+        "status=past_due",
+        "status=paused",
+        "paused",
+        "off_bps=10000",
+        "amt=0",
+        "metered",
+        "test_clock",
+        "cancels",
+        "cancel_at=20d",
+        "opaque_discount",
+        "days=60",
+    ] {
+        let told = check(
+            "silent_lapse",
+            &format!(
+                "
+            +0s   customer.subscription.updated sub=sub_1 from=-10d to=20d {harmless}
+            +40d  wait
+        "
+            ),
+        );
+        assert!(!told.contains("firing"), "{harmless}: {told}");
+    }
+}
+
+#[test]
+fn a_resumed_subscription_owes_nothing_for_the_pause() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1 to=30d
+        +1s   invoice.paid sub=sub_1 through=30d
+        +5d   customer.subscription.updated sub=sub_1 from=-5d to=25d paused
+        +60d  customer.subscription.updated sub=sub_1 from=-5d to=25d
+        +27d  wait
+    ",
+    );
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn paid_by_hand_and_paid_with_zero_are_paid() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1
+        +1s   invoice.paid in=in_1 sub=sub_1 through=30d out_of_band
+        +0s   customer.subscription.created sub=sub_2
+        +1s   invoice.paid in=in_2 sub=sub_2 total=0 through=30d
+        +32d  wait
+    ",
+    );
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn a_stale_update_does_not_overwrite_newer_truth() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.updated sub=sub_1 from=-1h to=30d
+        +1s   invoice.paid sub=sub_1 through=30d
+        +5d   customer.subscription.deleted sub=sub_1
+        +1m   customer.subscription.updated sub=sub_1 from=-5d to=25d late=1h
+        +60d  wait
+    ",
+    );
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn a_paid_proration_extends_no_service() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1
+        +1s   invoice.paid in=in_1 sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1
+        +1d   invoice.paid in=in_2 sub=sub_1 total=300 reason=update proration
+        +3d   wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn a_silence_of_the_whole_stream_is_one_incident_not_one_a_subscription() {
+    let mut timeline = String::from("+0s customer.created x4000/5m\n");
+    for n in 0..20 {
+        timeline += &format!("+1m customer.subscription.updated sub=sub_{n} from=-1h to=2d\n");
+        timeline += &format!("+1s invoice.paid sub=sub_{n} through=2d\n");
+    }
+    timeline += "+8d wait\n";
+    let told = check("silent_lapse", &timeline);
+    assert!(!told.contains("firing"), "{told}");
+    assert_eq!(told.matches("quiet events_missing").count(), 1, "{told}");
+    // The backlog comes, and in it two of them pay: the others are judged once it had its time.
+    let mut backlog: String = (0..1_000)
+        .map(|n| format!("+1s customer.created late={}m\n", 11_500 - n * 11))
+        .collect();
+    backlog += "+1m invoice.paid in=in_a sub=sub_0 through=30d late=5d\n\
+         +1m invoice.paid in=in_b sub=sub_1 through=30d late=5d\n\
+         +1m customer.created x40/5m\n";
+    let told = check("silent_lapse", &format!("{timeline}{backlog}"));
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(told.contains(": 18 subscriptions"), "{told}");
+    // No backlog comes: what was paid meanwhile is not known, and nobody is blamed for it.
+    let told = check(
+        "silent_lapse",
+        &format!("{timeline}+1m customer.created x100/5m\n"),
+    );
+    assert!(!told.contains("firing"), "{told}");
+    assert_eq!(
+        told.matches("quiet events_missing sub_").count(),
+        20,
+        "{told}"
+    );
+}
+
+/// Subscriptions that paid once, each a minute after the one before, for 30 days.
+fn renewals(count: u32) -> String {
+    (0..count)
+        .map(|n| {
+            format!(
+                "+1m customer.subscription.created sub=sub_{n} cus=cus_{n} amt=1000\n\
+                 +1s invoice.paid sub=sub_{n} total=1000 through=30d\n"
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn many_at_once_are_one_alert_that_grows_and_ends() {
+    let mut timeline = renewals(12) + "+34d wait\n";
+    for n in 0..12 {
+        timeline += &format!("+1s invoice.paid in=in_late{n} sub=sub_{n} total=1000 through=30d\n");
+    }
+    assert_snapshot!(check("silent_lapse", &timeline), @"
+        d33 00:02:00 firing high sub_0: sub_0 is active, yet 10.00 USD due 2024-04-03T00:01:01Z has not been paid for 3d
+        d33 00:12:00 escalated critical sub_0: 11 subscriptions are active, yet 110.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:11:11Z has not been paid; newest: sub_1, sub_2, sub_3, sub_4, sub_5 and 5 more
+        d33 01:07:00 escalated critical sub_0: 12 subscriptions are active, yet 120.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:12:12Z has not been paid; newest: sub_11
+        d34 00:12:24 resolved critical sub_0: none of 12 is unpaid any more; the last: paid; next due 2024-05-07T00:12:24Z
+        ");
+}
+
+#[test]
+fn lapses_days_apart_are_two_incidents() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s  customer.subscription.created sub=sub_1
+        +1s  invoice.paid sub=sub_1 through=30d
+        +2d  customer.subscription.created sub=sub_2
+        +1s  invoice.paid sub=sub_2 through=30d
+        +40d wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
+}
+
+#[test]
+fn several_unpaid_periods_of_one_are_one_alert() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s  customer.subscription.created sub=sub_1
+        +1s  invoice.paid sub=sub_1 through=30d
+        +30d customer.subscription.updated sub=sub_1
+        +30d customer.subscription.updated sub=sub_1
+        +30d customer.subscription.updated sub=sub_1
+        +30d wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert_eq!(told.matches("escalated").count(), 0, "{told}");
+}
+
+#[test]
+fn a_bank_debit_under_way_is_not_silent() {
+    let begun = "
+        +0s   customer.subscription.created sub=sub_1 cus=cus_1
+        +1s   invoice.paid sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1 cus=cus_1
+        +1h   charge.pending ch=ch_1 cus=cus_1
+    ";
+    let paid = "
+        +6d   charge.succeeded ch=ch_1 cus=cus_1
+        +2h   invoice.paid sub=sub_1 through=24d
+        +9d   wait
+    ";
+    let told = check("silent_lapse", &format!("{begun}{paid}"));
+    assert!(!told.contains("firing"), "{told}");
+    assert!(told.contains("quiet payment_pending sub_1"), "{told}");
+    // Three weeks are too long for any debit.
+    let told = check("silent_lapse", &format!("{begun}+22d wait\n"));
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn a_debit_that_failed_without_a_word_is_a_lapse() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1 cus=cus_1
+        +1s   invoice.paid sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1 cus=cus_1
+        +1h   charge.pending ch=ch_1 cus=cus_1
+        +6d   charge.failed ch=ch_1 cus=cus_1
+        +25h  wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn the_events_of_a_recovery_may_come_in_any_order() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1
+        +1s   invoice.paid sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1 status=past_due
+        +10d  customer.subscription.updated sub=sub_1 from=-10d to=20d
+        +2h   invoice.paid sub=sub_1 through=20d
+        +19d  wait
+    ",
+    );
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn an_attempt_that_failed_is_not_silent() {
+    let timeline = |rest: &str| {
+        format!(
+            "
+        +0s   customer.subscription.created sub=sub_1
+        +1s   invoice.paid sub=sub_1 through=30d
+        +32d  invoice.payment_failed in=in_2 sub=sub_1 through=28d
+        +23h  invoice.payment_failed in=in_2 sub=sub_1 through=28d
+        +2h   wait
+        {rest}
+    "
+        )
+    };
+    assert!(!check("silent_lapse", &timeline("")).contains("firing"));
+    // A day after the last attempt nothing explains it any more.
+    assert!(check("silent_lapse", &timeline("+1d wait")).contains("firing"));
+}
+
+#[test]
+fn the_shorter_of_two_intervals_has_to_pay_first() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1 to=30d
+        +1s   invoice.paid sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1 to=30d
+        +4d   wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn from_basil_on_the_payment_comes_by_its_tie() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s   customer.subscription.created sub=sub_1
+        +1s   invoice_payment.paid in=in_1 ch=ch_1 paid=2000
+        +1s   invoice.finalized in=in_1 sub=sub_1 through=30d
+        +32d  wait
+    ",
+    );
+    assert!(!told.contains("firing"), "{told}");
+}
+
+#[test]
+fn a_subscription_that_starts_active_and_never_pays_is_found() {
+    let told = check(
+        "silent_lapse",
+        "
+        +0s      customer.subscription.created sub=sub_1 amt=4900
+        +2d23h   wait
+        +1h1m    wait
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}

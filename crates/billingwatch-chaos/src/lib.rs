@@ -5,9 +5,9 @@
 //! is simulated too, so three days of Stripe's retries pass in milliseconds, and everything that
 //! chance decides comes from the seed: the same seed is the same story, on every machine.
 //!
-//! A seed's [plan](plan) says what goes wrong. While the storm lasts, processes die at any call of
+//! A seed's plan says what goes wrong. While the storm lasts, processes die at any call of
 //! the store, commits fail or only seem to, posts get lost and arrive twice, clocks step, receivers
-//! hang and lie. After each death, and at the end, the [audit](audit) checks what was promised. Then
+//! hang and lie. After each death, and at the end, the audit checks what was promised. Then
 //! the weather clears, and it checks that everything comes to rest, that a new event is seen and
 //! told at once, and that a drain leaves nothing behind.
 //!

@@ -177,7 +177,7 @@ impl Runtime {
         &self.watched.ingest
     }
 
-    /// Alert changes as they are committed, from now on; see [`Pump::subscribe`].
+    /// Alert changes as they are committed, from now on; see [`Pump::subscribe`](crate::pump::Pump::subscribe).
     #[must_use]
     pub fn alert_changes(&self) -> broadcast::Receiver<AlertChange> {
         self.changes.subscribe()

@@ -18,7 +18,7 @@
 //! So a detector of sums, such as `revenue_drop`, does this: it judges hours and days that end at
 //! or before `complete_until(now)`, and no others. When a judged stretch would fire, it asks
 //! `lost_between(Family::Charge, from, to)` first: is there an answer, then it suppresses the
-//! finding with [`Trouble::reason`] and [`Trouble::to_string`] instead, and does not learn from the
+//! finding with [`Trouble::reason`] and `Trouble::to_string` instead, and does not learn from the
 //! stretch. Late events that arrive in the end count at the time they were made
 //! (`ctx.event_at()`), so sums that wait for `complete_until` come out right.
 //!

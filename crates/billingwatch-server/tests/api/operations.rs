@@ -19,7 +19,8 @@ fn a_run_of_bad_signatures_is_told_once() {
         ..RuntimeOptions::default()
     };
     let app = TestApp::start_telling_with(&options);
-    for n in 0..12 {
+    // No more than it takes: the look that fires has then seen them all, and none counts for later.
+    for n in 0..10 {
         let forged = post("/webhooks/stripe/eu")
             .header("Stripe-Signature", "t=1700000000,v1=00")
             .body(charge(&format!("evt_{n}"), "charge.failed", "cus_1").to_string());

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod event;
 pub mod ids;
 pub mod intake;
+mod key;
 pub mod ledger;
 pub mod money;
 pub mod snapshot;

@@ -3,17 +3,21 @@
 //! Nothing here reads a clock: "now" always comes in as an argument.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Timestamp(i64);
+// Counted from the first millisecond that 64 bits can tell, and never zero: in that order instants
+// compare, and an `Option` of one takes no more room than it. Millions of them are remembered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp(NonZeroU64);
+
+/// Lies between a number with a sign and one without in the same order.
+const SIGN: u64 = 1 << 63;
 
 /// A length of time in milliseconds; may be negative.
 #[derive(
@@ -24,38 +28,41 @@ pub struct Span(i64);
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
-    pub const EPOCH: Self = Self(0);
+    pub const EPOCH: Self = Self::from_millis(0);
     /// The farthest future.
-    pub const MAX: Self = Self(i64::MAX);
+    pub const MAX: Self = Self::from_millis(i64::MAX);
 
     /// From Unix seconds, as Stripe writes them; saturates.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
-        Self(secs.saturating_mul(1000))
+        Self::from_millis(secs.saturating_mul(1000))
     }
 
-    /// From Unix milliseconds.
+    /// From Unix milliseconds; the very first of them counts as the second.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match NonZeroU64::new(millis.cast_unsigned() ^ SIGN) {
+            Some(count) => Self(count),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Unix seconds, rounded down.
     #[must_use]
     pub const fn as_secs(self) -> i64 {
-        self.0.div_euclid(1000)
+        self.as_millis().div_euclid(1000)
     }
 
     /// Unix milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN).cast_signed()
     }
 
     /// How long after `earlier` this is; negative when it is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+        Span(self.as_millis().saturating_sub(earlier.as_millis()))
     }
 
     /// The last multiple of `grid` at or before this instant.
@@ -66,13 +73,13 @@ impl Timestamp {
         if grid.0 <= 0 {
             return self;
         }
-        Self(self.0.div_euclid(grid.0).saturating_mul(grid.0))
+        Self::from_millis(self.as_millis().div_euclid(grid.0).saturating_mul(grid.0))
     }
 
     /// Days since 1970-01-01, in UTC.
     #[must_use]
     pub const fn day(self) -> i64 {
-        self.0.div_euclid(86_400_000)
+        self.as_millis().div_euclid(86_400_000)
     }
 
     /// Hour of the week in UTC, 0 (Monday 00:00) to 167.
@@ -86,7 +93,34 @@ impl Timestamp {
     /// The same instant as a `chrono` date and time; `None` outside its range.
     #[must_use]
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
-        DateTime::from_timestamp_millis(self.0)
+        DateTime::from_timestamp_millis(self.as_millis())
+    }
+}
+
+impl Default for Timestamp {
+    /// [`Timestamp::EPOCH`].
+    fn default() -> Self {
+        Self::EPOCH
+    }
+}
+
+impl From<i64> for Timestamp {
+    /// From Unix milliseconds.
+    fn from(millis: i64) -> Self {
+        Self::from_millis(millis)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    /// Unix milliseconds.
+    fn from(at: Timestamp) -> Self {
+        at.as_millis()
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.as_millis()).finish()
     }
 }
 
@@ -140,7 +174,7 @@ impl Span {
 impl Add<Span> for Timestamp {
     type Output = Self;
     fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self::from_millis(self.as_millis().saturating_add(span.0))
     }
 }
 
@@ -154,7 +188,7 @@ impl Add for Span {
 impl Sub<Span> for Timestamp {
     type Output = Self;
     fn sub(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self::from_millis(self.as_millis().saturating_sub(span.0))
     }
 }
 
@@ -162,11 +196,11 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC, with milliseconds only where there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_utc() {
-            Some(t) if self.0 % 1000 == 0 => {
+            Some(t) if self.as_millis() % 1000 == 0 => {
                 f.write_str(&t.to_rfc3339_opts(SecondsFormat::Secs, true))
             }
             Some(t) => f.write_str(&t.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            None => write!(f, "@{}ms", self.0),
+            None => write!(f, "@{}ms", self.as_millis()),
         }
     }
 }
@@ -230,6 +264,22 @@ mod tests {
             Timestamp::from_secs(-2_208_988_800).to_string(),
             "1900-01-01T00:00:00Z"
         );
+    }
+
+    #[test]
+    fn instants_compare_as_their_milliseconds_and_an_option_of_one_is_no_larger() {
+        let millis = [i64::MIN + 1, -1, 0, 1, 1_709_510_400_000, i64::MAX];
+        assert!(millis.map(Timestamp::from_millis).is_sorted());
+        assert_eq!(
+            millis.map(|at| Timestamp::from_millis(at).as_millis()),
+            millis
+        );
+        assert_eq!(
+            Timestamp::from_millis(i64::MIN).as_millis(),
+            i64::MIN + 1,
+            "there is none before that"
+        );
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
     }
 
     #[test]

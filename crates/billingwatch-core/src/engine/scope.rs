@@ -56,8 +56,19 @@ impl Slot {
     }
 }
 
+/// A scope's state on its way into a snapshot: read as a [`SavedScope`].
+#[derive(Serialize)]
+pub(super) struct SavingScope<'a> {
+    has_live: bool,
+    ledger: &'a Ledger,
+    intake: &'a Intake,
+    seen: &'a Generations<()>,
+    book: &'a Book,
+    detectors: Vec<(bool, Vec<u8>)>,
+}
+
 /// A scope's state in a snapshot.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct SavedScope {
     has_live: bool,
     ledger: Ledger,
@@ -122,11 +133,9 @@ impl ScopeState {
         changes: &mut Vec<AlertChange>,
         suppressed: &mut Vec<Suppressed>,
     ) -> bool {
-        let id = event.id.key();
-        if self.seen.contains(id) {
+        if !self.seen.tell_once(event.id.key()) {
             return false;
         }
-        self.seen.insert(id, ());
         self.has_live |= !is_historical;
         let event_at = event.created.min(now);
         let family = event.event_type.family();
@@ -212,17 +221,17 @@ impl ScopeState {
         }
     }
 
-    pub(super) fn save(&self) -> Result<SavedScope, SnapshotError> {
+    pub(super) fn save(&self) -> Result<SavingScope<'_>, SnapshotError> {
         let mut detectors = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             detectors.push((slot.is_broken, slot.detector.snapshot()?));
         }
-        Ok(SavedScope {
+        Ok(SavingScope {
             has_live: self.has_live,
-            ledger: self.ledger.clone(),
-            intake: self.intake.clone(),
-            seen: self.seen.clone(),
-            book: self.book.clone(),
+            ledger: &self.ledger,
+            intake: &self.intake,
+            seen: &self.seen,
+            book: &self.book,
             detectors,
         })
     }

@@ -5,7 +5,7 @@ use crate::ids::Key;
 use crate::time::Timestamp;
 
 use super::payment::TOLD_DISPUTED;
-use super::{DisputeFact, Fact, Ledger, tell_once};
+use super::{DisputeFact, Fact, Ledger};
 
 impl Ledger {
     pub(super) fn learn_dispute(
@@ -14,7 +14,7 @@ impl Ledger {
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
-        if dispute.is_inquiry() || !tell_once(&mut self.told, dispute.id.key()) {
+        if dispute.is_inquiry() || !self.told.tell_once(dispute.id.key()) {
             return;
         }
         let charge = dispute.charge.as_ref().map(|id| id.key());
@@ -32,7 +32,7 @@ impl Ledger {
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
-        if !tell_once(&mut self.told, warning.id.key()) {
+        if !self.told.tell_once(warning.id.key()) {
             return;
         }
         let charge = warning.charge.as_ref().map(|id| id.key());
@@ -68,7 +68,7 @@ impl Ledger {
             payment.tell(TOLD_DISPUTED);
         } else if let Some(charge) = charge {
             let mark = Key::of_parts(&[&charge.as_u64().to_string(), "against"]);
-            fact.is_known_charge = !tell_once(&mut self.told, mark);
+            fact.is_known_charge = !self.told.tell_once(mark);
         }
         fact
     }

@@ -61,25 +61,24 @@ impl<V> Generations<V> {
 
     /// Remembers a value; makes room when the young half is full.
     pub(crate) fn insert(&mut self, key: Key, value: V) {
-        if self.young.len() >= self.half_max {
-            self.rotate(self.rotated_at);
-        }
+        self.make_room();
         self.old.swap_remove(&key);
         self.young.insert(key, value);
     }
 
     /// What is remembered under this key, or a new value put there.
     pub(crate) fn entry(&mut self, key: Key, new: impl FnOnce() -> V) -> &mut V {
-        if !self.contains(key) {
-            self.insert(key, new());
+        if !self.young.contains_key(&key) {
+            let known = self.old.swap_remove(&key);
+            if known.is_none() {
+                self.make_room();
+            }
+            return self
+                .young
+                .entry(key)
+                .or_insert_with(|| known.unwrap_or_else(new));
         }
-        if !self.young.contains_key(&key)
-            && let Some(value) = self.old.swap_remove(&key)
-        {
-            self.young.insert(key, value);
-        }
-        let index = self.young.get_index_of(&key).unwrap_or_default();
-        &mut self.young[index]
+        self.young.entry(key).or_insert_with(new)
     }
 
     /// How many entries there are.
@@ -87,9 +86,27 @@ impl<V> Generations<V> {
         self.young.len() + self.old.len()
     }
 
+    fn make_room(&mut self) {
+        if self.young.len() >= self.half_max {
+            self.rotate(self.rotated_at);
+        }
+    }
+
     fn rotate(&mut self, now: Timestamp) {
         self.old = std::mem::take(&mut self.young);
         self.rotated_at = now;
+    }
+}
+
+impl Generations<()> {
+    /// Remembers a key; whether it is new.
+    pub(crate) fn tell_once(&mut self, key: Key) -> bool {
+        if self.old.contains_key(&key) || self.young.contains_key(&key) {
+            return false;
+        }
+        self.make_room();
+        self.young.insert(key, ());
+        true
     }
 }
 

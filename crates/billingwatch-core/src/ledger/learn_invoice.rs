@@ -6,7 +6,7 @@ use crate::event::invoice::{Invoice, InvoicePayment, InvoiceStatus};
 use crate::ids::Key;
 use crate::time::{Span, Timestamp};
 
-use super::{Fact, InvoiceRecord, Ledger, PaymentFact, tell_once};
+use super::{Fact, InvoiceRecord, Ledger, PaymentFact};
 
 impl Ledger {
     pub(super) fn learn_invoice(
@@ -96,7 +96,7 @@ impl Ledger {
 
     pub(super) fn learn_credit_note(&mut self, note: &CreditNote, facts: &mut Vec<Fact>) {
         let key = note.id.key();
-        if note.is_voided || !tell_once(&mut self.told, key) {
+        if note.is_voided || !self.told.tell_once(key) {
             return;
         }
         if let Some(invoice) = &note.invoice {

@@ -1,7 +1,5 @@
 //! Subscriptions: the newest state of each, and what is paid for them.
 
-use indexmap::map::Entry;
-
 use crate::event::EventType;
 use crate::event::subscription::{Subscription, SubscriptionStatus};
 use crate::ids::Key;
@@ -36,22 +34,18 @@ impl Ledger {
             facts.push(Fact::SubscriptionChanged { subscription: key });
             return;
         }
-        match self.subscriptions.entry(key) {
-            Entry::Occupied(mut known) => {
-                let record = known.get_mut();
-                if !record.is_newer(subscription, event_at) {
-                    return;
-                }
-                record.take(subscription, event_at);
+        if let Some(record) = self.subscriptions.get_mut(&key) {
+            if !record.is_newer(subscription, event_at) {
+                return;
             }
-            Entry::Vacant(place) => {
-                let is_birth = *event_type == EventType::SubscriptionCreated;
-                let mut record = SubscriptionRecord::new(subscription, event_at, is_birth);
-                if let Some((through, amount)) = self.early_payments.get(key) {
-                    record.pay(*through, *amount);
-                }
-                place.insert(record);
+            record.take(subscription, event_at);
+        } else {
+            let is_birth = *event_type == EventType::SubscriptionCreated;
+            let mut record = SubscriptionRecord::new(subscription, event_at, is_birth);
+            if let Some((through, amount)) = self.early_payments.get(key) {
+                record.pay(*through, *amount);
             }
+            self.subscriptions.insert(key, record);
         }
         facts.push(Fact::SubscriptionChanged { subscription: key });
     }

@@ -177,12 +177,3 @@ impl Ledger {
             .is_some_and(|seen| at.since(seen) < WITNESS_SPAN)
     }
 }
-
-/// The first time this is told.
-fn tell_once(told: &mut Generations<()>, key: Key) -> bool {
-    let is_new = !told.contains(key);
-    if is_new {
-        told.insert(key, ());
-    }
-    is_new
-}

@@ -4,7 +4,7 @@ use crate::event::refund::{Refund, RefundStatus};
 use crate::ids::Key;
 use crate::time::Timestamp;
 
-use super::{Fact, Ledger, Payment, RefundFact, tell_once};
+use super::{Fact, Ledger, Payment, RefundFact};
 
 impl Ledger {
     pub(super) fn learn_refund(
@@ -29,12 +29,11 @@ impl Ledger {
         let is_news = if is_off {
             // Told as given back before: now told as reversed, once.
             self.told.contains(key)
-                && tell_once(
-                    &mut self.told,
-                    Key::of_parts(&[refund.id.as_str(), "reversed"]),
-                )
+                && self
+                    .told
+                    .tell_once(Key::of_parts(&[refund.id.as_str(), "reversed"]))
         } else {
-            tell_once(&mut self.told, key)
+            self.told.tell_once(key)
         };
         if !is_news {
             return;

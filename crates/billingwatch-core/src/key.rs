@@ -1,0 +1,337 @@
+//! Keys: what windows and ledgers remember instead of ids, and the map they are remembered in.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+
+use hashbrown::HashTable;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use twox_hash::XxHash3_64;
+
+/// A 64-bit XXH3 of an id: what windows and ledgers remember instead of 30 bytes of text.
+///
+/// Among ten million ids the chance that any two share a key is about 3 in a million.
+// Never zero, so that an `Option` of it takes no more room than it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(NonZeroU64);
+
+impl Key {
+    /// The key of a text; the same on every machine and in every release.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self::of_hash(XxHash3_64::oneshot(text.as_bytes()))
+    }
+
+    /// The key of several parts, kept apart from any other division of the same text.
+    #[must_use]
+    pub fn of_parts(parts: &[&str]) -> Self {
+        let mut hasher = XxHash3_64::new();
+        for part in parts {
+            hasher.write(part.as_bytes());
+            hasher.write(&[0xff]);
+        }
+        Self::of_hash(hasher.finish())
+    }
+
+    const fn of_hash(hash: u64) -> Self {
+        match NonZeroU64::new(hash) {
+            Some(hash) => Self(hash),
+            None => Self(NonZeroU64::MIN),
+        }
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// From so many entries on a map grows by an eighth at a time: the double of gigabytes would be
+/// gigabytes of nothing.
+const DOUBLES_BELOW: usize = 4096;
+
+/// A map by [`Key`] whose order depends on nothing but what was done to it: new entries go to the
+/// end, and the last takes the place of one that goes.
+///
+/// A key is a hash already. So beside its entries, which lie without gaps, the map keeps the place
+/// of each alone: 7 to 12 bytes more than key and value, where a general ordered map keeps 17 to 26
+/// and up to the double of its entries. At most 2³² entries, which no memory of ours comes near.
+#[derive(Clone)]
+pub struct KeyMap<V> {
+    entries: Vec<(Key, V)>,
+    places: HashTable<u32>,
+}
+
+impl<V> Default for KeyMap<V> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            places: HashTable::new(),
+        }
+    }
+}
+
+impl<V> KeyMap<V> {
+    /// How many entries there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What stands under a key.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&V> {
+        self.entries.get(self.place(*key)?).map(|(_, value)| value)
+    }
+
+    /// What stands under a key, to be changed.
+    #[must_use]
+    pub fn get_mut(&mut self, key: &Key) -> Option<&mut V> {
+        let place = self.place(*key)?;
+        self.entries.get_mut(place).map(|(_, value)| value)
+    }
+
+    /// Whether anything stands under a key.
+    #[must_use]
+    pub fn contains_key(&self, key: &Key) -> bool {
+        self.place(*key).is_some()
+    }
+
+    /// Puts a value under a key; what stood there before.
+    pub fn insert(&mut self, key: Key, value: V) -> Option<V> {
+        match self.get_mut(&key) {
+            Some(known) => Some(std::mem::replace(known, value)),
+            None => {
+                self.push(key, value);
+                None
+            }
+        }
+    }
+
+    /// Takes an entry out; the last one moves to its place.
+    pub fn swap_remove(&mut self, key: &Key) -> Option<V> {
+        let (place, _) = self
+            .places
+            .find_entry(key.as_u64(), at(&self.entries, *key))
+            .ok()?
+            .remove();
+        let last = place_of(self.entries.len().saturating_sub(1));
+        let (_, value) = self.entries.swap_remove(place as usize);
+        if let Some((moved, _)) = self.entries.get(place as usize)
+            && let Some(known) = self.places.find_mut(moved.as_u64(), |known| *known == last)
+        {
+            *known = place;
+        }
+        Some(value)
+    }
+
+    /// The place of a key, taken or not.
+    pub fn entry(&mut self, key: Key) -> Entry<'_, V> {
+        Entry { map: self, key }
+    }
+
+    /// All entries, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &V)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// All values, in their order.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &V> {
+        self.entries.iter().map(|(_, value)| value)
+    }
+
+    fn place(&self, key: Key) -> Option<usize> {
+        let place = self.places.find(key.as_u64(), at(&self.entries, key))?;
+        Some(*place as usize)
+    }
+
+    /// Adds an entry under a key that is not there.
+    fn push(&mut self, key: Key, value: V) {
+        let len = self.entries.len();
+        if len == self.entries.capacity() && len >= DOUBLES_BELOW {
+            self.entries.reserve_exact(len / 8);
+        }
+        self.entries.push((key, value));
+        let entries = &self.entries;
+        self.places
+            .insert_unique(key.as_u64(), place_of(len), |place| {
+                hash_at(entries, *place)
+            });
+    }
+}
+
+/// Whether a place is that of a key.
+fn at<V>(entries: &[(Key, V)], key: Key) -> impl Fn(&u32) -> bool {
+    move |place| {
+        entries
+            .get(*place as usize)
+            .is_some_and(|(known, _)| *known == key)
+    }
+}
+
+fn hash_at<V>(entries: &[(Key, V)], place: u32) -> u64 {
+    entries
+        .get(place as usize)
+        .map_or(0, |(key, _)| key.as_u64())
+}
+
+fn place_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// The place of a key in a [`KeyMap`].
+#[derive(Debug)]
+pub struct Entry<'a, V> {
+    map: &'a mut KeyMap<V>,
+    key: Key,
+}
+
+impl<'a, V> Entry<'a, V> {
+    /// What stands there, or a new value put there.
+    pub fn or_insert_with(self, new: impl FnOnce() -> V) -> &'a mut V {
+        let place = match self.map.place(self.key) {
+            Some(place) => place,
+            None => {
+                self.map.push(self.key, new());
+                self.map.entries.len() - 1
+            }
+        };
+        &mut self.map.entries[place].1
+    }
+
+    /// What stands there, or a default put there.
+    pub fn or_default(self) -> &'a mut V
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for KeyMap<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<V: Serialize> Serialize for KeyMap<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for KeyMap<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+struct Entries<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+    type Value = KeyMap<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map by key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<KeyMap<V>, A::Error> {
+        let mut map = KeyMap::default();
+        // A broken length must not take the machine's memory.
+        let len = access.size_hint().unwrap_or(0).min(1 << 20);
+        map.entries.reserve_exact(len);
+        map.places.reserve(len, |_| 0);
+        while let Some((key, value)) = access.next_entry()? {
+            map.insert(key, value);
+        }
+        Ok(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn key(n: u64) -> Key {
+        Key::of(&n.to_string())
+    }
+
+    #[test]
+    fn keys_are_fixed_for_ever() {
+        // Snapshots hold keys: a changed hash would silently forget everything in them.
+        assert_eq!(Key::of("ch_1").as_u64(), Key::of("ch_1").as_u64());
+        assert_ne!(Key::of_parts(&["a", "bc"]), Key::of_parts(&["ab", "c"]));
+        assert_eq!(Key::of("").as_u64(), 0x2d06_8005_38d3_94c2);
+    }
+
+    #[test]
+    fn no_key_is_zero_and_an_option_of_one_is_no_larger() {
+        assert_eq!(Key::of_hash(0), Key::of_hash(1));
+        assert_eq!(size_of::<Option<Key>>(), size_of::<Key>());
+    }
+
+    #[test]
+    fn it_holds_what_was_put_there_in_order() {
+        let mut map = KeyMap::default();
+        let mut order: Vec<(Key, u64)> = Vec::new();
+        let mut state = 7_u64;
+        for step in 0..30_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let one = key((state >> 33) % 900);
+            let place = order.iter().position(|(known, _)| *known == one);
+            // Grows in the first half, shrinks in the second.
+            if (state >> 20) % 10 < if step < 15_000 { 2 } else { 7 } {
+                let removed = place.map(|place| order.swap_remove(place).1);
+                assert_eq!(map.swap_remove(&one), removed);
+            } else if let Some(place) = place {
+                assert_eq!(map.get(&one), Some(&order[place].1));
+                *map.entry(one).or_default() = step;
+                order[place].1 = step;
+            } else {
+                assert!(!map.contains_key(&one));
+                assert_eq!(map.insert(one, step), None);
+                order.push((one, step));
+            }
+        }
+        assert_eq!(map.len(), order.len());
+        assert!(map.len() > 100);
+        let held: Vec<(Key, u64)> = map.iter().map(|(key, value)| (*key, *value)).collect();
+        assert_eq!(held, order);
+        for (key, value) in &order {
+            assert_eq!(map.get(key), Some(value));
+        }
+        let bytes = crate::snapshot::encode(&map).unwrap();
+        let back: KeyMap<u64> = crate::snapshot::decode(&bytes).unwrap();
+        assert!(back.iter().eq(map.iter()));
+    }
+
+    #[test]
+    fn a_large_one_has_little_room_to_spare() {
+        let mut map = KeyMap::default();
+        for n in 0..100_000 {
+            map.insert(key(n), ());
+            let (len, capacity) = (map.len(), map.entries.capacity());
+            assert!(capacity <= (len + len / 8).max(2 * DOUBLES_BELOW));
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_true_takes_no_memory() {
+        // Says 2^60 entries and holds none.
+        let bytes = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
+        assert!(crate::snapshot::decode::<KeyMap<u64>>(&bytes).is_err());
+    }
+}

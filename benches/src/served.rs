@@ -46,6 +46,23 @@ pub fn binary() -> Result<PathBuf, String> {
     ))
 }
 
+/// Several, to be held against each other in turns: `BILLINGWATCH_BIN` with colons between them.
+/// Else the one [`binary`].
+///
+/// # Errors
+/// How to build it, when one is not there.
+pub fn binaries() -> Result<Vec<PathBuf>, String> {
+    let Some(paths) = std::env::var_os("BILLINGWATCH_BIN") else {
+        return Ok(vec![binary()?]);
+    };
+    std::env::split_paths(&paths)
+        .map(|path| {
+            path.canonicalize()
+                .map_err(|error| format!("BILLINGWATCH_BIN: {}: {error}", path.display()))
+        })
+        .collect()
+}
+
 /// A running `billingwatch serve`, killed when dropped.
 #[derive(Debug)]
 pub struct Served {
@@ -142,6 +159,22 @@ impl Served {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Stops it in order, as a service manager does.
+    ///
+    /// # Errors
+    /// When it cannot be told, or does not end well.
+    pub fn stop(mut self) -> Result<(), String> {
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .map_err(|error| format!("kill: {error}"))?;
+        let ended = self.child.wait().map_err(|error| error.to_string())?;
+        if told.success() && ended.success() {
+            return Ok(());
+        }
+        Err(format!("`billingwatch serve` ended with {ended}"))
     }
 
     /// CPU time it has used so far, all threads together.

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         &runtime_options(&config),
     )?;
     let retention = RetentionLoop::new(store.clone(), Arc::clone(&clock), config.retention.clone());
-    let runtime = Arc::new(runtime.with_retention(retention)?);
+    let runtime = Arc::new(watch_over(runtime.with_retention(retention)?, &config)?);
     let bound = Server::bind(
         server_config(&config),
         services(store, &runtime, clock, &registry),
@@ -70,6 +70,18 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
     served??;
     tracing::info!("stopped");
     Ok(Ended::Well)
+}
+
+/// The canary, then the heartbeat: it stops when the canary does.
+fn watch_over(mut runtime: Runtime, config: &Config) -> anyhow::Result<Runtime> {
+    if let Some(interval) = config.canary {
+        runtime = runtime.with_canary(interval)?;
+    }
+    if let Some(heartbeat) = &config.heartbeat {
+        let client = heartbeat.client()?;
+        runtime = runtime.with_heartbeat(Box::new(move || client.beat()), heartbeat.interval)?;
+    }
+    Ok(runtime)
 }
 
 /// A channel whose target said that it is gone (HTTP 410) stays off while the process runs. A start

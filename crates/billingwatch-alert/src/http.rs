@@ -149,7 +149,7 @@ pub(crate) fn timeout(key: &str, secs: u32) -> Result<Duration, ConfigError> {
     ))
 }
 
-/// Posts JSON to one target.
+/// Posts JSON to one target, or asks for it.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     agent: ureq::Agent,
@@ -196,11 +196,30 @@ impl HttpClient {
         }
         match request.send(attempt.body) {
             Ok(response) => self.read(response, attempt, gone),
-            Err(error) => Outcome::Retry {
-                detail: format!("{}: {}", self.target, self.describe(&error)),
-                status: None,
-                after: None,
-            },
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// One request for the address itself.
+    pub(crate) fn get(&self) -> Outcome {
+        let attempt = Attempt {
+            number: 1,
+            // Only a date in an unhappy answer is held against it.
+            sent_at: Timestamp::EPOCH,
+            headers: &[],
+            body: &[],
+        };
+        match self.agent.get(&self.target.url).call() {
+            Ok(response) => self.read(response, &attempt, &[]),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn failed(&self, error: &ureq::Error) -> Outcome {
+        Outcome::Retry {
+            detail: format!("{}: {}", self.target, self.describe(error)),
+            status: None,
+            after: None,
         }
     }
 

@@ -82,6 +82,19 @@ impl Receipt {
     pub fn wait(self) -> Result<Received, IngestError> {
         self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
     }
+
+    /// The answer, where it is there already. For threads outside any async runtime; ask no more
+    /// once it was given.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn poll_now(&mut self) -> Option<Result<Received, IngestError>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(lost())),
+        }
+    }
 }
 
 impl Future for Receipt {

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod archive;
+mod canary;
 pub mod clock;
 pub mod deliver;
 pub mod error;
+mod faults;
+pub mod heartbeat;
 pub mod ingest;
 mod leadership;
 pub mod loops;

@@ -32,6 +32,7 @@ impl Records {
             EntryKind::Resolve => Input::Resolve(read_json::<ResolveAlert>(&row.body)?),
             EntryKind::Mute => Input::Mute(read_json::<Mute>(&row.body)?),
             EntryKind::Lift => Input::Lift(read_json::<LiftMute>(&row.body)?),
+            EntryKind::Canary => Input::Canary,
         };
         Ok(Record {
             received_at: row.received_at,

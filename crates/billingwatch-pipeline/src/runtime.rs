@@ -13,13 +13,17 @@ use billingwatch_core::time::Timestamp;
 use billingwatch_store::StoreError;
 use tokio::sync::broadcast;
 
+use crate::canary::CanaryLoop;
 use crate::clock::Clock;
+use crate::heartbeat::{Beat, HeartbeatCounters, HeartbeatLoop};
 use crate::ingest::{Ingest, IngestOptions};
 use crate::loops::{DeliverLoop, Loops, OperationsLoop, PumpLoop, WriterLoop};
 use crate::ports::PipelineStore;
 use crate::pump::PumpOptions;
 use crate::retention::{RetentionCounters, RetentionLoop};
-use crate::status::{ChannelStatus, Counter, DeliveryCounters, PipelineStatus, PumpCounters};
+use crate::status::{
+    CanaryCounters, ChannelStatus, Counter, DeliveryCounters, PipelineStatus, PumpCounters, instant,
+};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
 
@@ -99,6 +103,9 @@ struct Watched {
     pump: Arc<LoopControl>,
     channels: Vec<Arc<LoopControl>>,
     retention: Option<(Arc<LoopControl>, Arc<RetentionCounters>)>,
+    canary: Option<Arc<LoopControl>>,
+    canary_counters: Arc<CanaryCounters>,
+    heartbeat: Option<(Arc<LoopControl>, Arc<HeartbeatCounters>)>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -146,6 +153,9 @@ impl Runtime {
                 pump: pump.control(),
                 channels: channels.iter().map(DeliverLoop::control).collect(),
                 retention: None,
+                canary: None,
+                canary_counters: Arc::default(),
+                heartbeat: None,
             },
             operations: None,
             grace: options.grace,
@@ -168,6 +178,40 @@ impl Runtime {
     pub fn with_retention(mut self, mut retention: RetentionLoop) -> Result<Self, StartError> {
         self.watched.retention = Some((retention.control(), retention.counters()));
         spawn(retention.control(), move || retention.step())?;
+        Ok(self)
+    }
+
+    /// Sends an entry through the whole path at every interval, and times it. To be called before
+    /// [`with_heartbeat`](Self::with_heartbeat), which stops at a canary that does not come through.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn with_canary(mut self, interval: Duration) -> Result<Self, StartError> {
+        let watched = &mut self.watched;
+        let mut canary = CanaryLoop::new(
+            watched.ingest.clone(),
+            Arc::clone(&watched.pump_counters),
+            Arc::clone(&watched.clock),
+            Arc::clone(&watched.canary_counters),
+            interval,
+        );
+        watched.canary = Some(canary.control());
+        spawn(canary.control(), move || canary.step())?;
+        Ok(self)
+    }
+
+    /// Sends a beat at every interval for as long as nothing is wrong. To be called last, for it
+    /// looks at what was started before it.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn with_heartbeat(mut self, beat: Beat, interval: Duration) -> Result<Self, StartError> {
+        let counters = Arc::<HeartbeatCounters>::default();
+        let watched = self.watched.clone();
+        let status = Box::new(move || watched.status());
+        let mut heartbeat = HeartbeatLoop::new(beat, status, interval, Arc::clone(&counters));
+        self.watched.heartbeat = Some((heartbeat.control(), counters));
+        spawn(heartbeat.control(), move || heartbeat.step())?;
         Ok(self)
     }
 
@@ -195,9 +239,12 @@ impl Runtime {
         self.stop()
     }
 
-    /// A loop of a stopping process is no incident.
-    fn end_operations(&self) {
-        if let Some(control) = &self.operations {
+    /// A loop of a stopping process is no incident, and its silence is what a monitor should hear.
+    fn end_watch(&self) {
+        let heartbeat = self.watched.heartbeat.as_ref();
+        let heartbeat = heartbeat.map(|(control, _)| control);
+        let others = self.operations.iter().chain(&self.watched.canary);
+        for control in others.chain(heartbeat) {
             control.stop();
         }
     }
@@ -209,7 +256,7 @@ impl Runtime {
                 report.abandoned.push(control.status().name);
             }
         };
-        self.end_operations();
+        self.end_watch();
         if let Some((control, _)) = &self.watched.retention {
             control.stop();
             wait(control, self.grace);
@@ -272,6 +319,8 @@ impl Watched {
             .into_iter()
             .chain(&self.channels)
             .chain(self.retention.iter().map(|(control, _)| control))
+            .chain(&self.canary)
+            .chain(self.heartbeat.iter().map(|(control, _)| control))
             .map(|control| control.status())
             .collect();
         let channels = self
@@ -317,6 +366,15 @@ impl Watched {
             channels,
             deleted_events: self.deleted(|counters| &counters.events),
             deleted_alerts: self.deleted(|counters| &counters.alerts),
+            canary: self.canary_counters.read(),
+            heartbeat: self.heartbeat.as_ref().map(|(_, counters)| {
+                let counters = counters.as_ref();
+                (
+                    counters.sent.get(),
+                    counters.failed.get(),
+                    counters.withheld.get(),
+                )
+            }),
             loops,
         }
     }
@@ -328,15 +386,10 @@ impl Watched {
     }
 }
 
-/// An instant kept as milliseconds, where 0 is none.
-fn instant(millis: i64) -> Option<Timestamp> {
-    (millis > 0).then(|| Timestamp::from_millis(millis))
-}
-
 impl Drop for Runtime {
     /// Asks the loops to end without waiting for them.
     fn drop(&mut self) {
-        self.end_operations();
+        self.end_watch();
         if let Some((control, _)) = &self.watched.retention {
             control.stop();
         }

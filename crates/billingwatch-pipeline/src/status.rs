@@ -262,6 +262,66 @@ impl DeliveryCounters {
     }
 }
 
+/// What the [canary](crate::canary) counts.
+#[derive(Debug, Default)]
+pub struct CanaryCounters {
+    passed: Counter,
+    failed: Counter,
+    latency: Histogram,
+    last_latency_micros: Gauge,
+    last_passed_at_ms: Gauge,
+    is_failing: Gauge,
+}
+
+impl CanaryCounters {
+    pub(crate) fn note_passed(&self, latency: Duration, at: Timestamp) {
+        self.passed.add(1);
+        self.latency.observe(latency);
+        self.last_latency_micros
+            .set(i64::try_from(latency.as_micros()).unwrap_or(i64::MAX));
+        self.last_passed_at_ms.set(at.as_millis());
+        self.is_failing.set(0);
+    }
+
+    pub(crate) fn note_failed(&self) {
+        self.failed.add(1);
+        self.is_failing.set(1);
+    }
+
+    pub(crate) fn read(&self) -> CanaryStatus {
+        CanaryStatus {
+            passed: self.passed.get(),
+            failed: self.failed.get(),
+            is_failing: self.is_failing.get() == 1,
+            last_passed_at: instant(self.last_passed_at_ms.get()),
+            last_latency_micros: self.last_latency_micros.get(),
+            latency: self.latency.read(),
+        }
+    }
+}
+
+/// How the canaries fare.
+#[derive(Clone, Debug, Default)]
+pub struct CanaryStatus {
+    /// Those that came through.
+    pub passed: u64,
+    /// Those that were refused, or took longer than a minute.
+    pub failed: u64,
+    /// The newest was one of those.
+    pub is_failing: bool,
+    /// When the newest came through that did.
+    pub last_passed_at: Option<Timestamp>,
+    /// How long it took; 0 before the first.
+    pub last_latency_micros: i64,
+    /// How long they take.
+    pub latency: HistogramReading,
+}
+
+/// An instant kept as milliseconds, where 0 is none.
+pub(crate) fn instant(millis: i64) -> Option<Timestamp> {
+    (millis > 0).then(|| Timestamp::from_millis(millis))
+}
+
 /// How one loop fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoopStatus {
@@ -355,6 +415,10 @@ pub struct PipelineStatus {
     pub deleted_events: u64,
     /// Alerts deleted for their age.
     pub deleted_alerts: u64,
+    /// The canaries; all zeros where none are sent.
+    pub canary: CanaryStatus,
+    /// Beats of the heartbeat, as (sent, failed, withheld); `None` where there is none.
+    pub heartbeat: Option<(u64, u64, u64)>,
     /// Each loop.
     pub loops: Vec<LoopStatus>,
 }

@@ -101,6 +101,15 @@ pub(crate) fn families(status: &PipelineStatus, now: Timestamp) -> Vec<MetricFam
     families.extend(alerts(status));
     families.extend(deliveries(status));
     families.extend(loops(status));
+    families.extend(watch(status));
+    families.push(counter(
+        "billingwatch_retention_deleted_total",
+        "What was deleted for its age or size since start.",
+        [
+            (vec![("kind", "event")], status.deleted_events),
+            (vec![("kind", "alert")], status.deleted_alerts),
+        ],
+    ));
     if let Some(at) = status.last_event_at {
         families.push(gauge(
             "billingwatch_last_event_timestamp_seconds",
@@ -182,6 +191,36 @@ fn loops(status: &PipelineStatus) -> [MetricFamily; 2] {
             "billingwatch_loop_restarts_total",
             "Times a loop was started again after a panic.",
             restarts,
+        ),
+    ]
+}
+
+/// The watch watching itself.
+fn watch(status: &PipelineStatus) -> [MetricFamily; 4] {
+    let canary = &status.canary;
+    let (sent, failed, withheld) = status.heartbeat.unwrap_or_default();
+    [
+        counter(
+            "billingwatch_canaries_total",
+            "Entries of our own sent through the whole path since start, by outcome.",
+            [("passed", canary.passed), ("failed", canary.failed)]
+                .map(|(outcome, n)| (vec![("outcome", outcome)], n)),
+        ),
+        histogram(
+            "billingwatch_canary_latency_seconds",
+            "How long a canary takes from the queue to the detectors' commit.",
+            [(vec![], &canary.latency)],
+        ),
+        gauge(
+            "billingwatch_canary_last_passed_timestamp_seconds",
+            "When a canary last came through, Unix seconds; 0 before the first.",
+            canary.last_passed_at.map_or(0.0, unix_secs),
+        ),
+        counter(
+            "billingwatch_heartbeats_total",
+            "Beats of the outgoing heartbeat since start, by outcome.",
+            [("sent", sent), ("failed", failed), ("withheld", withheld)]
+                .map(|(outcome, n)| (vec![("outcome", outcome)], n)),
         ),
     ]
 }

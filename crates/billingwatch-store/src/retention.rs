@@ -242,6 +242,7 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
     let is_full = i64::try_from(rows.len()).is_ok_and(|len| len == STEP_ROWS);
     let mut at = passed_seq;
     let mut gone = Vec::new();
+    let mut events = 0;
     let mut is_done = !is_full;
     let before_bytes = size_bytes;
     for row in &rows {
@@ -257,6 +258,9 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
             && !row.names().any(|name| named.contains(name));
         if is_deletable {
             size_bytes -= row.body_bytes + ROW_OVERHEAD_BYTES;
+            events += 1;
+            gone.push(row.seq);
+        } else if row.kind == EntryKind::Canary.as_str() {
             gone.push(row.seq);
         }
     }
@@ -264,7 +268,6 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
         diesel::delete(journal::table.filter(journal::seq.eq_any(&gone))).execute(conn)?;
     }
     if at > passed_seq {
-        let events = i64::try_from(gone.len()).unwrap_or(i64::MAX);
         diesel::update(journal_usage::table.find(source))
             .set((
                 journal_usage::events.eq(journal_usage::events - events),
@@ -275,7 +278,7 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
             .execute(conn)?;
     }
     Ok(Deleted {
-        events: gone.len(),
+        events: usize::try_from(events).unwrap_or(usize::MAX),
         is_done,
     })
 }

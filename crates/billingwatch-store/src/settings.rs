@@ -61,7 +61,17 @@ impl NewEntry {
         let body = serde_json::to_vec(input).map_err(|error| StoreError::BadEntry {
             reason: error.to_string(),
         })?;
-        Ok(Self {
+        Ok(Self::of_ours(kind, body))
+    }
+
+    /// An entry that changes nothing: it goes the way of every event, and is timed on it.
+    #[must_use]
+    pub fn canary() -> Self {
+        Self::of_ours(EntryKind::Canary, Vec::new())
+    }
+
+    fn of_ours(kind: EntryKind, body: Vec<u8>) -> Self {
+        Self {
             kind,
             source: OPERATOR.to_owned(),
             event_id: None,
@@ -75,7 +85,7 @@ impl NewEntry {
             is_historical: false,
             received_at: None,
             body,
-        })
+        }
     }
 }
 

@@ -197,6 +197,24 @@ pub(crate) const KEYS: &[Key] = &[
         .secret(),
     key("alert.discord.min_severity", Kind::Word(SEVERITIES)),
     key("alert.discord.timeout_secs", TIMEOUT_SECS),
+    key("heartbeat.url", Kind::Text)
+        .env("HEARTBEAT_URL")
+        .secret(),
+    key(
+        "heartbeat.interval_secs",
+        Kind::Int {
+            min: 1,
+            max: DAY_SECS,
+        },
+    ),
+    key("heartbeat.timeout_secs", TIMEOUT_SECS),
+    key(
+        "canary.interval_secs",
+        Kind::Int {
+            min: 0,
+            max: DAY_SECS,
+        },
+    ),
     key("log.level", Kind::Text).env("LOG_LEVEL"),
     key("log.format", Kind::Word(&["auto", "human", "json"])),
 ];

@@ -47,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) alert: AlertConfig,
     /// `[detectors.<name>]`, one entry for each detector.
     pub(crate) detectors: Vec<SettingsChange>,
+    /// `[heartbeat]`, when there is one.
+    pub(crate) heartbeat: Option<Heartbeat>,
+    /// `[canary]`: how often; `None` for never.
+    pub(crate) canary: Option<Duration>,
     /// `[log]`.
     pub(crate) log: Log,
 }
@@ -102,6 +106,23 @@ pub(crate) struct Ingest {
     pub(crate) batch_max: usize,
 }
 
+/// `[heartbeat]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Heartbeat {
+    /// Holds a token, as a rule.
+    pub(crate) url: Secret,
+    pub(crate) interval: Duration,
+    pub(crate) timeout_secs: u32,
+}
+
+impl Heartbeat {
+    /// The client, which checks the address; asks for nothing yet.
+    pub(crate) fn client(&self) -> Result<billingwatch_alert::Heartbeat, ConfigError> {
+        let url = billingwatch_alert::Secret::from(self.url.reveal());
+        Ok(billingwatch_alert::Heartbeat::new(&url, self.timeout_secs)?)
+    }
+}
+
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
@@ -153,8 +174,26 @@ pub(crate) fn build(
         },
         alert: super::channels::build(layers)?,
         detectors: detectors(layers, specs),
+        heartbeat: heartbeat(layers)?,
+        canary: match layers.number("canary.interval_secs")? {
+            0 => None,
+            secs => Some(Duration::from_secs(secs)),
+        },
         log: log(layers, mode)?,
     })
+}
+
+fn heartbeat(layers: &Layers) -> Result<Option<Heartbeat>, ConfigError> {
+    let Some(url) = layers.text("heartbeat.url") else {
+        return Ok(None);
+    };
+    let heartbeat = Heartbeat {
+        url: Secret::new(url),
+        interval: secs(layers, "heartbeat.interval_secs")?,
+        timeout_secs: layers.number("heartbeat.timeout_secs")?,
+    };
+    heartbeat.client()?;
+    Ok(Some(heartbeat))
 }
 
 fn secs(layers: &Layers, path: &str) -> Result<Duration, ConfigError> {

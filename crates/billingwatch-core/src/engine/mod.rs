@@ -177,6 +177,7 @@ impl Engine {
                 let mut scopes = self.scopes.iter_mut();
                 applied(scopes.any(|(_, state)| state.book.lift(&order.mute_id)))
             }
+            Input::Canary => Applied::New,
         }
     }
 

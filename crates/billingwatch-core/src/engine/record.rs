@@ -37,6 +37,8 @@ pub enum Input {
     Mute(Mute),
     /// Somebody wants to hear of it again.
     Lift(LiftMute),
+    /// The watch tries itself: nothing but time passes.
+    Canary,
 }
 
 /// Overrides for one detector, for one source or for all; replaces those set before in that place.

@@ -20,7 +20,7 @@ use billingwatch_alert::Route;
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::engine::{Applied, Engine, Registry, TICK};
 use billingwatch_core::time::{Span, Timestamp};
-use billingwatch_store::{Cursor, Head, JournalEntry, Lease, Step, StoreError};
+use billingwatch_store::{Cursor, EntryKind, Head, JournalEntry, Lease, Step, StoreError};
 use tokio::sync::broadcast;
 
 pub(crate) use self::collect::Collected;
@@ -369,9 +369,11 @@ impl Pump {
         if !is_counted {
             return;
         }
-        self.counters
-            .last_event_at_ms
-            .raise_to(row.received_at.as_millis());
+        if row.kind == EntryKind::Event {
+            self.counters
+                .last_event_at_ms
+                .raise_to(row.received_at.as_millis());
+        }
         match applied {
             Applied::Duplicate => self.counters.duplicates.add(1),
             Applied::Refused(reason) => {

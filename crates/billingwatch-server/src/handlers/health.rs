@@ -12,8 +12,8 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use billingwatch_pipeline::PipelineStatus;
-use billingwatch_pipeline::operations::{CHANNEL_FAILURES_MIN, LAG_SECS_MAX, is_nearly_full};
-use billingwatch_pipeline::status::ChannelStatus;
+use billingwatch_pipeline::operations::is_nearly_full;
+use billingwatch_pipeline::status::CanaryStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -54,6 +54,20 @@ struct Checks {
     channels: ChannelsCheck,
     /// Where the database lies.
     disk: DiskCheck,
+    /// Entries of our own that go through the whole path now and then.
+    canary: CanaryCheck,
+}
+
+/// Entries of our own that go through the whole path now and then.
+#[derive(Serialize, ToSchema)]
+struct CanaryCheck {
+    /// Whether the newest came through within a minute; `null` before the first.
+    is_passing: Option<bool>,
+    /// When one last came through.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_passed_at: Option<String>,
+    /// How long that one took, from the queue to the detectors' commit; `null` before the first.
+    latency_seconds: Option<f64>,
 }
 
 /// Where alerts go.
@@ -179,16 +193,21 @@ async fn look(state: &AppState) -> Health {
             },
             channels: ChannelsCheck {
                 configured: pipeline.channels.len(),
-                failing: pipeline.channels.iter().filter(|c| fails(c)).count(),
+                failing: pipeline.channels.iter().filter(|c| c.is_failing()).count(),
             },
             disk: DiskCheck { is_nearly_full },
+            canary: canary(&pipeline.canary),
         },
     }
 }
 
-/// Whether a channel is not just having a bad moment.
-fn fails(channel: &ChannelStatus) -> bool {
-    channel.is_disabled || channel.failures_in_row >= CHANNEL_FAILURES_MIN
+fn canary(status: &CanaryStatus) -> CanaryCheck {
+    let is_known = status.passed > 0 || status.failed > 0;
+    CanaryCheck {
+        is_passing: is_known.then_some(!status.is_failing),
+        last_passed_at: status.last_passed_at.map(|at| at.to_string()),
+        latency_seconds: (status.passed > 0).then_some(status.last_latency_micros as f64 / 1e6),
+    }
 }
 
 fn reasons(pipeline: &PipelineStatus, is_reachable: bool, is_stopping: bool) -> Vec<String> {
@@ -199,35 +218,6 @@ fn reasons(pipeline: &PipelineStatus, is_reachable: bool, is_stopping: bool) -> 
     if !is_reachable {
         reasons.push("the store does not answer".to_owned());
     }
-    if !pipeline.is_caught_up {
-        reasons.push("the detectors are being rebuilt from the journal".to_owned());
-    }
-    if pipeline.lag_secs > LAG_SECS_MAX {
-        reasons.push(format!(
-            "the detectors are {} s and {} rows behind",
-            pipeline.lag_secs, pipeline.lag_rows
-        ));
-    }
-    for one in &pipeline.loops {
-        // The store's failures show above; what channels answer shows below.
-        if one.name.starts_with("deliver") {
-            continue;
-        }
-        if !one.is_running {
-            reasons.push(format!("the {} loop does not run", one.name));
-        } else if one.last_error.is_some() {
-            reasons.push(format!("the {} loop fails and tries again", one.name));
-        }
-    }
-    for channel in pipeline.channels.iter().filter(|channel| fails(channel)) {
-        // The name is the kind of channel, never an address.
-        let name = &channel.name;
-        reasons.push(if channel.is_disabled {
-            format!("channel {name} is disabled: its target says that it is gone")
-        } else {
-            let failures = channel.failures_in_row;
-            format!("channel {name} has failed {failures} times in a row")
-        });
-    }
+    reasons.extend(pipeline.faults());
     reasons
 }

@@ -201,7 +201,7 @@ fn append(
 /// Keeps the tables that show what is in force in step with the journal.
 fn project(conn: &mut AnyConn, entry: &NewEntry, seq: i64, at: Timestamp) -> Result<()> {
     match entry.kind {
-        EntryKind::Event | EntryKind::Resolve => Ok(()),
+        EntryKind::Event | EntryKind::Resolve | EntryKind::Canary => Ok(()),
         EntryKind::Settings => settings::project(conn, &entry.body, seq, at),
         EntryKind::Mute => mutes::project_mute(conn, &entry.body, seq, at),
         EntryKind::Lift => mutes::project_lift(conn, &entry.body, seq, at),

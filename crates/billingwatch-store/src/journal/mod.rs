@@ -29,15 +29,18 @@ pub enum EntryKind {
     Mute,
     /// Somebody lifted a mute; the body is a `LiftMute` as JSON.
     Lift,
+    /// The watch tries itself: see [`NewEntry::canary`]. The body is empty.
+    Canary,
 }
 
 impl EntryKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Event,
         Self::Settings,
         Self::Resolve,
         Self::Mute,
         Self::Lift,
+        Self::Canary,
     ];
 
     /// Its name, as stored.
@@ -49,6 +52,7 @@ impl EntryKind {
             Self::Resolve => "resolve",
             Self::Mute => "mute",
             Self::Lift => "lift",
+            Self::Canary => "canary",
         }
     }
 

@@ -21,8 +21,9 @@ const NEWEST_MAX: usize = 512;
 /// How long they are looked at.
 const NEWEST_SPAN: Span = Span::days(1);
 
-/// How many deliveries must have been on time for a lag to be over, and for how long.
-const ON_TIME_MIN: u64 = 5;
+/// In how many minutes deliveries must have been on time for a lag to be over (one payment is half
+/// a dozen events, and says little), and how long they are looked at if so many came in it.
+const ON_TIME_MIN: usize = 5;
 /// See [`ON_TIME_MIN`].
 const ON_TIME_SPAN: Span = Span::minutes(30);
 
@@ -52,6 +53,24 @@ pub(super) struct Lateness {
     /// Learned: late and all deliveries, decaying.
     usual: (f64, f64),
     usual_day: i64,
+}
+
+/// A pause in the stream that is odd, and what it missed. That events of it come late says that it
+/// was none: the two together are less likely than either.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct OddPause {
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+    pub(super) missing: f64,
+}
+
+/// Deliveries of late.
+#[derive(Clone, Copy, Debug, Default)]
+struct Newest {
+    late: u64,
+    all: u64,
+    /// Minutes that had any.
+    minutes: usize,
 }
 
 /// The late ones among the newest deliveries, in numbers.
@@ -134,11 +153,14 @@ impl Lateness {
     /// that begin with a late one, the first found from the newest back. Each is held against all
     /// that was made since its oldest event: retries of hours ago, scattered among events that
     /// came on time, are no lag.
-    pub(super) fn late(&self, now: Timestamp, criteria: &Criteria) -> Option<Late> {
+    ///
+    /// Where all of them were made in an odd pause, one fewer will do, and the chance of the pause
+    /// counts as well.
+    pub(super) fn late(&self, now: Timestamp, criteria: &Criteria, odd: &OddPause) -> Option<Late> {
         let usual = self.usual_share();
         let (mut late, mut minutes): (usize, usize) = (0, 0);
         let mut minute = None;
-        let mut made_from = Timestamp::MAX;
+        let (mut made_from, mut made_to) = (Timestamp::MAX, Timestamp::EPOCH);
         let from = now - criteria.window;
         for (index, one) in self.newest.iter().rev().enumerate() {
             if one.received_at < from {
@@ -149,9 +171,12 @@ impl Lateness {
             }
             late += 1;
             made_from = made_from.min(one.made_at);
+            made_to = made_to.max(one.made_at);
+            let is_odd = made_from >= odd.from - MINUTE && made_to <= odd.to;
+            let late_min = criteria.late_min - usize::from(is_odd && criteria.late_min > 2);
             let made = one.made_at.floor_to(MINUTE);
             minutes += usize::from(minute.replace(made) != Some(made));
-            if late < criteria.late_min {
+            if late < late_min {
                 continue;
             }
             let since = self
@@ -167,10 +192,11 @@ impl Lateness {
             }
             // One hiccup delays everything of its minute; that alone is no lag that goes on,
             // unless nothing at all came on time since.
-            if minutes < criteria.late_min && on_time > 0 {
+            if minutes < late_min && on_time > 0 {
                 continue;
             }
-            let chance = binomial_tail(late as u64, all as u64, usual);
+            let alike = if is_odd { (-odd.missing).exp() } else { 1.0 };
+            let chance = binomial_tail(late as u64, all as u64, usual) * alike;
             if chance <= criteria.chance_max {
                 return Some(self.describe(chance));
             }
@@ -207,13 +233,33 @@ impl Lateness {
 
     /// Whether enough deliveries were on time, of those that came since and of late.
     pub(super) fn is_over(&self, since: Timestamp, now: Timestamp) -> bool {
-        let (late, all) = self.count(since.max(now - ON_TIME_SPAN));
-        all >= ON_TIME_MIN && late * STRAGGLERS <= all
+        let newest = self.newest_since(since, now);
+        newest.minutes >= ON_TIME_MIN && newest.late * STRAGGLERS <= newest.all
     }
 
     /// Late deliveries and all of late.
     pub(super) fn newest(&self, now: Timestamp) -> (u64, u64) {
-        self.count(now - ON_TIME_SPAN)
+        let newest = self.newest_since(Timestamp::EPOCH, now);
+        (newest.late, newest.all)
+    }
+
+    /// The deliveries of late, or of the last few minutes that had any.
+    fn newest_since(&self, since: Timestamp, now: Timestamp) -> Newest {
+        let mut newest = Newest::default();
+        let mut minute = None;
+        for one in self.newest.iter().rev() {
+            let is_new = minute != Some(one.received_at.floor_to(MINUTE));
+            let is_old = now.since(one.received_at) > ON_TIME_SPAN;
+            let is_enough = is_new && is_old && newest.minutes >= ON_TIME_MIN;
+            if one.received_at < since || is_enough {
+                break;
+            }
+            minute = Some(one.received_at.floor_to(MINUTE));
+            newest.minutes += usize::from(is_new);
+            newest.late += u64::from(one.is_late);
+            newest.all += 1;
+        }
+        newest
     }
 
     fn count(&self, since: Timestamp) -> (u64, u64) {

@@ -27,10 +27,11 @@
 //! about is decided by settings of `webhook_lag`, which also tells people of it.
 
 mod lateness;
+mod profile;
 mod rhythm;
+mod trouble;
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,16 +39,17 @@ use crate::event::Family;
 use crate::time::{Span, Timestamp};
 
 pub(crate) use lateness::Late;
-use lateness::Lateness;
+use lateness::{Lateness, OddPause};
 pub(crate) use rhythm::Pause;
 use rhythm::{MINUTE, Rhythm};
+pub use trouble::{Trouble, TroubleKind};
 
-/// The families whose silence is watched by itself: those that come steadily.
-const WATCHED: [Family; 5] = [
+/// The families whose silence is watched by itself: those that come steadily, whatever happens.
+/// Not `invoice_payment.*`: it tells of payments that succeeded, and ends where payments fail.
+const WATCHED: [Family; 4] = [
     Family::Charge,
     Family::PaymentIntent,
     Family::Invoice,
-    Family::InvoicePayment,
     Family::Subscription,
 ];
 
@@ -60,11 +62,15 @@ const DRAIN_MIN: Span = Span::minutes(10);
 /// See [`DRAIN_MIN`].
 const DRAIN_MAX: Span = Span::hours(2);
 
-/// A family's silence is told after this long at least, and only when it misses half as much again
-/// as the whole stream's has to: what a shop sells pauses more easily than Stripe does.
+/// Deliveries must have been on time for so long before a trouble is over.
+const ON_TIME_MIN: Span = Span::minutes(10);
+
+/// A lag is over in any case when nothing came late for so long, and something came on time.
+const LAG_OVER: Span = Span::hours(6);
+
+/// A family's silence is told after this long at least: one kind of business pauses more easily
+/// than the whole stream does.
 const FAMILY_PAUSE_MIN: Span = Span::minutes(20);
-/// See [`FAMILY_PAUSE_MIN`].
-const FAMILY_SCALE: f64 = 0.66;
 
 /// A family with fewer busy minutes a day than this has no rhythm worth the name: one renewal run a
 /// month, say.
@@ -75,119 +81,6 @@ const FAMILY_MINUTES_A_DAY_MIN: f64 = 8.0;
 const PAST_MAX: usize = 64;
 /// See [`PAST_MAX`].
 const PAST_SPAN: Span = Span::days(45);
-
-/// A backlog that brought this share of the busy minutes that were expected is taken for whole.
-const RECOVERED_MIN: f64 = 0.3;
-
-/// What is wrong with the arrivals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum TroubleKind {
-    /// Nothing arrived at all, beyond chance: Stripe, the way, or we ourselves were down.
-    Silence,
-    /// Nothing of one family arrived, while other events did.
-    FamilySilence(Family),
-    /// First deliveries arrive late.
-    Lag,
-}
-
-/// A stretch of time whose events are missing or late.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// What is wrong.
-    pub kind: TroubleKind,
-    /// Events made from here on may be missing.
-    pub since: Timestamp,
-    /// When events arrived again; the backlog may be on its way until some time after.
-    pub back_at: Option<Timestamp>,
-    /// When deliveries were as usual again.
-    pub ended_at: Option<Timestamp>,
-    /// Busy minutes that were to be expected in it, and those that came in the end.
-    expected: f64,
-    arrived: f64,
-    newest_made: Timestamp,
-    found_at: Timestamp,
-}
-
-impl Trouble {
-    const fn new(kind: TroubleKind, since: Timestamp, found_at: Timestamp) -> Self {
-        Self {
-            kind,
-            since,
-            found_at,
-            back_at: None,
-            ended_at: None,
-            expected: 0.0,
-            arrived: 0.0,
-            newest_made: Timestamp::EPOCH,
-        }
-    }
-
-    /// The word for suppressed findings: `events_missing` or `events_late`.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self.kind {
-            TroubleKind::Silence | TroubleKind::FamilySilence(_) => "events_missing",
-            TroubleKind::Lag => "events_late",
-        }
-    }
-
-    /// Whether its events are missing for good, as far as is known: it was a silence, and no
-    /// backlog worth the name has arrived.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.kind != TroubleKind::Lag && self.arrived < self.expected * RECOVERED_MIN
-    }
-
-    /// Busy minutes that a silence had to have, by what is usual.
-    pub(crate) fn expected_minutes(&self) -> i64 {
-        crate::stats::rounded(self.expected)
-    }
-
-    /// Busy minutes of it that its backlog brought.
-    pub(crate) fn arrived_minutes(&self) -> i64 {
-        crate::stats::rounded(self.arrived)
-    }
-
-    /// Whether events of this family are affected.
-    #[must_use]
-    pub fn affects(&self, family: Family) -> bool {
-        match self.kind {
-            TroubleKind::FamilySilence(silent) => silent == family,
-            TroubleKind::Silence | TroubleKind::Lag => true,
-        }
-    }
-
-    /// Whether an event made then would have been sent in it.
-    fn covers(&self, made_at: Timestamp) -> bool {
-        self.since - MINUTE <= made_at && self.back_at.is_none_or(|back_at| made_at <= back_at)
-    }
-
-    fn recover(&mut self, made_at: Timestamp) {
-        let minute = made_at.floor_to(MINUTE);
-        if minute != self.newest_made {
-            self.newest_made = minute;
-            self.arrived += 1.0;
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    /// Such as `no events arrived from 2024-03-04T10:00:00Z to 2024-03-04T13:00:00Z`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            TroubleKind::Silence => f.write_str("no events arrived")?,
-            TroubleKind::FamilySilence(family) => {
-                write!(f, "no {}.* events arrived", family.prefix())?;
-            }
-            TroubleKind::Lag => f.write_str("events arrived late")?,
-        }
-        match self.back_at.or(self.ended_at) {
-            Some(until) => write!(f, " from {} to {until}", self.since),
-            None => write!(f, " since {}", self.since),
-        }
-    }
-}
 
 /// What counts as trouble; see the settings of `webhook_lag`.
 #[derive(Clone, Debug)]
@@ -227,8 +120,12 @@ pub struct Intake {
     past: VecDeque<Trouble>,
     /// The newest pause that a backlog may come of: from the last event to the next.
     pause: (Timestamp, Timestamp),
+    /// The newest pause that was odd.
+    odd: OddPause,
     /// The newest arrival of an event that was on time.
     fresh_at: Timestamp,
+    /// The newest arrival of one that was late.
+    late_at: Timestamp,
     /// The newest event came late, and a silence is to blame for it.
     is_draining: bool,
 }
@@ -243,7 +140,9 @@ impl Default for Intake {
             open: None,
             past: VecDeque::new(),
             pause: (Timestamp::EPOCH, Timestamp::EPOCH),
+            odd: OddPause::default(),
             fresh_at: Timestamp::EPOCH,
+            late_at: Timestamp::EPOCH,
             is_draining: false,
         }
     }
@@ -373,6 +272,13 @@ impl Intake {
         if now.since(last_at) >= self.criteria.lag {
             self.pause = (last_at, now);
         }
+        if self.stream.missing() >= ODD {
+            self.odd = OddPause {
+                from: last_at,
+                to: now,
+                missing: self.stream.missing(),
+            };
+        }
         let was_silent = self.is_silent();
         if let Some(trouble) = &mut self.open
             && was_silent
@@ -383,10 +289,15 @@ impl Intake {
                 .pause(1.0, 1)
                 .map_or(0.0, |pause| pause.expected);
         }
-        self.stream.arrive(now, was_silent);
-        self.arrive_family(now, made_at, family, is_late, was_silent);
+        // A pause whose events come late in the end was none of the stream's own: it is no
+        // yardstick for others, and neither is any while something is wrong.
+        let is_unusual = self.open.is_some() || (is_late && made_at >= last_at);
+        self.stream.arrive(now, is_unusual);
+        self.arrive_family(now, made_at, family, is_late, is_unusual);
         self.is_draining = is_late && self.recover(made_at);
-        if !is_late {
+        if is_late {
+            self.late_at = now;
+        } else {
             self.fresh_at = now;
         }
         if self.is_draining {
@@ -394,20 +305,23 @@ impl Intake {
         }
         self.lateness
             .take(now, made_at, is_late, self.open.is_none());
-        let is_back = |trouble: &Trouble| trouble.kind == TroubleKind::Silence;
-        match &mut self.open {
+        if !is_late {
+            return;
+        }
+        let late = match &self.open {
+            Some(trouble) if trouble.kind == TroubleKind::Lag => None,
+            _ => self.lateness.late(now, &self.criteria, &self.odd),
+        };
+        match (&mut self.open, late) {
             // Events made after the silence come late as well: it goes on as a lag.
-            Some(trouble) if is_late && is_back(trouble) => {
+            (Some(trouble), Some(_)) => {
                 trouble.kind = TroubleKind::Lag;
                 trouble.found_at = now;
             }
-            Some(_) => {}
-            None if is_late => {
-                if let Some(late) = self.lateness.late(now, &self.criteria) {
-                    self.open = Some(Trouble::new(TroubleKind::Lag, late.made_from, now));
-                }
+            (None, Some(late)) => {
+                self.open = Some(Trouble::new(TroubleKind::Lag, late.made_from, now));
             }
-            None => {}
+            (_, None) => {}
         }
     }
 
@@ -417,7 +331,7 @@ impl Intake {
             return;
         }
         let is_busy = self.stream.is_busy();
-        let share = f64::from(self.stream.share(now - MINUTE));
+        let share = self.stream.share(now - MINUTE);
         self.stream.tick(now);
         self.lateness.tick(now, &self.criteria);
         while self.past.len() > PAST_MAX
@@ -447,16 +361,21 @@ impl Intake {
             // A lag or a draining backlog that falls silent is one trouble that goes on.
             let silence = Trouble::new(TroubleKind::Silence, pause.since, now);
             self.past.extend(self.open.replace(silence));
+            for family in &mut self.families {
+                family.rhythm.disturb();
+            }
             return;
         }
         let Some(trouble) = &self.open else { return };
         let is_over = match (trouble.kind, trouble.back_at) {
-            (TroubleKind::Lag, _) => self.lateness.is_over(trouble.found_at, now),
+            (TroubleKind::Lag, _) => {
+                self.lateness.is_over(trouble.found_at, now)
+                    || (self.fresh_at > self.late_at && now.since(self.late_at) >= LAG_OVER)
+            }
             // The backlog comes while new events are on time again, or before them.
             (_, Some(back_at)) => {
                 let drain = back_at.since(trouble.since).clamp(DRAIN_MIN, DRAIN_MAX);
-                let is_on_time = self.fresh_at >= back_at && !self.is_draining;
-                is_on_time && now >= back_at + drain
+                self.is_on_time(back_at, now) && now >= back_at + drain
             }
             (_, None) => false,
         };
@@ -464,6 +383,11 @@ impl Intake {
             trouble.ended_at = Some(now);
             self.past.push_back(trouble);
         }
+    }
+
+    /// Whether events have been arriving on time since, and none late of late.
+    pub(crate) fn is_on_time(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.fresh_at >= since && now >= since.max(self.late_at) + ON_TIME_MIN
     }
 
     /// Whether nothing has arrived since the silence that is open began.
@@ -501,7 +425,7 @@ impl Intake {
         made_at: Timestamp,
         family: Family,
         is_late: bool,
-        was_silent: bool,
+        is_unusual: bool,
     ) {
         let Some(index) = self.watch(family) else {
             return;
@@ -515,7 +439,7 @@ impl Intake {
             self.past.push_back(trouble);
         }
         watch.others = (0.0, 0.0);
-        watch.rhythm.arrive(now, was_open || was_silent);
+        watch.rhythm.arrive(now, was_open || is_unusual);
         if is_late {
             let families = self.past.iter_mut().rev().filter(|trouble| {
                 trouble.kind == TroubleKind::FamilySilence(family) && trouble.covers(made_at)
@@ -560,7 +484,6 @@ impl FamilyWatch {
         let (seen, expected) = self.others;
         let others = ((seen + 1.0) / (expected + 1.0)).min(1.0);
         let silences = i64::try_from(WATCHED.len()).unwrap_or(1);
-        self.rhythm
-            .pause(others * FAMILY_SCALE, (ppm_a_day / silences).max(1))
+        self.rhythm.pause(others, (ppm_a_day / silences).max(1))
     }
 }

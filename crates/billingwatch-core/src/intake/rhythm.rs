@@ -2,25 +2,25 @@
 //!
 //! One payment is half a dozen events within seconds, so it is not events that are counted but
 //! busy minutes: minutes with any event at all. Of each hour of the week the share *p* of busy
-//! minutes is learned; a minute without events then misses −ln(1 − p) of what was to be expected
-//! (the rate of a Poisson process with that share). The sum over a pause, *missing*, is the
-//! natural logarithm of how unlikely it is: e^−missing.
+//! minutes that can be counted on is [learned](super::profile); a minute without events then
+//! misses −ln(1 − p) of what was to be expected (the rate of a Poisson process with that share).
+//! The sum over a pause, *missing*, is the natural logarithm of how unlikely it is: e^−missing.
 //!
 //! Three things keep that honest where life is less regular than a Poisson process. The
 //! expectation is scaled down by how lively the last hour or so was (holidays, evenings that drag
 //! on); it is never scaled up. Pauses of a Poisson process that miss more than 1 miss 1 more on
-//! average: where they miss more than that (events that come together leave longer pauses
-//! between), *missing* is divided by it. And a pause is certain only if it is half as long again
-//! as the longest of the last four weeks, measured in what it missed.
+//! average, and those that miss more than 3 as well: where they miss more than that (events that
+//! come together leave longer pauses between, and some days are quieter than others), *missing* is
+//! divided by it. And a pause is certain only if it misses half as much again as the longest of
+//! the last four weeks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Span, Timestamp};
 
-pub(super) const MINUTE: Span = Span::minutes(1);
+use super::profile::Profile;
 
-/// Hours of a week.
-const HOURS: usize = 168;
+pub(super) const MINUTE: Span = Span::minutes(1);
 
 /// Minutes that must be known before a silence is judged by the hour of the week: a whole week.
 /// The first night and the first weekend must not look like an outage.
@@ -33,11 +33,8 @@ const COLD_SILENCE: Span = Span::hours(72);
 /// Minutes without which not even that can be judged.
 const COLD_KNOWN_MIN: u32 = 12 * 60;
 
-/// How much the same hour of the other days weighs against an hour's own record, in minutes.
-const POOL: f32 = 15.0;
-
-/// What is kept of an hour's record from one week to the next.
-const KEPT_A_WEEK: f32 = 0.85;
+/// What is kept of the record of all hours from one minute to the next: 85 % of a week.
+const KEPT: f32 = 1.0 - 0.15 / 10_080.0;
 
 /// The most one empty minute can miss: however busy the stream, no silence is certain within less
 /// than about six minutes.
@@ -51,8 +48,12 @@ const LIVELY_PRIOR: f64 = 3.0;
 /// A certain pause misses so many times what the longest usual one missed.
 const BEYOND_LONGEST: f64 = 1.5;
 
-/// What pauses that miss more than 1 are taken to miss beyond it until it is known, as a sum over
-/// so many of them: 1.2 each.
+/// What pauses must miss to tell how much longer the stream's are than those of a Poisson process:
+/// most of them, and the long ones.
+const EXCESS_OVER: [f64; 2] = [1.0, 3.0];
+
+/// What they are taken to miss beyond it until it is known, as a sum over so many of them: 1.2
+/// each.
 const EXCESS_PRIOR: (f64, f64) = (12.0, 10.0);
 
 /// What is kept of that from one such pause to the next.
@@ -67,8 +68,8 @@ const PAUSE_MAX: Span = Span::days(35);
 /// The learned rhythm of a stream of events, and the pause it is in.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rhythm {
-    /// Busy and all minutes by hour of the week, decaying.
-    hours: Vec<(f32, f32)>,
+    profile: Profile,
+    /// Busy and all minutes, decaying.
     all: (f32, f32),
     /// Minutes ever counted.
     known: u32,
@@ -81,11 +82,14 @@ pub(crate) struct Rhythm {
     missing_minutes: f64,
     /// Busy minutes of late: seen and expected.
     lively: (f64, f64),
-    /// Of pauses that missed more than 1: what they missed beyond it, and their number.
-    excess: (f64, f64),
+    /// Of pauses that missed more than [`EXCESS_OVER`]: what they missed beyond it, and their
+    /// number.
+    excess: [(f64, f64); 2],
     /// What the longest usual pause missed, by week.
     longest: [f64; WEEKS],
     week: i64,
+    /// The pause fell together with one that is known not to be chance.
+    is_disturbed: bool,
     /// Historical: the minute of the newest event.
     taught: Timestamp,
 }
@@ -104,10 +108,11 @@ pub(crate) struct Pause {
 
 impl Rhythm {
     /// An event arrived. The empty minutes before it become part of what is usual only now, and
-    /// not at all after a silence that was found: a silence is no yardstick for itself.
-    pub(super) fn arrive(&mut self, now: Timestamp, is_after_silence: bool) {
+    /// not at all where they are known to be unusual: a silence is no yardstick for itself.
+    pub(super) fn arrive(&mut self, now: Timestamp, is_unusual: bool) {
         self.tick(now);
-        let is_usual = |last_at: &Timestamp| !is_after_silence && now.since(*last_at) < PAUSE_MAX;
+        let is_unusual = std::mem::take(&mut self.is_disturbed) || is_unusual;
+        let is_usual = |last_at: &Timestamp| !is_unusual && now.since(*last_at) < PAUSE_MAX;
         if let Some(last_at) = self.last_at.filter(is_usual)
             && self.missing_minutes > 0.0
         {
@@ -131,7 +136,7 @@ impl Rhythm {
         if minute <= self.minute {
             return;
         }
-        let share = f64::from(self.share(self.minute));
+        let share = self.share(self.minute);
         if self.is_busy {
             self.enliven(1.0, share);
             self.count(self.minute, true);
@@ -161,6 +166,11 @@ impl Rhythm {
         self.taught = minute;
     }
 
+    /// The present pause is no yardstick: what kept the whole stream silent kept this silent, too.
+    pub(super) const fn disturb(&mut self) {
+        self.is_disturbed = true;
+    }
+
     pub(super) const fn last_at(&self) -> Option<Timestamp> {
         self.last_at
     }
@@ -188,7 +198,7 @@ impl Rhythm {
             return None;
         }
         let missing = self.missing * scale / self.stretch();
-        let share = f64::from(self.all.0 / self.all.1.max(1.0));
+        let share = self.average();
         let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
         let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
         let longest = self.longest.iter().copied().fold(0.0, f64::max);
@@ -203,18 +213,17 @@ impl Rhythm {
 
     /// The usual number of busy minutes in a day.
     pub(super) fn minutes_a_day(&self) -> f64 {
-        f64::from(self.all.0 / self.all.1.max(1.0)) * 24.0 * 60.0
+        self.average() * 24.0 * 60.0
     }
 
-    /// The usual share of busy minutes at this hour of the week.
-    pub(crate) fn share(&self, at: Timestamp) -> f32 {
-        let hour = at.hour_of_week();
-        let (busy, known) = self.hours.get(hour).copied().unwrap_or_default();
-        let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
-        let daily = same_hour.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        let average = if daily.1 > 0.0 { daily } else { self.all };
-        let pooled = average.0 / average.1.max(1.0);
-        ((busy + POOL * pooled) / (known + POOL)).clamp(0.0, 0.999)
+    /// The usual share of busy minutes at any hour.
+    fn average(&self) -> f64 {
+        f64::from(self.all.0 / self.all.1.max(1.0)).min(0.999)
+    }
+
+    /// The share of busy minutes that can be counted on at this hour of the week.
+    pub(super) fn share(&mut self, at: Timestamp) -> f64 {
+        self.profile.look(at).unwrap_or_else(|| self.average())
     }
 
     /// How lively the stream was of late, against its usual self: 1 at most.
@@ -241,31 +250,28 @@ impl Rhythm {
         // In the first week the hours are not known: what it seems to miss means nothing.
         if self.known >= KNOWN_MIN {
             self.longest[0] = self.longest[0].max(self.missing);
-            if self.missing > 1.0 {
-                let (sum, count) = self.excess;
-                let beyond = self.missing - 1.0;
-                self.excess = (sum * EXCESS_KEPT + beyond, count * EXCESS_KEPT + 1.0);
+            for (over, excess) in EXCESS_OVER.iter().zip(&mut self.excess) {
+                if self.missing > *over {
+                    excess.0 = excess.0 * EXCESS_KEPT + self.missing - over;
+                    excess.1 = excess.1 * EXCESS_KEPT + 1.0;
+                }
             }
         }
     }
 
     /// How much longer the pauses of this stream are than those of a Poisson process.
     fn stretch(&self) -> f64 {
-        let (sum, count) = self.excess;
-        ((sum + EXCESS_PRIOR.0) / (count + EXCESS_PRIOR.1)).max(1.0)
+        let stretches = self.excess.iter().map(|(sum, count)| {
+            let prior = EXCESS_PRIOR;
+            (sum + prior.0) / (count + prior.1)
+        });
+        stretches.fold(1.0, f64::max)
     }
 
     fn count(&mut self, minute: Timestamp, is_busy: bool) {
-        if self.hours.is_empty() {
-            self.hours.resize(HOURS, (0.0, 0.0));
-        }
+        self.profile.count(minute, is_busy);
         let busy = f32::from(u8::from(is_busy));
-        let hour = &mut self.hours[minute.hour_of_week() % HOURS];
-        // Sixty minutes an hour: a record decays by a week's share each time so many are added.
-        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 60.0;
-        *hour = (hour.0 * kept + busy, hour.1 * kept + 1.0);
-        let kept = 1.0 - (1.0 - KEPT_A_WEEK) / 10_080.0;
-        self.all = (self.all.0 * kept + busy, self.all.1 * kept + 1.0);
+        self.all = (self.all.0 * KEPT + busy, self.all.1 * KEPT + 1.0);
         self.known = self.known.saturating_add(1);
     }
 }

@@ -1,0 +1,165 @@
+//! How many minutes of each hour of the week usually have events.
+//!
+//! What is asked of it is not what is most likely but what can be counted on: an hour that is
+//! expected too busy turns every quiet night into an outage. Three things make hours look busier
+//! than they are, and none of them may:
+//!
+//! - **The renewal calendar.** Whoever bills on the first of the month has one night in four weeks
+//!   with fifteen busy minutes an hour, on whatever weekday it falls. So of each hour of the week
+//!   the last weeks are kept one by one, and no week counts for more than the quieter half of them
+//!   makes plausible.
+//! - **Few weeks.** While an hour is known from one or two weeks, the same hour of the other days
+//!   says what is plausible.
+//! - **The other days.** They take something off an hour that is busier than they are, and add
+//!   nothing to one that is quieter: who is closed on Sundays is not expected to open.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Span, Timestamp};
+
+/// Hours of a week.
+const HOURS: usize = 168;
+
+/// Weeks of each hour that are remembered.
+const WEEKS: usize = 6;
+
+/// A week of which nothing is known.
+const UNKNOWN: u8 = u8::MAX;
+
+/// Minutes of an hour that must have been counted for the hour to be remembered: the others had an
+/// outage.
+const COUNTED_MIN: u8 = 40;
+
+/// From so many weeks on an hour is its own measure of what is plausible.
+const WEEKS_MIN: usize = 3;
+
+/// How much the other days weigh against an hour's own record, in weeks.
+const POOL: f64 = 1.0;
+
+/// The share of busy minutes that nothing exceeds.
+const SHARE_MAX: f64 = 0.999;
+
+const HOUR: Span = Span::hours(1);
+
+/// The busy minutes of the last weeks, by hour of the week.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Profile {
+    /// The newest week first.
+    hours: Vec<[u8; WEEKS]>,
+    /// The hour being counted: its begin, its busy minutes, and all.
+    hour: (Timestamp, u8, u8),
+    /// The share of the hour that was last asked for.
+    newest: (Timestamp, Option<f64>),
+}
+
+impl Profile {
+    /// Takes in a minute that is over. Minutes come in the order of time.
+    pub(super) fn count(&mut self, minute: Timestamp, is_busy: bool) {
+        let hour = minute.floor_to(HOUR);
+        if self.hour.0 != hour {
+            self.remember();
+            self.hour = (hour, 0, 0);
+        }
+        self.hour.1 += u8::from(is_busy);
+        self.hour.2 += 1;
+    }
+
+    fn remember(&mut self) {
+        let (hour, busy, counted) = self.hour;
+        if counted < COUNTED_MIN {
+            return;
+        }
+        if self.hours.is_empty() {
+            self.hours.resize(HOURS, [UNKNOWN; WEEKS]);
+        }
+        let weeks = &mut self.hours[hour.hour_of_week() % HOURS];
+        weeks.rotate_right(1);
+        weeks[0] = busy;
+    }
+
+    /// The same as [`share`](Self::share), looked up once an hour.
+    pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
+        let hour = minute.floor_to(HOUR);
+        if self.newest.0 != hour {
+            self.newest = (hour, self.share(hour));
+        }
+        self.newest.1
+    }
+
+    /// The share of busy minutes that can be counted on in this hour; `None` while nothing is known
+    /// of it, nor of the same hour of other days.
+    pub(super) fn share(&self, at: Timestamp) -> Option<f64> {
+        let hour = at.hour_of_week();
+        let known = |weeks: &[u8; WEEKS]| {
+            let known = weeks.iter().copied().filter(|busy| *busy != UNKNOWN);
+            known.map(f64::from).collect::<Vec<f64>>()
+        };
+        let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
+        let mut daily: Vec<f64> = same_hour.flat_map(known).collect();
+        daily.sort_by(f64::total_cmp);
+        let daily = *daily.get(daily.len() / 2)?;
+        let mut own = self.hours.get(hour).map(known).unwrap_or_default();
+        own.sort_by(f64::total_cmp);
+        let usual = counted_on(&own, daily);
+        Some((usual / 60.0).clamp(0.0, SHARE_MAX))
+    }
+}
+
+/// What can be counted on of an hour, given its weeks in order of size and the usual of the other
+/// days.
+fn counted_on(own: &[f64], daily: f64) -> f64 {
+    let Some(weeks) = u32::try_from(own.len()).ok().filter(|weeks| *weeks > 0) else {
+        return daily;
+    };
+    let weeks = f64::from(weeks);
+    let mut quieter = mean(&own[..own.len().div_ceil(2)]);
+    if own.len() < WEEKS_MIN {
+        quieter = quieter.min(daily);
+    }
+    // Two standard deviations of a Poisson count above it, and one event.
+    let most = quieter + 2.0 * quieter.sqrt() + 1.0;
+    let usual = own.iter().map(|busy| busy.min(most)).sum::<f64>() / weeks;
+    usual.min((usual * weeks + daily * POOL) / (weeks + POOL))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    let count = u32::try_from(values.len()).unwrap_or(u32::MAX).max(1);
+    values.iter().sum::<f64>() / f64::from(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_night_of_renewals_is_not_expected_again_a_week_later() {
+        let quiet = counted_on(&[0.0, 0.0, 1.0, 1.0, 16.0], 0.0);
+        assert!(quiet < 1.0, "{quiet}");
+        // Nor after two weeks, of which one had it.
+        let early = counted_on(&[0.0, 16.0], 0.0);
+        assert!(early < 1.0, "{early}");
+    }
+
+    #[test]
+    fn a_run_every_second_week_is_hardly_counted_on() {
+        let usual = counted_on(&[0.0, 0.0, 1.0, 14.0, 15.0, 16.0], 1.0);
+        assert!(usual < 2.0, "{usual}");
+    }
+
+    #[test]
+    fn a_run_every_week_is() {
+        let usual = counted_on(&[14.0, 15.0, 15.0, 17.0], 1.0);
+        assert!(usual > 12.0, "{usual}");
+    }
+
+    #[test]
+    fn who_is_closed_on_sundays_is_not_expected_to_open() {
+        assert!(counted_on(&[0.0, 0.0, 0.0], 20.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn chance_alone_takes_little_off() {
+        let usual = counted_on(&[7.0, 8.0, 10.0, 10.0, 12.0, 13.0], 10.0);
+        assert!(usual > 9.5, "{usual}");
+    }
+}

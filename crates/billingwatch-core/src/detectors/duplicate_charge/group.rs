@@ -63,6 +63,9 @@ pub(super) struct Group {
     pub(super) members: Vec<Member>,
     pub(super) surplus: i64,
     pub(super) currency: Currency,
+    pub(super) payer_id: Box<str>,
+    /// When the first of its charges was made.
+    pub(super) at: Timestamp,
     pub(super) opened_at: Timestamp,
 }
 

@@ -4,13 +4,14 @@
 //! where there is no customer), equal in amount and currency, were made within `window_secs` of
 //! each other in event time, and nothing says that two things were bought. Grows with each further
 //! charge; closes when the surplus is refunded, when something tells the charges apart after all,
-//! or after [`HOLD`].
+//! or after [`HOLD`]. Three customers and more within an hour are [told as one](crowd).
 //!
 //! Payments are held against each other anew whenever more is known of one of them: its tie to an
 //! invoice, its refund. So the order of arrival decides when something is said, not what in the
 //! end. From basil on a charge does not name its invoice; where both may pay one, the pair waits
 //! up to [`INVOICE_WAIT`] for the events that tie them.
 
+mod crowd;
 mod group;
 mod paid;
 
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Finding;
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::Charge;
 use crate::event::invoice::{Invoice, InvoiceStatus};
@@ -28,6 +30,7 @@ use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
+use crowd::{Crowds, Told};
 use group::{Group, Member, Set, describe};
 use paid::{Paid, Surroundings, Verdict, compare, of_charge, of_intent};
 
@@ -91,6 +94,7 @@ pub(super) struct DuplicateCharge {
     refunds: Generations<(Timestamp, i64)>,
     groups: BTreeMap<String, Group>,
     group_of: KeyMap<String>,
+    crowds: Crowds,
 }
 
 impl Default for DuplicateCharge {
@@ -105,6 +109,7 @@ impl Default for DuplicateCharge {
             refunds: Generations::new(MEMORY, MEMORY_MAX / 2),
             groups: BTreeMap::new(),
             group_of: KeyMap::default(),
+            crowds: Crowds::default(),
         }
     }
 }
@@ -158,6 +163,9 @@ impl Detector for DuplicateCharge {
             self.forget_oldest();
         }
         self.expire(ctx);
+        for finding in self.crowds.take_news(&self.groups, now) {
+            ctx.fire(finding);
+        }
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
@@ -453,6 +461,8 @@ impl DuplicateCharge {
             members: kept,
             surplus,
             currency: set.currency,
+            payer_id: set.payer_id.clone(),
+            at: old.map_or(first.at, |group| group.at.min(first.at)),
             opened_at: old.map_or(ctx.now(), |group| group.opened_at),
         };
         let refunded = group.refunded(ctx);
@@ -461,8 +471,7 @@ impl DuplicateCharge {
             let back = Money::new(refunded, group.currency);
             let message = format!("{back} of the surplus was refunded");
             if is_open {
-                self.close(&name);
-                ctx.clear(name, message);
+                self.end(&name, message, ctx);
             } else if is_told {
                 ctx.suppress("surplus_refunded", Some(&first.charge_id), message);
             }
@@ -476,8 +485,39 @@ impl DuplicateCharge {
         for member in &group.members {
             self.group_of.insert(member.charge, name.clone());
         }
-        self.groups.insert(name, group);
-        ctx.fire(finding);
+        self.groups.insert(name.clone(), group);
+        self.tell(&name, finding, ctx);
+    }
+
+    /// Tells of a duplicate, by itself or with others of its hour.
+    fn tell(&mut self, name: &str, single: Finding, ctx: &mut Context<'_>) {
+        match self.crowds.join(name, &self.groups, ctx.now()) {
+            Told::Crowd {
+                key,
+                merged,
+                finding,
+            } => {
+                for name in merged {
+                    ctx.clear(name, format!("told with others of its hour, as `{key}`"));
+                }
+                finding.into_iter().for_each(|finding| ctx.fire(*finding));
+            }
+            Told::Single | Told::Over(..) => ctx.fire(single),
+        }
+    }
+
+    /// An open duplicate is none any more.
+    fn end(&mut self, name: &str, reason: String, ctx: &mut Context<'_>) {
+        self.close(name);
+        match self.crowds.leave(name, &self.groups, ctx.now()) {
+            Told::Single => ctx.clear(name.to_owned(), reason),
+            Told::Crowd { finding, .. } => {
+                finding.into_iter().for_each(|finding| ctx.fire(*finding));
+            }
+            Told::Over(key, joined) => {
+                ctx.clear(key, format!("none of {joined} is left; the last: {reason}"));
+            }
+        }
     }
 
     /// Ends an alert that is explained, or whose surplus was given back.
@@ -493,8 +533,7 @@ impl DuplicateCharge {
             explained
         };
         if let Some(reason) = reason {
-            self.close(name);
-            ctx.clear(name.to_owned(), reason);
+            self.end(name, reason, ctx);
         }
     }
 
@@ -518,8 +557,8 @@ impl DuplicateCharge {
             .map(|(name, _)| name.clone())
             .collect();
         for name in old {
-            self.close(&name);
-            ctx.clear(name, format!("no refund within {HOLD}: taken as intended"));
+            let reason = format!("no refund within {HOLD}: taken as intended");
+            self.end(&name, reason, ctx);
         }
     }
 

@@ -285,3 +285,76 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     }
     orders
 }
+
+/// A job that ran twice: `customers` of them, each charged twice a few minutes after the other.
+fn ran_twice(customers: usize) -> String {
+    let mut timeline = String::new();
+    for n in 1..=customers {
+        timeline += &format!("+3m  charge.succeeded ch=ch_{n}a pi=pi_{n}a cus=cus_{n} amt=4900\n");
+        timeline += &format!("+20s charge.succeeded ch=ch_{n}b pi=pi_{n}b cus=cus_{n} amt=4900\n");
+    }
+    timeline
+}
+
+#[test]
+fn many_customers_within_an_hour_are_one_alert_that_lists_them_and_ends_with_the_last_refund() {
+    let mut timeline = ran_twice(7);
+    timeline += "+1h refund.created ch=ch_1b amt=4900\n";
+    for n in 2..=7 {
+        timeline += &format!("+1m refund.created ch=ch_{n}b amt=4900\n");
+    }
+    assert_snapshot!(check("duplicate_charge", &timeline), @"
+        d0 00:03:20 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 20s, with nothing that tells the purchases apart
+        d0 00:06:40 firing high cus_2:4900usd:2024-03-04: cus_2 was charged 49.00 USD 2 times within 20s, with nothing that tells the purchases apart
+        d0 00:10:00 resolved high cus_1:4900usd:2024-03-04: told with others of its hour, as `many:2024-03-04`
+        d0 00:10:00 resolved high cus_2:4900usd:2024-03-04: told with others of its hour, as `many:2024-03-04`
+        d0 00:10:00 firing critical many:2024-03-04: 3 customers were charged twice or more since 2024-03-04T00:03:00Z, 147.00 USD too much: cus_1, cus_2, cus_3
+        d0 00:20:00 escalated critical many:2024-03-04: 5 customers were charged twice or more since 2024-03-04T00:03:00Z, 245.00 USD too much: cus_4, cus_5
+        d0 00:30:00 escalated critical many:2024-03-04: 7 customers were charged twice or more since 2024-03-04T00:03:00Z, 343.00 USD too much: cus_6, cus_7
+        d0 01:29:20 resolved critical many:2024-03-04: none of 7 is left; the last: 49.00 USD of the surplus was refunded
+        ");
+}
+
+#[test]
+fn two_customers_within_an_hour_are_two_alerts() {
+    let told = check("duplicate_charge", &ran_twice(2));
+    assert_eq!(firing(&told), 2, "{told}");
+    assert!(!told.contains("many:"), "{told}");
+}
+
+#[test]
+fn three_customers_on_three_days_are_three_alerts() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  charge.succeeded cus=cus_1 amt=4900
+        +9s  charge.succeeded cus=cus_1 amt=4900
+        +1d  charge.succeeded cus=cus_2 amt=4900
+        +9s  charge.succeeded cus=cus_2 amt=4900
+        +1d  charge.succeeded cus=cus_3 amt=4900
+        +9s  charge.succeeded cus=cus_3 amt=4900
+    ",
+    );
+    assert_eq!(firing(&told), 3, "{told}");
+    assert!(!told.contains("many:"), "{told}");
+}
+
+#[test]
+fn a_crowd_that_arrives_in_another_order_is_the_same_crowd() {
+    let lasting = |timeline: &str| {
+        let told = check("duplicate_charge", timeline);
+        let open = told.lines().filter(|line| line.contains("many:"));
+        open.filter(|line| line.contains(" firing ")).count()
+    };
+    // All charges are an hour old when they arrive, first or last customer first.
+    let charge = |n: usize, ab: &str| {
+        format!("+1s charge.succeeded ch=ch_{n}{ab} pi=pi_{n}{ab} cus=cus_{n} late=1h\n")
+    };
+    let mut forth = String::new();
+    let mut back = String::new();
+    for n in 1..=4 {
+        forth += &(charge(n, "a") + &charge(n, "b"));
+        back += &(charge(5 - n, "b") + &charge(5 - n, "a"));
+    }
+    assert_eq!((lasting(&forth), lasting(&back)), (1, 1));
+}

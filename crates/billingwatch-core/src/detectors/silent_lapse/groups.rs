@@ -1,8 +1,11 @@
-//! Which open lapses are one incident: those noticed within a day of one another.
+//! Which open lapses are one incident: those noticed within two hours of one another, and, once
+//! there are several of a day, all that follow.
 //!
-//! A broken renewal run lets many subscriptions lapse within hours, each at its own turn. The
-//! first opens a group under its own id; those that follow join it. A group is told again when it
-//! has doubled, and otherwise at most once an hour.
+//! A broken renewal run lets many subscriptions lapse within hours, each at its own turn: what
+//! follows within two hours joins the alert of the one before. Two that lapse hours apart may be
+//! two customers, and each is told by itself; the third of a day opens an alert that takes in all
+//! that follow within a day. An alert is told again when it has doubled, and otherwise at most
+//! once an hour.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +16,13 @@ use crate::ids::{Key, KeyMap};
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
+/// So many alerts within [`JOIN`] stand by themselves, before the next opens a crowd.
+const SINGLES: usize = 2;
+
 /// A lapse this soon after the newest of a group belongs to it.
+const CLOSE: Span = Span::hours(2);
+
+/// A lapse this soon after the newest of a crowd belongs to it.
 const JOIN: Span = Span::hours(24);
 
 /// A group takes no more after this time: what goes wrong for ever is told anew.
@@ -26,7 +35,7 @@ const TELL_AFTER: Span = Span::minutes(55);
 const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
 
 /// So many at once are critical: it is the billing that is broken, not a customer.
-const CROWD: u32 = 10;
+const CROWD: u32 = 8;
 
 /// How many are named in the message.
 const NAMED: usize = 5;
@@ -46,6 +55,8 @@ pub(super) struct Lapse {
 struct Group {
     /// The first: its id is the alert's key.
     anchor: Box<str>,
+    /// Whether all others of a day join it.
+    is_crowd: bool,
     opened_at: Timestamp,
     joined_at: Timestamp,
     told_at: Timestamp,
@@ -67,6 +78,8 @@ pub(super) struct Groups {
     lapses: KeyMap<Lapse>,
     groups: BTreeMap<u64, Group>,
     newest: u64,
+    /// When the newest groups opened that are no crowds.
+    singles: [Timestamp; SINGLES],
 }
 
 /// What became of an alert when one of its lapses ended.
@@ -104,12 +117,19 @@ impl Groups {
     /// A subscription lapsed. Told by [`take_news`](Self::take_news).
     pub(super) fn add(&mut self, key: Key, mut lapse: Lapse, now: Timestamp) {
         let is_near = |group: &Group| {
-            now.since(group.joined_at) <= JOIN && now.since(group.opened_at) <= OPEN_MAX
+            let join = if group.is_crowd { JOIN } else { CLOSE };
+            now.since(group.opened_at) <= OPEN_MAX && now.since(group.joined_at) <= join
         };
         if !self.groups.get(&self.newest).is_some_and(is_near) {
+            let is_crowd = self.singles.iter().all(|at| now.since(*at) <= JOIN);
+            if !is_crowd {
+                self.singles.rotate_left(1);
+                self.singles[SINGLES - 1] = now;
+            }
             self.newest += 1;
             let group = Group {
                 anchor: lapse.id.clone(),
+                is_crowd,
                 opened_at: now,
                 joined_at: now,
                 told_at: now,

@@ -2,7 +2,7 @@
 //!
 //! Opens when an active subscription's next payment is `grace_secs` overdue: by its own schedule,
 //! from the first period that no paid invoice covers. One alert per subscription, or one for all
-//! that lapse within a day of one another; it closes when each has paid, ended, paused, or is
+//! that lapse [together](groups); it closes when each has paid, ended, paused, or is
 //! called past due by Stripe itself.
 //!
 //! Nothing is expected (and nothing said) in a trial, while collection is paused, of free, wholly

@@ -201,6 +201,27 @@ fn many_at_once_are_one_alert_that_grows_and_ends() {
         ");
 }
 
+/// Subscriptions that paid once, hours apart.
+fn hours_apart(count: usize, hours: usize) -> String {
+    let renewal = |n| {
+        format!(
+            "+{hours}h customer.subscription.created sub=sub_{n}\n\
+             +1s invoice.paid in=in_{n} sub=sub_{n} total=1000 through=30d\n"
+        )
+    };
+    (0..count).map(renewal).collect()
+}
+
+#[test]
+fn three_of_a_day_are_told_one_by_one_and_further_ones_with_the_third() {
+    let told = check("silent_lapse", &(hours_apart(3, 5) + "+34d wait\n"));
+    assert_eq!(told.matches("firing").count(), 3, "{told}");
+    assert!(!told.contains("subscriptions are active"), "{told}");
+    let told = check("silent_lapse", &(hours_apart(6, 5) + "+35d wait\n"));
+    assert_eq!(told.matches("firing").count(), 3, "{told}");
+    assert!(told.contains("4 subscriptions are active"), "{told}");
+}
+
 #[test]
 fn lapses_days_apart_are_two_incidents() {
     let told = check(

@@ -206,10 +206,7 @@ fn pages(binary: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
             "/api/v1/suppressed?limit=200".to_owned(),
         ),
         ("metrics", "/metrics".to_owned()),
-        (
-            "metrics of a week",
-            "/metrics?window_hours=168".to_owned(),
-        ),
+        ("metrics of a week", "/metrics?window_hours=168".to_owned()),
     ];
     for (what, path) in &kinds {
         let mut took = Vec::new();

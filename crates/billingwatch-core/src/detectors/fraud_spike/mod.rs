@@ -37,6 +37,12 @@ const WINDOW_MAX: usize = 20_000;
 /// payments. Healthy card businesses see about 0.1 %; a stranger gets the benefit of the doubt.
 const PRIOR: (f64, f64) = (3.0, 1_000.0);
 
+/// A spike is over when what the window holds has been more likely than this for a while.
+const CALM_CHANCE: f64 = 0.001;
+
+/// See [`CALM_CHANCE`]: the disputes of one breach come in over days, with pauses of a night.
+const CALM: Span = Span::hours(12);
+
 /// What is kept of the learned counts from one day to the next: a memory of about eight weeks.
 const KEPT_A_DAY: f64 = 55.0 / 56.0;
 
@@ -100,6 +106,8 @@ pub(super) struct FraudSpike {
     programme: Programme,
     velocity: Velocity,
     firing: Option<Severity>,
+    /// Since when no more come than are usual, while the alert is open.
+    calm_since: Option<Timestamp>,
     unreported: u64,
 }
 
@@ -144,14 +152,19 @@ impl Detector for FraudSpike {
         }
         let count = self.count();
         let expected = self.expected();
-        if poisson_tail(count, expected) > 0.001 {
+        if poisson_tail(count, expected) <= CALM_CHANCE {
+            self.calm_since = None;
+        } else if ctx.now().since(*self.calm_since.get_or_insert(ctx.now())) >= CALM {
             self.firing = None;
+            self.calm_since = None;
             self.unreported = 0;
             ctx.clear(
                 "all",
-                format!("{count} in the window, {expected:.1} are usual"),
+                format!("{count} in the window for {CALM} at most, {expected:.1} are usual"),
             );
-        } else if self.unreported > 0 {
+            return;
+        }
+        if self.unreported > 0 {
             self.report(ctx);
         }
     }

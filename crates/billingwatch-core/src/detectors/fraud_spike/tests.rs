@@ -12,7 +12,7 @@ fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
         +2d  wait
     "), @"
         d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.1 are usual: 21.7 % of the payments of such a time; 60.00 USD at stake
-        d13 15:01:00 resolved high all: 2 in the window, 0.1 are usual
+        d14 03:01:00 resolved high all: 0 in the window for 12h at most, 0.1 are usual
         ");
 }
 

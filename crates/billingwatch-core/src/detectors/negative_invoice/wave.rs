@@ -3,8 +3,7 @@
 //! Opens when at least `wave_count_min` charges were refunded within [`WINDOW`] and so many are
 //! implausible even at twice the usual rate (exact Poisson test), and are half as many again as on
 //! the busiest of the last four weeks' days: who gives back a week's refunds each Monday has such
-//! Mondays. Closes when
-//! the window holds no more than is plausible.
+//! Mondays. Closes when the window holds no more than is plausible.
 
 use std::collections::VecDeque;
 
@@ -223,8 +222,9 @@ impl Wave {
         Some((severity, chance))
     }
 
-    /// The most charges refunded on a day, as far as that is usual: in peace, or in two waves. What
-    /// came twice in four weeks comes again, and is not told for ever.
+    /// The most charges refunded on a day, as far as that is usual: in peace, or in three waves.
+    /// What came three times in four weeks comes again, and is not told for ever; twice may be two
+    /// mishaps.
     fn busiest(&self) -> u64 {
         let in_peace = self.days.iter().map(|day| day.refunded).max();
         let mut all: Vec<u64> = self
@@ -233,8 +233,8 @@ impl Wave {
             .map(|day| day.refunded + day.in_waves)
             .collect();
         all.sort_unstable();
-        let second = all.len().checked_sub(2).map_or(0, |place| all[place]);
-        in_peace.unwrap_or(0).max(second)
+        let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
+        in_peace.unwrap_or(0).max(third)
     }
 
     /// Refunded charges per payment of a usual day.

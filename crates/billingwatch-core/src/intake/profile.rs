@@ -97,7 +97,10 @@ impl Profile {
         let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
         let mut daily: Vec<f64> = same_hour.flat_map(known).collect();
         daily.sort_by(f64::total_cmp);
-        let daily = *daily.get(daily.len() / 2)?;
+        if daily.is_empty() {
+            return None;
+        }
+        let daily = plausible(&daily, quieter_half(&daily));
         let mut own = self.hours.get(hour).map(known).unwrap_or_default();
         own.sort_by(f64::total_cmp);
         let usual = counted_on(&own, daily);
@@ -105,21 +108,31 @@ impl Profile {
     }
 }
 
-/// What can be counted on of an hour, given its weeks in order of size and the usual of the other
-/// days.
+/// What can be counted on of an hour, given its weeks in order of size and the usual of the same
+/// hour on all days.
 fn counted_on(own: &[f64], daily: f64) -> f64 {
     let Some(weeks) = u32::try_from(own.len()).ok().filter(|weeks| *weeks > 0) else {
         return daily;
     };
     let weeks = f64::from(weeks);
-    let mut quieter = mean(&own[..own.len().div_ceil(2)]);
+    let mut quieter = quieter_half(own);
     if own.len() < WEEKS_MIN {
         quieter = quieter.min(daily);
     }
-    // Two standard deviations of a Poisson count above it, and one event.
-    let most = quieter + 2.0 * quieter.sqrt() + 1.0;
-    let usual = own.iter().map(|busy| busy.min(most)).sum::<f64>() / weeks;
+    let usual = plausible(own, quieter);
     usual.min((usual * weeks + daily * POOL) / (weeks + POOL))
+}
+
+/// The mean of counts in order of size, none of them counting for more than the quieter ones make
+/// plausible: two standard deviations of a Poisson count above them, and one.
+fn plausible(counts: &[f64], quieter: f64) -> f64 {
+    let most = quieter + 2.0 * quieter.sqrt() + 1.0;
+    let capped: Vec<f64> = counts.iter().map(|busy| busy.min(most)).collect();
+    mean(&capped)
+}
+
+fn quieter_half(counts: &[f64]) -> f64 {
+    mean(&counts[..counts.len().div_ceil(2)])
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -161,5 +174,35 @@ mod tests {
     fn chance_alone_takes_little_off() {
         let usual = counted_on(&[7.0, 8.0, 10.0, 10.0, 12.0, 13.0], 10.0);
         assert!(usual > 9.5, "{usual}");
+    }
+
+    #[test]
+    fn an_event_a_month_is_not_rounded_away() {
+        let usual = counted_on(&[0.0, 0.0, 0.0, 1.0], 0.25);
+        assert!((usual - 0.25).abs() < 1e-9, "{usual}");
+    }
+
+    #[test]
+    fn an_hour_knows_its_weeks_and_the_same_hour_of_other_days() {
+        let mut profile = Profile::default();
+        let monday = Timestamp::from_secs(1_709_510_400);
+        assert!(profile.share(monday).is_none());
+        // Two weeks: six busy minutes from nine to ten, on Mondays thirty.
+        for minute in 0..14 * 24 * 60 {
+            let at = monday + Span::minutes(minute);
+            let busy = if at.hour_of_week() == 9 { 30 } else { 6 };
+            let is_nine = at.hour_of_week() % 24 == 9;
+            profile.count(at, is_nine && minute % 60 < busy);
+        }
+        let at = |hours| monday + Span::days(14) + Span::hours(hours);
+        let (tuesday, night) = (profile.share(at(33)), profile.share(at(27)));
+        assert!(
+            tuesday.is_some_and(|share| (share - 0.1).abs() < 0.01),
+            "{tuesday:?}"
+        );
+        assert!(night.is_some_and(|share| share < 1e-9), "{night:?}");
+        // Two Mondays may both have had a renewal run.
+        let known = profile.share(at(9));
+        assert!(known.is_some_and(|share| share < 0.2), "{known:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! The detectors that come with the product, one file each.
 
+mod arrivals;
 mod charge_failure_spike;
 mod duplicate_charge;
 mod fraud_spike;

@@ -1,0 +1,263 @@
+//! Timelines: what is late or silent, what is neither, and that one incident is one alert.
+
+use crate::testing::check;
+use insta::assert_snapshot;
+
+#[test]
+fn late_deliveries_fire_and_deliveries_on_time_end_it() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +26m customer.created late=25m x8/1m
+        +1m  customer.created late=90m x20/1m
+        +1m  customer.created x40/1m
+    "), @"
+        d0 02:07:00 firing medium delivery: 3 of 36 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
+        d0 02:22:00 escalated high delivery: 17 of 35 events of the last 1h arrived over 10m after they were made: 1h 30m late as a rule, 1h 30m at worst
+        d0 03:02:00 resolved high delivery: 29 of the newest 30 deliveries were on time
+        ");
+}
+
+#[test]
+fn one_retry_after_a_hiccup_is_no_lag() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s  customer.created x50/1m
+        +1m  customer.created late=60m x2/1m
+        +1m  customer.created x50/1m
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn ten_minutes_are_not_late_yet() {
+    assert_eq!(
+        check("webhook_lag", "+0s customer.created late=10m x50/1m"),
+        ""
+    );
+}
+
+#[test]
+fn redelivered_events_are_not_counted() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s  customer.created evt=evt_1 x1/1s
+        +1h  customer.created evt=evt_1 late=1h x20/1s
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_backfill_says_nothing_about_delivery() {
+    assert_eq!(
+        check(
+            "webhook_lag",
+            "+0s customer.created late=20d historical x50/1m"
+        ),
+        ""
+    );
+}
+
+#[test]
+fn silence_at_a_busy_hour_is_loud_until_events_are_on_time_again() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x3600/3m
+        +3h  wait
+        +1h  customer.created x10/3m
+    "), @"
+        d7 12:43:00 firing high delivery: no event for 46m (since 2024-03-11T11:57:00Z), where 15 minutes with events were to be expected
+        d7 16:07:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z, on time
+        ");
+}
+
+#[test]
+fn the_backlog_of_a_silence_is_no_second_incident() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x3600/3m
+        +4h  customer.created late=3h x60/10s
+        +1m  customer.created x20/3m
+    "), @"
+        d7 12:43:00 firing high delivery: no event for 46m (since 2024-03-11T11:57:00Z), where 15 minutes with events were to be expected
+        d7 16:17:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z, on time
+        ");
+}
+
+#[test]
+fn a_backlog_among_events_on_time_is_no_second_incident_either() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x3600/3m
+        +4h  customer.created
+        +1m  customer.created late=3h x60/10s
+        +1m  customer.created x20/3m
+    "), @"
+        d7 12:43:00 firing high delivery: no event for 46m (since 2024-03-11T11:57:00Z), where 15 minutes with events were to be expected
+        d7 16:18:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z, on time
+        ");
+}
+
+#[test]
+fn a_backlog_long_after_events_were_on_time_is_told_to_be_harmless() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x3600/3m
+        +4h  customer.created x20/3m
+        +1m  customer.created late=3h x60/10s
+        +1m  customer.created x20/3m
+    "), @"
+        d7 12:43:00 firing high delivery: no event for 46m (since 2024-03-11T11:57:00Z), where 15 minutes with events were to be expected
+        d7 16:07:00 resolved high delivery: events arrive again since 2024-03-11T15:57:00Z, on time
+        d7 16:55:00 quiet backlog_draining -: the backlog of a silence drains: events 3h old arrive
+        ");
+}
+
+#[test]
+fn a_silence_whose_events_go_on_to_come_late_is_one_alert_that_follows() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x3600/3m
+        +1h  customer.created late=45m x60/3m
+        +1m  customer.created x40/3m
+    "), @"
+        d7 12:43:00 firing high delivery: no event for 46m (since 2024-03-11T11:57:00Z), where 15 minutes with events were to be expected
+        d7 16:25:00 resolved high delivery: 10 of the newest 10 deliveries were on time
+        ");
+}
+
+#[test]
+fn a_night_of_renewals_is_not_expected_again_a_week_later() {
+    // From Monday the fourth, an event every ten minutes of the day and every half hour of the
+    // night; on the night to the 12th, a Tuesday, one a minute. A week later it is quiet again.
+    let told = check(
+        "webhook_lag",
+        "
+        +0s     customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +1m     customer.created x480/1m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +30m    customer.created x16/30m
+        +10m    customer.created x96/10m
+        +3h     customer.created x4/90m
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_family_that_falls_silent_while_others_go_on_is_loud() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  charge.succeeded x2160/5m
+        +1m  customer.created x1/1m
+        +4m  customer.created x60/5m
+        +1m  charge.succeeded x3/5m
+    "), @"
+        d7 13:23:00 firing high families: no charge.* for 1h 28m (since 2024-03-11T11:55:00Z), where 17 minutes with some were to be expected; other events go on
+        d7 16:56:00 resolved high families: they arrive again since 2024-03-11T16:56:00Z
+        ");
+}
+
+#[test]
+fn a_family_that_is_silent_for_half_an_hour_is_not() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s  charge.succeeded x2160/5m
+        +5m  customer.created x6/5m
+        +5m  charge.succeeded x30/5m
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_quiet_day_of_everything_is_no_silence_of_a_family() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s   charge.succeeded x4320/5m
+        +5m   customer.created x1/1m
+        +70m  customer.created x5/70m
+        +5m   charge.succeeded x30/5m
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_merchant_with_five_events_a_day_is_given_days() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s  customer.created x100/5h
+        +30h wait
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn the_first_days_have_no_silence() {
+    assert_eq!(
+        check("webhook_lag", "+0s customer.created x600/1m\n+30h wait\n"),
+        ""
+    );
+}
+
+/// Weeks of a shop with 20 events a day: five payments at nine, twelve, three and eight o'clock and
+/// at ten at night, none at night nor on Sundays.
+fn small_shop(weeks: usize) -> String {
+    let payment = |after: &str| format!("+{after} charge.succeeded\n+1s customer.created x3/1s\n");
+    let day = |first: &str| {
+        let mut day = payment(first);
+        for after in ["3h", "3h", "5h", "2h"] {
+            day += &payment(after);
+        }
+        day
+    };
+    let mut timeline = String::new();
+    for week in 0..weeks {
+        timeline += &day(if week == 0 { "9h" } else { "35h" });
+        for _ in 0..5 {
+            timeline += &day("11h");
+        }
+    }
+    timeline
+}
+
+#[test]
+fn a_small_shop_is_told_of_no_quiet_night_nor_sunday() {
+    assert_eq!(check("webhook_lag", &(small_shop(8) + "+30h wait\n")), "");
+}
+
+#[test]
+fn a_small_shop_is_told_of_days_without_any_event_once() {
+    let told = check("webhook_lag", &(small_shop(8) + "+10d wait\n"));
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(
+        told.contains("firing high delivery: no event for"),
+        "{told}"
+    );
+}

@@ -1,6 +1,5 @@
 //! The detectors that come with the product, one file each.
 
-mod arrivals;
 mod charge_failure_spike;
 mod duplicate_charge;
 mod fraud_spike;

@@ -2,25 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::intake::{Trouble, TroubleKind};
 use crate::money::{Currency, Money, share_bps};
 
 use super::super::words::as_f64;
 use super::Settings;
 use super::days::Series;
-use super::gap::{Gap, Habits, Past, WINDOWS};
+use super::gap::{Gap, Habits, WINDOWS};
 use super::hours::{Hours, WINDOW_MAX};
+use super::usual::Past;
 
 /// Windows by which recovery is judged, in hours.
-const RECOVERY_WINDOWS: [i64; 4] = [6, 12, 24, WINDOW_MAX];
+const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
 
-/// Payments such a window must have expected: fewer come back by chance.
+/// How many times likelier what comes in must be when all is as usual than when the loss goes on.
+const RECOVERY_EVIDENCE: f64 = 5.0;
+
+/// What is lost less than this of renewals, or of sales, is not what the incident is about.
+const LOST_BPS_MIN: i64 = 1_000;
+
+/// Payments that a window must have expected for that: where fewer are, the longest window need only
+/// be no surprise.
 const RECOVERY_PAYMENTS: f64 = 24.0;
 
 /// What is at least so likely is nothing to speak of.
 const USUAL_CHANCE: f64 = 0.3;
 
+/// After so many hours an incident shows how large it is, before its end dilutes it.
+const MEASURED_HOURS: std::ops::RangeInclusive<i64> = 12..=24;
+
 /// Hours a recovery must last before it is one.
-const CALM_HOURS: i64 = 6;
+const CALM_HOURS: i64 = 3;
 
 /// Money of one currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -45,12 +57,18 @@ pub(super) struct Incident {
     calm_since: Option<i64>,
     /// Missing in hours that left the longest window.
     lost_before: i64,
+    /// The share that is missing since it began, and those of renewals and of sales, in basis
+    /// points.
+    drop_bps: i64,
+    lost_bps: (i64, i64),
 }
 
 /// What became of a currency in an hour.
 #[derive(Debug)]
 pub(super) enum Step {
     Calm,
+    /// Its money may be missing because its events are.
+    Muted(Trouble),
     /// Its money is missing.
     Missing(Missing),
     /// It is back, as this says.
@@ -77,28 +95,53 @@ impl Watched {
         past: Past,
         end: i64,
         settings: &Settings,
+        is_lost: impl Fn(&Gap) -> Option<Trouble>,
     ) -> Step {
         self.learn(past, end);
         let step = match self.incident {
-            None => self.look(past, end, settings),
+            None => self.look(past, end, settings, is_lost),
             Some(incident) => self.follow(currency, incident, past, end, settings),
         };
         self.judged = end;
         step
     }
 
-    fn look(&mut self, past: Past, end: i64, settings: &Settings) -> Step {
+    /// Whether this would be told, were all events there.
+    pub(super) fn would_miss(&self, past: Past, end: i64, settings: &Settings) -> bool {
+        self.incident.is_none() && self.worst(past, end, settings).is_some()
+    }
+
+    fn worst(&self, past: Past, end: i64, settings: &Settings) -> Option<Gap> {
         let gaps = WINDOWS.map(|len| self.habits.gap(&self.hours, past, end, len, true));
         let implausible = gaps.into_iter().filter(|gap| is_implausible(gap, settings));
-        let Some(gap) = implausible.min_by(|a, b| a.chance.total_cmp(&b.chance)) else {
+        implausible.min_by(|a, b| a.chance.total_cmp(&b.chance))
+    }
+
+    fn look(
+        &mut self,
+        past: Past,
+        end: i64,
+        settings: &Settings,
+        is_lost: impl Fn(&Gap) -> Option<Trouble>,
+    ) -> Step {
+        let Some(gap) = self.worst(past, end, settings) else {
             return Step::Calm;
         };
+        if let Some(trouble) = is_lost(&gap) {
+            if trouble.kind != TroubleKind::Silence {
+                // Its events will not come any more: no yardstick.
+                self.hours.mark(end - gap.hours, end);
+            }
+            return Step::Muted(trouble);
+        }
         self.hours.mark(end - gap.hours, end);
         self.incident = Some(Incident {
             began: end - gap.hours,
             found: end,
             calm_since: None,
             lost_before: 0,
+            drop_bps: drop_of(&gap),
+            lost_bps: gap.lost_bps(),
         });
         Step::Missing(Missing {
             gap,
@@ -134,17 +177,11 @@ impl Watched {
             let gap = self.habits.gap(&self.hours, past, hour, 1, false);
             incident.lost_before = incident.lost_before.saturating_add(gap.missing().max(0));
         }
-        let recovery = self.recovery(incident, past, end);
-        let drop = |gap: &Gap| share_bps(gap.missing(), gap.expected);
-        // Where even the longest window expects few payments, it need only be no surprise.
-        let is_back = |gap: &Gap| {
-            drop(gap) <= settings.recovery_bps_max
-                || gap.payments() < RECOVERY_PAYMENTS && gap.chance >= USUAL_CHANCE
-        };
-        let is_calm = recovery.as_ref().is_some_and(is_back);
+        let recovery = self.recovery(&incident, past, end, settings);
+        let is_calm = recovery.is_some();
         incident.calm_since = is_calm.then_some(incident.calm_since.unwrap_or(end));
         let since = incident.calm_since.unwrap_or(end);
-        if let Some(gap) = recovery.filter(|_| is_calm && end - since >= CALM_HOURS) {
+        if let Some(gap) = recovery.filter(|_| end - since >= CALM_HOURS) {
             self.incident = None;
             if gap.expected == 0 {
                 let hours = gap.hours;
@@ -160,12 +197,17 @@ impl Watched {
                 Money::new(gap.expected, currency)
             ));
         }
+        let len = (end - incident.began).clamp(1, WINDOW_MAX);
+        let gap = self.habits.gap(&self.hours, past, end, len, false);
+        if !is_calm && MEASURED_HOURS.contains(&len) {
+            // What was found was its worst window.
+            incident.drop_bps = drop_of(&gap).max(settings.drop_bps_min);
+            incident.lost_bps = gap.lost_bps();
+        }
         self.incident = Some(incident);
         if is_calm {
             return Step::Calm;
         }
-        let len = (end - incident.began).clamp(1, WINDOW_MAX);
-        let gap = self.habits.gap(&self.hours, past, end, len, false);
         Step::Missing(Missing {
             gap,
             end,
@@ -174,14 +216,30 @@ impl Watched {
         })
     }
 
-    /// The shortest window since it was found that expects enough payments to tell.
-    fn recovery(&self, incident: Incident, past: Past, end: i64) -> Option<Gap> {
+    /// The shortest window that shows that the loss is over.
+    fn recovery(
+        &self,
+        incident: &Incident,
+        past: Past,
+        end: i64,
+        settings: &Settings,
+    ) -> Option<Gap> {
+        if end - incident.found < CALM_HOURS {
+            return None;
+        }
         let fits = |len: &i64| end - len >= incident.began;
         let gap = |len: i64| self.habits.gap(&self.hours, past, end, len, false);
-        let gaps = RECOVERY_WINDOWS.into_iter().filter(fits).map(gap);
-        gaps.into_iter()
-            .find(|gap| gap.payments() >= RECOVERY_PAYMENTS || gap.hours == WINDOW_MAX)
-            .filter(|_| end - incident.found >= CALM_HOURS)
+        let is_back = |gap: &Gap| {
+            let drop = drop_of(gap);
+            let is_few = gap.hours == WINDOW_MAX && gap.payments() < RECOVERY_PAYMENTS;
+            drop <= settings.recovery_bps_max && incident.is_refuted_by(gap)
+                || is_few && gap.chance >= USUAL_CHANCE
+        };
+        RECOVERY_WINDOWS
+            .into_iter()
+            .filter(fits)
+            .map(gap)
+            .find(is_back)
     }
 
     fn learn(&mut self, past: Past, end: i64) {
@@ -199,9 +257,32 @@ impl Watched {
     }
 }
 
+impl Incident {
+    /// Whether what was lost is much likelier as it comes now when all is as usual than when the loss
+    /// goes on (a Poisson likelihood ratio): sales say nothing of renewals, nor they of sales.
+    fn is_refuted_by(&self, gap: &Gap) -> bool {
+        let evidence = |came: u64, expected: f64, lost_bps: i64| {
+            if lost_bps < LOST_BPS_MIN {
+                return 0.0;
+            }
+            let lost = lost_bps.max(self.drop_bps).clamp(0, 9_000);
+            let lost = as_f64(lost.unsigned_abs()) / 10_000.0;
+            as_f64(came) * -(1.0 - lost).ln() - expected * lost
+        };
+        let billed = gap.due.saturating_sub(gap.silent);
+        let sum = evidence(billed, as_f64(gap.due), self.lost_bps.0)
+            + evidence(gap.sales, gap.sales_expected, self.lost_bps.1);
+        sum >= RECOVERY_EVIDENCE.ln()
+    }
+}
+
+/// The share that is missing, in basis points.
+fn drop_of(gap: &Gap) -> i64 {
+    share_bps(gap.missing(), gap.expected)
+}
+
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
-    let drop = share_bps(gap.missing(), gap.expected);
-    drop > settings.drop_bps_min && gap.chance <= chance_max(settings)
+    drop_of(gap) > settings.drop_bps_min && gap.chance <= chance_max(settings)
 }
 
 fn chance_max(settings: &Settings) -> f64 {

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{binomial_tail, median, negative_binomial_head};
+use crate::stats::{binomial_tail, negative_binomial_head};
 
 use super::super::words::{as_f64, bps_of, rounded};
-use super::hours::{Hour, Hours, WEEK, WEEKS, WINDOW_MAX};
+use super::hours::{Hour, Hours, WINDOW_MAX};
+use super::usual::{Past, Usual, usual};
 
 /// Windows judged, in hours: an outage shows in three, a slow loss in three days.
 pub(super) const WINDOWS: [i64; 5] = [3, 6, 12, 24, WINDOW_MAX];
@@ -28,17 +29,21 @@ const KEPT_AN_HOUR: f64 = 1.0 - 1.0 / 1_008.0;
 /// How far sales of a day stray from what is usual, squared, until it is known: 15 %.
 const STRAY_PRIOR: f64 = 0.022_5;
 
-/// The most one day may teach of it: a wild day must not deafen the next month.
-const STRAY_SEEN_MAX: f64 = 0.16;
+/// Days that the prior counts for.
+const STRAY_PRIOR_DAYS: f64 = 2.0;
 
-/// How much the newest day weighs in it.
-const STRAY_WEIGHT: f64 = 1.0 / 14.0;
+/// The most one day may teach of it, in multiples of what is known: a wild day must not deafen the
+/// next month, and those who are often wild learn it all the same.
+const STRAY_NEWS_MAX: f64 = 6.0;
+
+/// How much the newest day weighs in it, at least: a memory of four weeks.
+const STRAY_WEIGHT: f64 = 1.0 / 28.0;
+
+/// How much the median of a few values knows of what their average would.
+const MEDIAN_EFFICIENCY: f64 = 0.64;
 
 /// Sales a window must expect before its straying is learned from.
 const STRAY_SALES_MIN: f64 = 5.0;
-
-/// The share of a past window that may be part of an incident, one in so many hours.
-const INCIDENT_SHARE: i64 = 8;
 
 /// What a currency has taught of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,7 +53,16 @@ pub(super) struct Habits {
     /// Renewals asked for and not paid at once, of all due.
     asked: (f64, f64),
     /// By window, as in [`WINDOWS`].
-    stray: [f64; WINDOWS.len()],
+    stray: [Stray; WINDOWS.len()],
+}
+
+/// How far sales of a window stray from what is usual, beyond the chance of small numbers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Stray {
+    /// The relative variance.
+    squared: f64,
+    /// Days that taught it.
+    days: f64,
 }
 
 impl Default for Habits {
@@ -56,7 +70,10 @@ impl Default for Habits {
         Self {
             silent: (0.0, 0.0),
             asked: (0.0, 0.0),
-            stray: [STRAY_PRIOR; WINDOWS.len()],
+            stray: [Stray {
+                squared: STRAY_PRIOR,
+                days: 0.0,
+            }; WINDOWS.len()],
         }
     }
 }
@@ -81,27 +98,26 @@ impl Gap {
         self.expected.saturating_sub(self.collected)
     }
 
+    /// The shares of renewals and of sales that are missing, in basis points.
+    pub(super) fn lost_bps(&self) -> (i64, i64) {
+        let share = |lost: f64, of: f64| {
+            if of > 0.0 {
+                bps_of(lost / of).max(0)
+            } else {
+                0
+            }
+        };
+        let sales = self.sales_expected - as_f64(self.sales);
+        (
+            share(as_f64(self.silent), as_f64(self.due)),
+            share(sales, self.sales_expected),
+        )
+    }
+
     /// Payments that were to be expected.
     pub(super) fn payments(&self) -> f64 {
         self.sales_expected + as_f64(self.due)
     }
-}
-
-/// Sales of a window as they usually are, by the same hours of the weeks before.
-#[derive(Clone, Copy, Debug)]
-struct Usual {
-    weeks: f64,
-    sales: f64,
-    amount: f64,
-}
-
-/// Which past may be looked at.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Past {
-    /// The first whole hour that was watched.
-    pub(super) known_from: i64,
-    /// Hours that must be known before the absence of sales says anything.
-    pub(super) hours_min: i64,
 }
 
 impl Habits {
@@ -160,8 +176,8 @@ impl Habits {
             let index = WINDOWS.iter().position(|window| *window >= gap.hours);
             let index = index.unwrap_or(WINDOWS.len() - 1);
             // What is usual is itself an average of few weeks, and a median at that.
-            let of_average = 1.0 / (0.64 * weeks * gap.sales_expected);
-            let stray = self.stray[index].max(stray_min(gap.hours)) + of_average;
+            let of_average = 1.0 / (MEDIAN_EFFICIENCY * weeks * gap.sales_expected);
+            let stray = self.stray[index].squared.max(stray_min(gap.hours)) + of_average;
             Some(negative_binomial_head(gap.sales, gap.sales_expected, stray))
         };
         let chance = match (gap.due, sales) {
@@ -208,7 +224,7 @@ impl Habits {
         self.asked = (kept(self.asked.0, asked), kept(self.asked.1, hour.due));
     }
 
-    /// Learns how far sales stray, when a window of one of the lengths is complete.
+    /// Learns how far sales fall short, when a window of one of the lengths is complete.
     pub(super) fn learn_stray(&mut self, hours: &Hours, past: Past, end: i64) {
         for (index, len) in WINDOWS.into_iter().enumerate() {
             let every = len.min(24);
@@ -218,130 +234,43 @@ impl Habits {
             let Some(usual) = usual(hours, past, end, len, |_| true) else {
                 continue;
             };
-            if usual.sales < STRAY_SALES_MIN {
+            // A single week says nothing of its weekdays.
+            if usual.sales < STRAY_SALES_MIN || usual.weeks < 2.0 {
                 continue;
             }
             let sales: i32 = (end - len..end).map(|hour| hours.hour(hour).sales).sum();
-            let off = f64::from(sales) - usual.sales;
-            let by_chance = usual.sales * (1.0 + 1.0 / (0.64 * usual.weeks));
-            let seen = (off * off - by_chance) / usual.sales.powi(2);
-            let weight = STRAY_WEIGHT * as_f64(every.unsigned_abs()) / 24.0;
-            let old = self.stray[index];
-            self.stray[index] = old + weight * (seen.clamp(0.0, STRAY_SEEN_MAX) - old);
+            self.stray[index].learn(
+                &usual,
+                f64::from(sales),
+                as_f64(every.unsigned_abs()) / 24.0,
+            );
         }
     }
 }
 
-/// Sales of a window as they usually are; `None` until a week before it is known.
-fn usual(
-    hours: &Hours,
-    past: Past,
-    end: i64,
-    len: i64,
-    counts: impl Fn(&Hour) -> bool + Copy,
-) -> Option<Usual> {
-    if end - past.known_from < past.hours_min {
-        return None;
-    }
-    let (mut sales, mut amounts) = (Vec::new(), Vec::new());
-    for week in 1..=WEEKS {
-        let back = week * WEEK;
-        if end - len - back < past.known_from {
-            break;
-        }
-        let (mut count, mut amount, mut incidents) = (0_i64, 0_i64, 0_i64);
-        for hour in (end - len..end).filter(|hour| counts(&hours.hour(*hour))) {
-            let then = hours.hour(hour - back);
-            count += i64::from(then.sales);
-            amount = amount.saturating_add(then.sales_amount);
-            incidents += i64::from(then.is_incident);
-        }
-        if incidents * INCIDENT_SHARE <= len {
-            sales.push(count.max(0));
-            amounts.push(amount.max(0));
-        }
-    }
-    let weeks = u32::try_from(sales.len()).ok().filter(|weeks| *weeks > 0)?;
-    if weeks == 1 && len > 24 {
-        // Days that differ within the only week that is known say nothing of several days.
-        return None;
-    }
-    if weeks <= 2 {
-        // One of so few may be a launch or the first of a month: no more than a day is expected.
-        let (day, day_amount) = usual_day(hours, end, len, counts);
-        sales.push(day);
-        amounts.push(day_amount);
-    }
-    let trend = trend(hours, past, end - len);
-    Some(Usual {
-        weeks: f64::from(weeks),
-        sales: typical(&mut sales) * trend,
-        amount: typical(&mut amounts) * trend,
-    })
-}
-
-/// The median of what the same hours of the seven days before brought.
-fn usual_day(hours: &Hours, end: i64, len: i64, counts: impl Fn(&Hour) -> bool) -> (i64, i64) {
-    let (mut sales, mut amounts) = (Vec::new(), Vec::new());
-    for back in (1..=7).map(|day| day * 24) {
-        let (mut count, mut amount) = (0_i64, 0_i64);
-        for hour in (end - len..end).filter(|hour| counts(&hours.hour(*hour))) {
-            let then = hours.hour(hour - back);
-            count += i64::from(then.sales);
-            amount = amount.saturating_add(then.sales_amount);
-        }
-        sales.push(count.max(0));
-        amounts.push(amount.max(0));
-    }
-    (median(&mut sales), median(&mut amounts))
-}
-
-/// The median; of two or three the least.
-fn typical(values: &mut [i64]) -> f64 {
-    let value = if values.len() <= 3 {
-        values.iter().copied().min().unwrap_or_default()
-    } else {
-        median(values)
-    };
-    signed_f64(value)
-}
-
-/// Sales of the seven days before `end` against those of the weeks before them, one at the most: a
-/// merchant that slowly shrinks is held against its own last week.
-fn trend(hours: &Hours, past: Past, end: i64) -> f64 {
-    let week_before = |end: i64| {
-        let mut sum = 0_i64;
-        let mut incidents = 0_i64;
-        for hour in (end - WEEK..end).map(|hour| hours.hour(hour)) {
-            sum += i64::from(hour.sales);
-            incidents += i64::from(hour.is_incident);
-        }
-        (incidents * INCIDENT_SHARE <= WEEK).then_some(sum)
-    };
-    let ends = (1..=WEEKS)
-        .map(|week| end - week * WEEK)
-        .take_while(|end| end - WEEK >= past.known_from);
-    let mut sums: Vec<i64> = ends.filter_map(week_before).collect();
-    let newest = week_before(end).filter(|_| !sums.is_empty());
-    match (newest, typical(&mut sums)) {
-        (Some(newest), before) if before > 0.0 => (signed_f64(newest) / before).clamp(0.0, 1.0),
-        _ => 1.0,
+impl Stray {
+    /// A peak says nothing of how far sales fall; a shortfall stands for both halves.
+    fn learn(&mut self, usual: &Usual, sales: f64, days: f64) {
+        let short = (usual.sales - sales).max(0.0);
+        let by_chance = usual.sales + usual.sales / (MEDIAN_EFFICIENCY * usual.weeks);
+        let seen = (2.0 * short * short - by_chance) / usual.sales.powi(2);
+        self.days += days;
+        let weight = (days / (self.days + STRAY_PRIOR_DAYS)).max(STRAY_WEIGHT * days);
+        let most = STRAY_NEWS_MAX * (self.squared + stray_min(24));
+        self.squared += weight * (seen.min(most) - self.squared);
+        self.squared = self.squared.max(0.0);
     }
 }
 
-/// The least that sales are taken to stray, squared: 16 % over three hours, 6 % over a day.
-fn stray_min(hours: i64) -> f64 {
+/// The least that sales are taken to stray, squared: 14 % over three hours, 4 % over a day. Nobody's
+/// days are more alike, holidays and weather included.
+const fn stray_min(hours: i64) -> f64 {
     match hours {
-        ..=3 => 0.026,
-        4..=6 => 0.014,
-        7..=12 => 0.007,
-        _ => 0.003_6,
+        ..=3 => 0.02,
+        4..=6 => 0.01,
+        7..=12 => 0.004,
+        _ => 0.001_6,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "estimates of averages")]
-const fn signed_f64(value: i64) -> f64 {
-    value as f64
 }
 
 /// An amount times a share of one, in integers.

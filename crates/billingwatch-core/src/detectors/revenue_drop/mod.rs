@@ -4,8 +4,8 @@
 //! when it renews and for how much, and sales that no subscription foretells are held against the
 //! same hours of the weeks before. Opens when a window of 3 to 72 hours lacks more than
 //! `drop_bps_min` of what was expected **and** so few payments are implausible; so a certain loss
-//! is told on the day it happens. A renewal has [`SETTLE`] to be paid. An hour is judged only once
-//! newer events arrived in time: what is on its way is not lost.
+//! is told on the day it happens. A renewal has [`SETTLE`] to be paid. Hours are judged only as far
+//! as their events have arrived: what is on its way is not lost.
 //!
 //! Several currencies that drop together are one incident, under the key of the first. It grows,
 //! and ends when each brings what is expected again, and for some hours.
@@ -21,33 +21,48 @@ mod dues;
 mod gap;
 mod hours;
 mod mrr;
+mod mute;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
+use crate::event::intent::PaymentIntent;
 use crate::event::invoice::BillingReason;
-use crate::event::{Event, EventData, Family, FamilySet};
+use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
-use crate::ledger::{Fact, PaymentFact};
+use crate::ledger::{Fact, Generations};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
-use super::arrivals::Arrivals;
 use currency::{Missing, Step, Watched};
 use days::Verdict;
 use dues::{Booking, Dues, SETTLE};
-use gap::Past;
+use gap::Gap;
 use hours::hour_of;
 use mrr::{Change, Mrr};
+use usual::Past;
 
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
+
+/// How long an event is on its way when nothing is wrong, generously.
+const TRANSIT: Span = Span::minutes(2);
+
+/// Payments that intents announced before their charges did, and how long the charges are awaited:
+/// Stripe delivers for three days. This many of each half are remembered.
+const COUNTED_HALF_LIFE: Span = Span::days(3);
+/// See [`COUNTED_HALF_LIFE`].
+const COUNTED_HALF_MAX: usize = 20_000;
+
+/// Hours between two suppressed findings about the same trouble.
+const MUTED_HOURS: i64 = 6;
 
 /// The most currencies watched; further ones are ignored.
 const CURRENCIES_MAX: usize = 64;
@@ -86,6 +101,16 @@ static SPEC: DetectorSpec = DetectorSpec {
 /// Makes this detector.
 pub(super) const FACTORY: FactoryOf<RevenueDrop> = FactoryOf::new(&SPEC);
 
+/// Which charges' payments were counted before the charges came.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counted(Generations<()>);
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self(Generations::new(COUNTED_HALF_LIFE, COUNTED_HALF_MAX))
+    }
+}
+
 /// One scope's money, by currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RevenueDrop {
@@ -94,11 +119,14 @@ pub(super) struct RevenueDrop {
     watched: BTreeMap<Currency, Watched>,
     dues: Dues,
     mrr: Mrr,
-    arrivals: Arrivals,
+    /// Charges whose payment an intent told first.
+    counted: Counted,
     /// The first whole hour that events are known of.
     known_from: Option<i64>,
     judged_day: i64,
     judged_hour: i64,
+    /// The hour in which it was last said that trouble with deliveries mutes.
+    muted_hour: i64,
     /// The currency that the open incident is named after.
     incident: Option<Currency>,
     /// What was missing when it was last told.
@@ -115,12 +143,13 @@ impl Detector for RevenueDrop {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
-        self.arrivals.take(ctx.now(), ctx.event_at());
         let hour = hour_of(ctx.event_at()) + 1;
         self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
         for fact in ctx.facts() {
             match fact {
-                Fact::Payment(payment) => self.take(payment, ctx.event_at()),
+                Fact::Payment(payment) if !self.counted.0.contains(payment.charge) => {
+                    self.take(payment.currency, payment.amount, ctx.event_at());
+                }
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
                     let at = ctx.event_at();
@@ -136,15 +165,23 @@ impl Detector for RevenueDrop {
                 _ => {}
             }
         }
+        if let EventData::PaymentIntent(intent) = &event.data
+            && event.event_type == EventType::PaymentIntentSucceeded
+        {
+            self.take_intent(intent, ctx);
+        }
         self.book();
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        let horizon = self.arrivals.horizon(ctx.now());
+        let now = ctx.now();
+        let horizon = ctx.intake().complete_until(now).min(now - TRANSIT);
         if self.settings.is_literal {
             self.judge_day(horizon, ctx);
             return;
         }
+        self.counted.0.advance_to(now);
+        self.tell_muted(ctx);
         let hour = hour_of(horizon);
         if hour > self.judged_hour {
             // The first hour stands for itself alone.
@@ -186,11 +223,27 @@ impl RevenueDrop {
         Some(self.watched.entry(currency).or_default())
     }
 
-    fn take(&mut self, payment: &PaymentFact, event_at: Timestamp) {
-        if let Some(watched) = self.watched(payment.currency) {
+    fn take(&mut self, currency: Currency, amount: i64, event_at: Timestamp) {
+        if let Some(watched) = self.watched(currency) {
             // When it succeeded, not when it was made: a bank debit is money days later.
-            watched.days.take(event_at.day(), payment.amount);
-            watched.hours.sale(event_at, payment.amount, 1);
+            watched.days.take(event_at.day(), amount);
+            watched.hours.sale(event_at, amount, 1);
+        }
+    }
+
+    /// A payment intent succeeded: that is money, even if its charge is never told.
+    fn take_intent(&mut self, intent: &PaymentIntent, ctx: &Context<'_>) {
+        let (Some(charge), Some(currency)) = (&intent.latest_charge, intent.currency) else {
+            return;
+        };
+        let key = charge.key();
+        let known = ctx.ledger().payment(key);
+        let is_told = known.is_some_and(|payment| payment.amount_collected > 0);
+        let received = intent.amount_received.filter(|amount| *amount > 0);
+        let amount = received.or(intent.amount).unwrap_or_default();
+        if !is_told && amount > 0 && !self.counted.0.contains(key) {
+            self.counted.0.insert(key, ());
+            self.take(currency, amount, ctx.event_at());
         }
     }
 
@@ -241,15 +294,15 @@ impl RevenueDrop {
         let horizon = Timestamp::EPOCH + Span::hours(hour);
         self.dues.book_until(horizon, &mut self.bookings);
         self.book();
-        let past = Past {
-            known_from: self.known_from.unwrap_or(hour),
-            hours_min: self.settings.days_min * 24,
-        };
+        let past = self.past(hour);
         let mut missing: Vec<(Currency, Missing)> = Vec::new();
+        let mut muted = Vec::new();
         let mut over = None;
         for (currency, watched) in &mut self.watched {
-            match watched.judge(*currency, past, hour, &self.settings) {
+            let is_lost = |gap: &Gap| mute::lost(ctx, gap, hour);
+            match watched.judge(*currency, past, hour, &self.settings, is_lost) {
                 Step::Calm => {}
+                Step::Muted(trouble) => muted.push((*currency, trouble)),
                 Step::Missing(one) => missing.push((*currency, one)),
                 Step::Over(reason) => over = Some(reason),
             }
@@ -262,6 +315,14 @@ impl RevenueDrop {
                 );
                 ctx.suppress("dunning", Some(currency.as_str()), message);
             }
+        }
+        for (currency, trouble) in muted {
+            if hour <= self.muted_hour {
+                continue;
+            }
+            self.muted_hour = hour + MUTED_HOURS;
+            let message = format!("{trouble}: what is missing from it proves nothing");
+            ctx.suppress(trouble.reason(), Some(currency.as_str()), message);
         }
         self.tell(&missing, ctx);
         let is_open = self.watched.values().any(|one| one.incident.is_some());
@@ -298,10 +359,37 @@ impl RevenueDrop {
         }
     }
 
+    /// While events are missing or late no new hour is judged; says so when that keeps it quiet.
+    fn tell_muted(&mut self, ctx: &mut Context<'_>) {
+        let hour = hour_of(ctx.now());
+        let Some(trouble) = ctx.intake().trouble().cloned() else {
+            return;
+        };
+        if hour <= self.muted_hour {
+            return;
+        }
+        self.muted_hour = hour;
+        let past = self.past(hour);
+        for (currency, watched) in &self.watched {
+            if watched.would_miss(past, hour, &self.settings) {
+                let message = format!("{trouble}: what is missing may be on its way");
+                ctx.suppress(trouble.reason(), Some(currency.as_str()), message);
+                self.muted_hour = hour + MUTED_HOURS;
+            }
+        }
+    }
+
+    fn past(&self, hour: i64) -> Past {
+        Past {
+            known_from: self.known_from.unwrap_or(hour),
+            hours_min: self.settings.days_min * 24,
+        }
+    }
+
     fn judge_day(&mut self, horizon: Timestamp, ctx: &mut Context<'_>) {
         let yesterday = (ctx.now() - SETTLE).day() - 1;
         let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
-        let is_seen = horizon >= day_end || self.arrivals.fresh_at() >= day_end - DAY_SEEN;
+        let is_seen = horizon >= day_end || ctx.intake().fresh_at() >= day_end - DAY_SEEN;
         if yesterday <= self.judged_day || !is_seen {
             return;
         }

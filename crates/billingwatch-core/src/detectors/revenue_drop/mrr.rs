@@ -59,9 +59,17 @@ struct Sum {
 pub(super) struct Mrr {
     known: KeyMap<Commitment>,
     sums: BTreeMap<Currency, Sum>,
+    /// The currency that the open incident is named after: several that drop together are one.
+    incident: Option<Currency>,
 }
 
-/// What became of a currency's sum.
+/// What became of one currency's sum.
+enum Step {
+    Dropped(Box<Finding>),
+    Back(String),
+}
+
+/// What is to be told.
 #[derive(Debug)]
 pub(super) enum Change {
     Fired(Box<Finding>),
@@ -99,10 +107,31 @@ impl Mrr {
 
     /// Judges the sums of this hour, `passed` hours after the last.
     pub(super) fn judge(&mut self, passed: i64, settings: &Settings) -> Vec<Change> {
-        let judged = self.sums.iter_mut();
-        judged
-            .filter_map(|(currency, sum)| sum.judge(*currency, passed, settings))
-            .collect()
+        let mut changes = Vec::new();
+        for (currency, sum) in &mut self.sums {
+            let Some(change) = sum.judge(*currency, passed, settings) else {
+                continue;
+            };
+            let is_new = self.incident.is_none();
+            let key = format!("mrr:{}", self.incident.get_or_insert(*currency).as_str());
+            match change {
+                Step::Dropped(mut finding) => {
+                    finding.key = key;
+                    finding.occurrences = u64::from(is_new);
+                    changes.push(Change::Fired(finding));
+                }
+                Step::Back(reason) => changes.push(Change::Over(key, reason)),
+            }
+        }
+        // It is over when the last of them is back.
+        if self.sums.values().any(|sum| sum.is_firing) {
+            changes.retain(|change| matches!(change, Change::Fired(_)));
+        } else {
+            self.incident = None;
+            let newest = changes.pop();
+            changes = newest.into_iter().collect();
+        }
+        changes
     }
 }
 
@@ -112,7 +141,7 @@ impl Sum {
         self.subscriptions += sign;
     }
 
-    fn judge(&mut self, currency: Currency, passed: i64, settings: &Settings) -> Option<Change> {
+    fn judge(&mut self, currency: Currency, passed: i64, settings: &Settings) -> Option<Step> {
         let change = self.compare(currency, settings);
         let repeats = usize::try_from(passed).unwrap_or(1).clamp(1, HOURS);
         for _ in 0..repeats {
@@ -124,7 +153,7 @@ impl Sum {
         change
     }
 
-    fn compare(&mut self, currency: Currency, settings: &Settings) -> Option<Change> {
+    fn compare(&mut self, currency: Currency, settings: &Settings) -> Option<Step> {
         if self.hours.len() < HOURS {
             return None;
         }
@@ -137,7 +166,6 @@ impl Sum {
         let drop = share_bps(average.saturating_sub(self.amount), average);
         let is_low = drop > settings.drop_bps_min && subscriptions - self.subscriptions >= LOST_MIN;
         self.low_hours = if is_low { self.low_hours + 1 } else { 0 };
-        let key = format!("mrr:{}", currency.as_str());
         if self.is_firing && drop <= settings.recovery_bps_max {
             self.is_firing = false;
             let reason = format!(
@@ -145,22 +173,20 @@ impl Sum {
                 Money::new(self.amount, currency),
                 Money::new(average, currency)
             );
-            return Some(Change::Over(key, reason));
+            return Some(Step::Back(reason));
         }
         let is_news = !self.is_firing || drop >= self.told_bps + self.told_bps / 4;
         if !is_low || self.low_hours < HELD_HOURS || !is_news {
             return None;
         }
         let finding = describe(
-            key,
             currency,
             (self.amount, average),
             (self.subscriptions, subscriptions),
-            u64::from(!self.is_firing),
             settings,
         );
         (self.is_firing, self.told_bps) = (true, drop);
-        Some(Change::Fired(Box::new(finding)))
+        Some(Step::Dropped(Box::new(finding)))
     }
 }
 
@@ -219,11 +245,9 @@ fn monthly(amount: i64, interval: Interval, count: i64) -> Option<i64> {
 }
 
 fn describe(
-    key: String,
     currency: Currency,
     (amount, average): (i64, i64),
     (subscriptions, usual): (i64, i64),
-    occurrences: u64,
     settings: &Settings,
 ) -> Finding {
     let drop = share_bps(average.saturating_sub(amount), average);
@@ -232,8 +256,7 @@ fn describe(
         3_000.. => Severity::High,
         _ => Severity::Medium,
     };
-    let mut finding = Finding::new(key, severity, "Committed revenue dropped");
-    finding.occurrences = occurrences;
+    let mut finding = Finding::new(currency.as_str(), severity, "Committed revenue dropped");
     finding.message = format!(
         "subscriptions will renew for {} a month, {} below the 7-day average of {}: {subscriptions} \
          of them where {usual} were",

@@ -118,8 +118,8 @@ fn sales_that_stop_are_told_on_the_same_day_and_end_once() {
     days[16] = 0;
     let mut story = Story::default();
     assert_snapshot!(story.sales(0, &days).told_until(20), @"
-        d16 11:01:00 firing critical usd: 12 hours brought 100.00 USD, 91.3 % less than the 1,150.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 2 other payments where 23 are usual
-        d17 21:01:00 resolved critical usd: the last 24 hours brought 2,100.00 USD of 2,200.00 USD expected
+        d16 11:02:00 firing critical usd: 12 hours brought 100.00 USD, 91.3 % less than the 1,150.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 2 other payments where 23 are usual
+        d17 08:02:00 resolved critical usd: the last 6 hours brought 600.00 USD of 550.00 USD expected
         ");
 }
 
@@ -210,8 +210,8 @@ fn renewals(becomes: impl Fn(&mut Story, i64, i64)) -> String {
 #[test]
 fn renewals_that_nobody_asks_for_are_told_within_hours_on_the_first_days() {
     assert_snapshot!(renewals(|_, _, _| {}), @"
-        d5 04:01:00 firing critical usd: 24 hours brought 0.00 USD, 100 % less than the 194.04 USD that subscriptions and usual sales foretold: 0 of 4 renewals paid, 4 not even invoiced; 0 other payments where 0 are usual
-        d9 04:01:00 resolved critical usd: nothing was to be expected in the last 72 hours; what was missing may still be
+        d5 04:02:00 firing critical usd: 24 hours brought 0.00 USD, 100 % less than the 194.04 USD that subscriptions and usual sales foretold: 0 of 4 renewals paid, 4 not even invoiced; 0 other payments where 0 are usual
+        d9 01:02:00 resolved critical usd: nothing was to be expected in the last 72 hours; what was missing may still be
         ");
 }
 
@@ -380,8 +380,8 @@ fn a_mass_cancellation_is_told_within_hours_and_once() {
     assert_snapshot!(
         commitments(|n| format!("customer.subscription.deleted sub=sub_{n} cus=cus_{n} amt=4900")),
         @"
-        d10 03:01:00 firing high mrr:usd: subscriptions will renew for 2,940.00 USD a month, 39.7 % below the 7-day average of 4,876.37 USD: 60 of them where 99 were
-        d15 21:01:00 resolved high mrr:usd: committed 2,940.00 USD a month, where the 7-day average is 3,266.37 USD by now
+        d10 03:02:00 firing high mrr:usd: subscriptions will renew for 2,940.00 USD a month, 39.7 % below the 7-day average of 4,876.08 USD: 60 of them where 99 were
+        d15 21:02:00 resolved high mrr:usd: committed 2,940.00 USD a month, where the 7-day average is 3,266.08 USD by now
         "
     );
 }
@@ -414,4 +414,34 @@ fn a_move_to_new_subscriptions_is_no_cancellation() {
         }
     });
     assert_eq!(told, "");
+}
+
+#[test]
+fn commitments_lost_in_two_currencies_are_one_incident() {
+    let mut story = Story::default();
+    for n in 0..100 {
+        let cur = if n % 2 == 0 { "usd" } else { "eur" };
+        story
+            .at(
+                60 + n,
+                format!("customer.subscription.updated sub=sub_{n} cur={cur} from=0s to=40d"),
+            )
+            .at(
+                10 * DAY + n * 60 + (n / 40) * 90 * DAY,
+                format!("customer.subscription.deleted sub=sub_{n} cur={cur}"),
+            );
+    }
+    let told = story.told_until(20);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn a_big_shop_that_loses_half_is_told_on_the_same_day_after_launches_too() {
+    let mut days = vec![240; 40];
+    (days[10], days[19], days[25]) = (900, 700, 600);
+    days[36] = 130;
+    let told = Story::default().sales(0, &days).told_until(39);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert!(told.starts_with("d36 "), "{told}");
 }

@@ -1,0 +1,202 @@
+//! What a window of hours usually brings: what the same hours of the weeks before brought, at the level
+//! that weeks have by now.
+//!
+//! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
+//! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
+
+use super::hours::{Hour, Hours, WEEK, WEEKS};
+use crate::stats::median;
+
+/// The share of a past window that may be part of an incident, one in so many hours.
+const INCIDENT_SHARE: i64 = 8;
+
+/// Which past may be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// The first whole hour that was watched.
+    pub(super) known_from: i64,
+    /// Hours that must be known before the absence of sales says anything.
+    pub(super) hours_min: i64,
+}
+
+/// Sales of a window as they usually are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usual {
+    /// Weeks that say so.
+    pub(super) weeks: f64,
+    pub(super) sales: f64,
+    /// Minor units.
+    pub(super) amount: f64,
+}
+
+/// Sales of a window as they usually are; `None` until a week before it is known.
+pub(super) fn usual(
+    hours: &Hours,
+    past: Past,
+    end: i64,
+    len: i64,
+    counts: impl Fn(&Hour) -> bool + Copy,
+) -> Option<Usual> {
+    if end - past.known_from < past.hours_min {
+        return None;
+    }
+    let start = end - len;
+    let known = (1..=WEEKS).take_while(|week| start - week * WEEK >= past.known_from);
+    let slots: Vec<Slots> = known
+        .clone()
+        .map(|week| slots(hours, past, start - week * WEEK, start))
+        .collect();
+    let level = Level::of(&slots)?;
+    // Day by day: a launch in one of three days shall not make a peak of all three.
+    let chunks: Vec<(i64, i64)> = (0..len.div_euclid(24).max(1))
+        .map(|day| (end - (day + 1) * len.min(24), end - day * 24))
+        .collect();
+    let mut values = vec![(Vec::new(), Vec::new()); chunks.len()];
+    for (index, week) in known.enumerate() {
+        let back = week * WEEK;
+        let incidents: i64 = (start..end)
+            .map(|hour| i64::from(hours.hour(hour - back).is_incident))
+            .sum();
+        if incidents * INCIDENT_SHARE > len {
+            continue;
+        }
+        let factor = level.over(typical_week(&slots, index));
+        for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
+            let (count, amount) = sum(hours, *from, *until, back, counts);
+            sales.push(signed_f64(count) * factor);
+            amounts.push(signed_f64(amount) * factor);
+        }
+    }
+    let weeks = values.first().map_or(0, |(sales, _)| sales.len());
+    let weeks = u32::try_from(weeks).ok().filter(|weeks| *weeks > 0)?;
+    if weeks == 1 && len > 24 {
+        // Days that differ within the only week that is known say nothing of several days.
+        return None;
+    }
+    let mut usual = Usual {
+        weeks: f64::from(weeks),
+        sales: 0.0,
+        amount: 0.0,
+    };
+    for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
+        if weeks <= 2 {
+            // One of so few may be a launch or the first of a month: no more than a day is expected.
+            let (day, day_amount) = usual_day(hours, *from, *until, counts);
+            sales.push(signed_f64(day));
+            amounts.push(signed_f64(day_amount));
+        }
+        usual.sales += typical(sales, weeks);
+        usual.amount += typical(amounts, weeks);
+    }
+    Some(usual)
+}
+
+/// Sales, and their amount, so many hours before the hours that count.
+fn sum(
+    hours: &Hours,
+    from: i64,
+    until: i64,
+    back: i64,
+    counts: impl Fn(&Hour) -> bool,
+) -> (i64, i64) {
+    let counted = (from..until).filter(|hour| counts(&hours.hour(*hour)));
+    let (count, amount) = counted.fold((0_i64, 0_i64), |(count, amount), hour| {
+        let then = hours.hour(hour - back);
+        let amount = amount.saturating_add(then.sales_amount);
+        (count + i64::from(then.sales), amount)
+    });
+    (count.max(0), amount.max(0))
+}
+
+/// Sales of the seven days of a week.
+type Slots = [i64; 7];
+
+/// What a week brings by now.
+struct Level(f64);
+
+/// Sales that both weeks are taken to have had besides, when one is held against another: small ones
+/// differ by chance.
+const LEVEL_SLACK: f64 = 100.0;
+
+impl Level {
+    /// The newest week, if it brought less than what is typical; otherwise that, so that neither
+    /// growth is missed nor a launch taken for it.
+    fn of(slots: &[Slots]) -> Option<Self> {
+        let newest: i64 = slots.first()?.iter().sum();
+        Some(Self(signed_f64(newest.min(typical_week(slots, 0)))))
+    }
+
+    /// How many times what that week brought.
+    fn over(&self, week: i64) -> f64 {
+        (self.0 + LEVEL_SLACK) / (signed_f64(week) + LEVEL_SLACK)
+    }
+}
+
+/// What was typical of a week: day by day the median of it and its neighbours, so that a day that
+/// stands out is passed by. Where less than three weeks are known, the least.
+fn typical_week(slots: &[Slots], index: usize) -> i64 {
+    let first = index.saturating_sub(1).min(slots.len().saturating_sub(3));
+    let three: Vec<&Slots> = slots.iter().skip(first).take(3).collect();
+    let day = |day: usize| {
+        let mut values: Vec<i64> = three.iter().map(|week| week[day]).collect();
+        if values.len() < 3 {
+            values.iter().copied().min().unwrap_or_default()
+        } else {
+            median(&mut values)
+        }
+    };
+    (0..7).map(day).sum()
+}
+
+/// Sales of the week that begins with `from`. What is known of an hour of an incident is what
+/// another week had instead, before `until`.
+fn slots(hours: &Hours, past: Past, from: i64, until: i64) -> Slots {
+    let clean = |hour: i64| {
+        let known = hours.hour(hour);
+        if !known.is_incident {
+            return known.sales;
+        }
+        let before = (1..=WEEKS).map(|week| hour - week * WEEK);
+        let after = (1..=WEEKS).map(|week| hour + week * WEEK);
+        let mut others = before
+            .take_while(|hour| *hour >= past.known_from)
+            .chain(after.take_while(|hour| *hour < until))
+            .map(|hour| hours.hour(hour));
+        let other = others.find(|hour| !hour.is_incident);
+        other.unwrap_or_default().sales
+    };
+    let mut slots = [0; 7];
+    for (begin, slot) in (from..).step_by(24).zip(&mut slots) {
+        let sales: i64 = (begin..begin + 24).map(|hour| i64::from(clean(hour))).sum();
+        *slot = sales.max(0);
+    }
+    slots
+}
+
+/// The median of what the same hours of the seven days before brought.
+fn usual_day(
+    hours: &Hours,
+    from: i64,
+    until: i64,
+    counts: impl Fn(&Hour) -> bool + Copy,
+) -> (i64, i64) {
+    let days = (1..=7).map(|day| sum(hours, from, until, day * 24, counts));
+    let (mut sales, mut amounts): (Vec<i64>, Vec<i64>) = days.unzip();
+    (median(&mut sales), median(&mut amounts))
+}
+
+/// The lower median, so that a peak is never averaged in; while two weeks are known at most, the
+/// least.
+fn typical(values: &mut [f64], weeks: u32) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = match weeks {
+        0..=2 => 0,
+        _ => values.len().saturating_sub(1) / 2,
+    };
+    values.get(place).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "estimates of averages")]
+const fn signed_f64(value: i64) -> f64 {
+    value as f64
+}

@@ -22,6 +22,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod since;
+mod spool;
 mod tokens;
 mod words;
 

@@ -14,11 +14,16 @@ use crate::exit::Ended;
 /// # Errors
 /// What the database says, without its password.
 pub(crate) fn open(config: &config::Store) -> Result<Store, StoreError> {
-    Store::open(&StoreOptions {
+    Store::open(&options(config))
+}
+
+/// How to reach the store.
+pub(crate) fn options(config: &config::Store) -> StoreOptions {
+    StoreOptions {
         url: config.database_url.reveal().to_owned(),
         reader_connections: config.reader_connections,
         connect_timeout: config.connect_timeout,
-    })
+    }
 }
 
 /// Connects to a store that is there: for commands that only read, and must not leave an empty file

@@ -8,18 +8,19 @@ use std::time::Duration;
 use billingwatch_core::engine::Registry;
 use billingwatch_core::stripe::signature::Secret;
 use billingwatch_pipeline::{
-    Clock, IngestOptions, PipelineStore, RetentionLoop, Runtime, RuntimeOptions, SystemClock,
+    Clock, IngestOptions, PipelineStore, RetentionLoop, Runtime, RuntimeOptions, SpoolFile,
+    SystemClock,
 };
 use billingwatch_server::{
     Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, Verification,
 };
-use billingwatch_store::{Outcome, Store};
+use billingwatch_store::{Outcome, Spool, Store, StoreError};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Environment, LogFormat, Mode, Overrides};
 use crate::exit::Ended;
 use crate::output::{self, Paint, Style};
-use crate::{logging, migrate};
+use crate::{logging, migrate, spool};
 
 /// How often the server looks at itself.
 const OPERATIONS_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,24 +35,31 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
     let config = config::load(&overrides(args), &Environment::read()?, &specs)?.close()?;
     logging::start(&config.log)?;
 
-    let store = migrate::open(&config.store)?;
-    for name in store.migrate()? {
-        tracing::info!(migration.name = name, "migration {name} ran");
-    }
+    let spool = spool::open(&config.store)?;
+    let (store, is_there) = open(&config.store, spool.as_deref())?;
     let channels = billingwatch_alert::build(&config.alert)?;
     let told: Vec<String> = channels
         .iter()
         .map(|channel| channel.name().to_owned())
         .collect();
-    switch_on(&store, &told)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let runtime = Runtime::start(
-        Arc::new(store.clone()) as Arc<dyn PipelineStore>,
-        registry.clone(),
-        Arc::clone(&clock),
-        channels,
-        &runtime_options(&config),
-    )?;
+    if is_there && let Some(spool) = &spool {
+        spool.note_reached()?;
+    }
+    let options = RuntimeOptions {
+        spool: spool.map(|spool| spool as Arc<dyn SpoolFile>),
+        ..runtime_options(&config)
+    };
+    let port = Arc::new(store.clone()) as Arc<dyn PipelineStore>;
+    let (known, now) = (registry.clone(), Arc::clone(&clock));
+    let runtime = if is_there {
+        prepare(&store, &told)?;
+        Runtime::start(port, known, now, channels, &options)?
+    } else {
+        let (store, told) = (store.clone(), told.clone());
+        let prepare = move || prepare(&store, &told);
+        Runtime::start_later(port, known, now, channels, &options, prepare)?
+    };
     let retention = RetentionLoop::new(store.clone(), Arc::clone(&clock), config.retention.clone());
     let runtime = Arc::new(watch_over(runtime.with_retention(retention)?, &config)?);
     let bound = Server::bind(
@@ -84,9 +92,37 @@ fn watch_over(mut runtime: Runtime, config: &Config) -> anyhow::Result<Runtime> 
     Ok(runtime)
 }
 
+/// The store, and whether it is there. One that was there before may come later where events can
+/// wait; one that never was may be misspelt.
+fn open(config: &config::Store, spool: Option<&Spool>) -> anyhow::Result<(Store, bool)> {
+    let may_come = match spool {
+        Some(spool) => spool.was_reached()?,
+        None => false,
+    };
+    match migrate::open(config) {
+        Ok(store) => Ok((store, true)),
+        Err(error) if may_come && error.is_transient() => {
+            tracing::error!(
+                error = %error,
+                "{error}; events wait in the spool until it can be reached"
+            );
+            Ok((Store::open_later(&migrate::options(config))?, false))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes a store ready for the loops.
+fn prepare(store: &Store, channels: &[String]) -> Result<(), StoreError> {
+    for name in store.migrate()? {
+        tracing::info!(migration.name = name, "migration {name} ran");
+    }
+    switch_on(store, channels)
+}
+
 /// A channel whose target said that it is gone (HTTP 410) stays off while the process runs. A start
 /// is the operator's word that it is there again: at worst the target says so once more.
-fn switch_on(store: &Store, channels: &[String]) -> anyhow::Result<()> {
+fn switch_on(store: &Store, channels: &[String]) -> Result<(), StoreError> {
     for name in channels {
         if store.enable_channel(name)? == Outcome::Done {
             tracing::info!(

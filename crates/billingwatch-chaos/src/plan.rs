@@ -169,6 +169,7 @@ fn options(dice: &mut Dice, processes: usize) -> RuntimeOptions {
         settings: Vec::new(),
         poll_interval: Duration::from_secs(dice.pick(&[1, 60, 600])),
         operations: None,
+        spool: None,
         // Time does not pass for the machine's own clock: a drain ends when it is done.
         grace: Duration::from_secs(3600),
     }

@@ -82,7 +82,10 @@ impl CanaryLoop {
                 Err(error) => self.fail(&error.to_string()),
             },
             Stage::Queued(mut receipt, since) => match receipt.poll_now() {
-                Some(Ok(received)) => self.look(received.seq, since),
+                Some(Ok(received)) => match received.seq {
+                    Some(seq) => self.look(seq, since),
+                    None => self.fail("the journal is away"),
+                },
                 Some(Err(error)) => self.fail(&error.to_string()),
                 None if since.elapsed() >= TIME_LIMIT => {
                     self.fail("the journal did not take it within a minute")

@@ -3,6 +3,7 @@
 
 use crate::heartbeat::HEARTBEAT;
 use crate::operations::{CHANNEL_FAILURES_MIN, LAG_SECS_MAX};
+use crate::spool::{SPOOL, SpoolStatus};
 use crate::status::{ChannelStatus, PipelineStatus};
 
 impl ChannelStatus {
@@ -11,6 +12,26 @@ impl ChannelStatus {
     pub const fn is_failing(&self) -> bool {
         self.is_disabled || self.failures_in_row >= CHANNEL_FAILURES_MIN
     }
+}
+
+fn spool(spool: &SpoolStatus) -> Vec<String> {
+    let mut faults = Vec::new();
+    if spool.spooling_since.is_some() {
+        let (entries, age_secs) = (spool.usage.entries, spool.oldest_age_secs.unwrap_or(0));
+        faults.push(format!(
+            "the store takes no events: {entries} wait in the spool, the oldest for {age_secs} s"
+        ));
+    }
+    if spool.is_nearly_full() {
+        faults.push("the spool is full or nearly so".to_owned());
+    }
+    if spool.usage.set_aside > 0 {
+        faults.push(format!(
+            "{} events are set aside in the spool: the journal refuses them",
+            spool.usage.set_aside
+        ));
+    }
+    faults
 }
 
 impl PipelineStatus {
@@ -30,10 +51,11 @@ impl PipelineStatus {
         if self.canary.is_failing {
             faults.push("the newest canary did not come through".to_owned());
         }
+        faults.extend(self.spool.iter().flat_map(spool));
         for one in &self.loops {
-            // What channels answer shows below; that nobody hears the heartbeat is for whoever
+            // The spool shows above, and what channels answer below; that nobody hears the heartbeat is for whoever
             // listens to it.
-            if one.name.starts_with("deliver") || one.name == HEARTBEAT {
+            if one.name.starts_with("deliver") || [HEARTBEAT, SPOOL].contains(&&*one.name) {
                 continue;
             }
             if !one.is_running {

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
+use crate::spool::{Intake, Spooling, Taken};
 use crate::status::IngestCounters;
 use crate::system_clock::Stopwatch;
 use crate::wake::Wake;
@@ -48,9 +49,10 @@ impl Default for IngestOptions {
 /// What became of an entry that is now durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Its place in the journal; for a repeat, the place of the first.
-    pub seq: i64,
-    /// The same source sent the same event id before.
+    /// Its place in the journal; for a repeat, the place of the first. `None` while it waits in the
+    /// spool.
+    pub seq: Option<i64>,
+    /// The same source sent the same event id before; in the spool, as far as the spool knows.
     pub is_duplicate: bool,
 }
 
@@ -191,6 +193,7 @@ impl Ingest {
             store,
             clock,
             committed,
+            intake: None,
             last_len: 0,
         };
         (Self { shared }, writer)
@@ -249,6 +252,8 @@ pub struct IngestWriter {
     store: Arc<dyn PipelineStore>,
     clock: Arc<dyn Clock>,
     committed: Arc<Wake>,
+    /// Where there is a spool.
+    intake: Option<Intake>,
     /// Entries of the last commit.
     last_len: usize,
 }
@@ -268,6 +273,20 @@ impl std::fmt::Debug for IngestWriter {
 }
 
 impl IngestWriter {
+    /// What the journal does not take goes into a spool.
+    pub fn spool_into(&mut self, spool: Arc<Spooling>) {
+        self.intake = Some(Intake::new(Arc::clone(&self.store), spool));
+    }
+
+    /// With a spool: waits for the journal no longer than a sender should. Appends are then made on
+    /// a thread of their own.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn limit_waits(&mut self) -> std::io::Result<()> {
+        self.intake.as_mut().map_or(Ok(()), Intake::limit_waits)
+    }
+
     /// Waits for entries and writes a batch of them; `false` when closed and drained.
     pub fn run_once(&mut self) -> bool {
         {
@@ -303,22 +322,21 @@ impl IngestWriter {
             return 0;
         }
         let len = entries.len();
+        let entries: Arc<[NewEntry]> = entries.into();
         if is_planted(Planted::WakeBeforeAppend) {
             self.committed.notify();
         }
         let stopwatch = Stopwatch::start();
         if is_planted(Planted::AnswerBeforeAppend) {
-            self.answer(answers, &vec![UNWRITTEN; len]);
+            self.answer(answers, &vec![Taken::Journal(UNWRITTEN); len]);
             let _ = self.store.append(&entries, self.clock.now());
             return len;
         }
-        let outcome = self.store.append(&entries, self.clock.now());
-        self.shared
-            .counters
-            .commit_time
-            .observe(stopwatch.elapsed());
+        let outcome = self.keep(&entries);
+        let counters = &self.shared.counters;
+        counters.note_commit(stopwatch.elapsed(), outcome.is_ok());
         match outcome {
-            Ok(appended) => self.answer(answers, &appended),
+            Ok(taken) => self.answer(answers, &taken),
             // One entry contradicts itself: the others must not pay for it.
             Err(StoreError::BadEntry { .. }) if len > 1 => self.append_singly(&entries, answers),
             Err(error) => {
@@ -331,12 +349,20 @@ impl IngestWriter {
 
     fn append_singly(&self, entries: &[NewEntry], answers: Vec<Answer>) {
         for (entry, answer) in entries.iter().zip(answers) {
-            match self
-                .store
-                .append(std::slice::from_ref(entry), self.clock.now())
-            {
-                Ok(appended) => self.answer(vec![answer], &appended),
+            match self.keep(&Arc::from([entry.clone()])) {
+                Ok(taken) => self.answer(vec![answer], &taken),
                 Err(error) => self.refuse(vec![answer], &error),
+            }
+        }
+    }
+
+    fn keep(&self, entries: &Arc<[NewEntry]>) -> Result<Vec<Taken>, StoreError> {
+        let now = self.clock.now();
+        match &self.intake {
+            Some(intake) => intake.keep(entries, now),
+            None => {
+                let appended = self.store.append(entries, now)?;
+                Ok(appended.into_iter().map(Taken::Journal).collect())
             }
         }
     }
@@ -357,27 +383,37 @@ impl IngestWriter {
             .unzip()
     }
 
-    fn answer(&self, answers: Vec<Answer>, appended: &[Appended]) {
+    fn answer(&self, answers: Vec<Answer>, taken: &[Taken]) {
         let counters = &self.shared.counters;
-        counters.batches.add(1);
-        let is_new = appended.iter().any(|row| !row.is_duplicate);
-        for row in appended {
-            if row.is_duplicate {
-                counters.duplicates.add(1);
-            } else {
-                counters.received.add(1);
-                counters.last_seq.raise_to(row.seq);
-            }
-        }
+        let appended: Vec<Appended> = taken
+            .iter()
+            .filter_map(|taken| match taken {
+                Taken::Journal(appended) => Some(*appended),
+                _ => None,
+            })
+            .collect();
+        counters.batches.add(usize::from(!appended.is_empty()));
+        let is_new = counters.note_appended(&appended);
         if is_new && !is_planted(Planted::WakeBeforeAppend) {
             self.committed.notify();
         }
-        // Whoever no longer waits (a client that hung up) is not an error.
-        for (answer, row) in answers.into_iter().zip(appended) {
-            let _ = answer.send(Ok(Received {
-                seq: row.seq,
-                is_duplicate: row.is_duplicate,
-            }));
+        for (answer, taken) in answers.into_iter().zip(taken) {
+            let received = match *taken {
+                Taken::Journal(row) => Ok(Received {
+                    seq: Some(row.seq),
+                    is_duplicate: row.is_duplicate,
+                }),
+                Taken::Spool { is_duplicate } => Ok(Received {
+                    seq: None,
+                    is_duplicate,
+                }),
+                Taken::Nowhere => {
+                    counters.failed.add(1);
+                    Err(IngestError::Unavailable("the journal is away".into()))
+                }
+            };
+            // Whoever no longer waits (a client that hung up) is not an error.
+            let _ = answer.send(received);
         }
     }
 

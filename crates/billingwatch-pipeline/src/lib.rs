@@ -20,11 +20,13 @@ pub mod replay;
 pub mod retention;
 pub mod runtime;
 pub mod settings_sync;
+pub mod spool;
 pub mod status;
 pub mod supervise;
 pub mod system_clock;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod threads;
 pub mod wake;
 
 pub use clock::{Clock, ManualClock};
@@ -38,5 +40,6 @@ pub use pump::{Pump, PumpOptions, StepReport};
 pub use replay::{AlertLine, Replay, ReplayOptions, ReplayReport, ReplaySink, replay_journal};
 pub use retention::{RetentionCounters, RetentionLoop, RetentionPolicy};
 pub use runtime::{Runtime, RuntimeOptions, ShutdownReport, StartError};
+pub use spool::SpoolFile;
 pub use status::PipelineStatus;
 pub use system_clock::{ScaledClock, SystemClock};

@@ -24,6 +24,7 @@ use crate::ports::PipelineStore;
 use crate::pump::Pump;
 use crate::runtime::{RuntimeOptions, StartError};
 use crate::settings_sync;
+use crate::spool::{HeldClock, SpoolLoop, Spooling};
 use crate::status::{DeliveryCounters, PipelineStatus, PumpCounters};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
@@ -48,6 +49,8 @@ pub struct Loops {
     pub pump: PumpLoop,
     /// One for each channel.
     pub channels: Vec<DeliverLoop>,
+    /// What empties the spool, where there is one.
+    pub spool: Option<SpoolLoop>,
     /// Which severities each channel wants.
     pub routes: Vec<Route>,
 }
@@ -64,16 +67,48 @@ impl Loops {
         channels: Vec<Box<dyn Channel>>,
         options: &RuntimeOptions,
     ) -> Result<Self, StartError> {
-        let routes = routes_of(&channels)?;
         settings_sync::sync(store.as_ref(), &registry, &options.settings, clock.now())?;
+        Self::wire(store, registry, clock, channels, options)
+    }
 
+    /// Wires the loops, and asks nothing of the store: the settings are then for the caller to
+    /// [enter](settings_sync::sync), before any step but the writer's.
+    ///
+    /// # Errors
+    /// When two channels share a name.
+    pub fn wire(
+        store: Arc<dyn PipelineStore>,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        channels: Vec<Box<dyn Channel>>,
+        options: &RuntimeOptions,
+    ) -> Result<Self, StartError> {
+        let routes = routes_of(&channels)?;
         let pump_wake: Arc<Wake> = Arc::default();
-        let (ingest, writer) = Ingest::new(
+        let (ingest, mut writer) = Ingest::new(
             Arc::clone(&store),
             Arc::clone(&clock),
             options.ingest,
             Arc::clone(&pump_wake),
         );
+        let spooling = options
+            .spool
+            .clone()
+            .map(|file| Arc::new(Spooling::new(file, clock.now())));
+        let spool = spooling.clone().map(|spooling| {
+            writer.spool_into(Arc::clone(&spooling));
+            SpoolLoop::new(
+                spooling,
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&pump_wake),
+                ingest.counters(),
+            )
+        });
+        let pump_clock: Arc<dyn Clock> = match spooling {
+            Some(spooling) => Arc::new(HeldClock::new(Arc::clone(&clock), spooling)),
+            None => Arc::clone(&clock),
+        };
         let writer = WriterLoop {
             writer,
             control: LoopControl::new("ingest", Arc::default()),
@@ -85,13 +120,7 @@ impl Loops {
                 DeliverLoop::new(deliverer, options.grace)
             })
             .collect();
-        let pump = Pump::new(
-            store,
-            Arc::clone(&clock),
-            registry,
-            routes.clone(),
-            options.pump,
-        );
+        let pump = Pump::new(store, pump_clock, registry, routes.clone(), options.pump);
         let control = LoopControl::new("pump", pump_wake);
         let wakes = channels
             .iter()
@@ -103,6 +132,7 @@ impl Loops {
             writer,
             pump,
             channels,
+            spool,
             routes,
         })
     }
@@ -140,6 +170,14 @@ impl WriterLoop {
         } else {
             Next::Done
         }
+    }
+
+    /// With a spool: waits for the journal no longer than a sender should, on a thread more.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn limit_waits(&mut self) -> std::io::Result<()> {
+        self.writer.limit_waits()
     }
 
     /// Writes what is queued, without waiting for any; how many entries there were.

@@ -16,6 +16,7 @@ use billingwatch_core::ids::Scope;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_store::DiskSpace;
 
+use crate::spool::Outage;
 use crate::status::PipelineStatus;
 
 pub(crate) use record::record;
@@ -59,6 +60,12 @@ pub const CHANNEL_FAILURES_MIN: i64 = 3;
 
 /// How long they must have lasted: a receiver's restart is no incident.
 const CHANNEL_PATIENCE: Span = Span::minutes(5);
+
+/// Events that waited in the spool for less than this are no incident: a restart of the database.
+const SPOOL_PATIENCE: Span = Span::minutes(1);
+
+/// How long an outage that is over is told of: while it lasted nothing could be told.
+const SPOOL_AFTERMATH: Span = Span::minutes(5);
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -115,6 +122,7 @@ impl Operations {
     pub fn look(&mut self, reading: &Reading) -> Vec<AlertChange> {
         let mut judged = self.signatures(reading);
         judged.extend(disk(reading));
+        judged.extend(spool(reading));
         judged.push(self.pump(reading));
         judged.extend(channels(reading));
         let changes = judged.into_iter();
@@ -258,6 +266,48 @@ fn disk(reading: &Reading) -> Option<Now> {
             Unit::Count,
         ),
         advice: "make room, or move the database to a larger disk",
+    })))
+}
+
+/// What was taken in while the database was away is told once the database can be told: most of the
+/// time after the fact.
+fn spool(reading: &Reading) -> Option<Now> {
+    let spool = reading.status.spool?;
+    let at = reading.at;
+    let recent = |outage: &Outage| at.since(outage.ended_at) < SPOOL_AFTERMATH;
+    let (lasted, events, is_over) = match (spool.spooling_since, spool.last_outage) {
+        (Some(since), _) => (at.since(since), spool.usage.entries, false),
+        (None, Some(outage)) if recent(&outage) => (outage.duration(), outage.events, true),
+        (None, _) => {
+            return Some(Now::Well {
+                key: "spool".to_owned(),
+                reason: "events go into the database again",
+            });
+        }
+    };
+    if lasted < SPOOL_PATIENCE {
+        return Some(Now::Unsure);
+    }
+    let minutes = lasted.as_secs() / 60;
+    let message = if is_over {
+        format!(
+            "the database took no events for {minutes} min; {events} waited in the local spool, and all are in the journal now"
+        )
+    } else {
+        format!(
+            "the database has taken no events for {minutes} min; {events} wait in the local spool"
+        )
+    };
+    Some(Now::Bad(Box::new(Condition {
+        key: "spool".to_owned(),
+        severity: Severity::High,
+        title: "The database takes no events",
+        message,
+        subject: None,
+        measure: Measure::new("lasted", lasted.as_secs(), Unit::Seconds)
+            .threshold(SPOOL_PATIENCE.as_secs()),
+        advice: "the database was down, out of reach, too slow or full; events were answered all \
+            the same, and judged late",
     })))
 }
 

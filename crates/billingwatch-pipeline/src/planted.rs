@@ -17,6 +17,8 @@ pub enum Planted {
     TimePassedUnwritten,
     /// Whether the pump is to drain is asked after its last read, not before.
     DrainAskedAfterTheStep,
+    /// What waited in the spool is removed before it is in the journal, not after.
+    SpoolRemovedBeforeAppend,
 }
 
 #[cfg(any(test, feature = "testing"))]

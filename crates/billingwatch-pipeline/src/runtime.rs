@@ -2,7 +2,7 @@
 //! channel. Every decision is in [`loops`](crate::loops) and below; here are only the threads.
 
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use billingwatch_alert::{Channel, Route};
@@ -21,11 +21,14 @@ use crate::loops::{DeliverLoop, Loops, OperationsLoop, PumpLoop, WriterLoop};
 use crate::ports::PipelineStore;
 use crate::pump::PumpOptions;
 use crate::retention::{RetentionCounters, RetentionLoop};
+use crate::settings_sync;
+use crate::spool::{SpoolFile, Spooling};
 use crate::status::{
     CanaryCounters, ChannelStatus, Counter, DeliveryCounters, PipelineStatus, PumpCounters, instant,
 };
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
+use crate::threads::{Gate, Prepare, spawn, spawn_behind};
 
 /// How the loops are run.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct RuntimeOptions {
     /// How often to look for [what goes wrong](crate::operations) with the watching itself; `None`
     /// for never.
     pub operations: Option<Duration>,
+    /// Where events wait while the store is away.
+    pub spool: Option<Arc<dyn SpoolFile>>,
 }
 
 impl Default for RuntimeOptions {
@@ -54,6 +59,7 @@ impl Default for RuntimeOptions {
             poll_interval: Duration::from_secs(1),
             grace: Duration::from_secs(10),
             operations: None,
+            spool: None,
         }
     }
 }
@@ -74,6 +80,9 @@ pub enum StartError {
     /// Two channels have one name, by which the outbox tells them apart.
     #[error("two channels are named `{0}`")]
     ChannelTwice(String),
+    /// A start while the store is away needs a place for events to wait in.
+    #[error("the store is away, and there is no spool in which events could wait")]
+    NoSpool,
 }
 
 /// How a shutdown went.
@@ -102,10 +111,14 @@ struct Watched {
     writer: Arc<LoopControl>,
     pump: Arc<LoopControl>,
     channels: Vec<Arc<LoopControl>>,
+    spool: Option<(Arc<LoopControl>, Arc<Spooling>)>,
     retention: Option<(Arc<LoopControl>, Arc<RetentionCounters>)>,
     canary: Option<Arc<LoopControl>>,
     canary_counters: Arc<CanaryCounters>,
     heartbeat: Option<(Arc<LoopControl>, Arc<HeartbeatCounters>)>,
+    /// The loop that opens the gate.
+    preparing: Arc<LoopControl>,
+    gate: Gate,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -126,19 +139,66 @@ impl Runtime {
         channels: Vec<Box<dyn Channel>>,
         options: &RuntimeOptions,
     ) -> Result<Self, StartError> {
-        let Loops {
-            ingest,
-            writer,
-            pump,
-            channels,
-            routes,
-        } = Loops::new(
+        let loops = Loops::new(
             Arc::clone(&store),
             registry,
             Arc::clone(&clock),
             channels,
             options,
         )?;
+        Self::run(loops, store, clock, options, None)
+    }
+
+    /// As [`start`](Self::start), while the store is away: events go into the spool, and every other
+    /// loop waits until `prepare` (which may migrate the store) has succeeded and the settings are
+    /// entered. It is tried again until then.
+    ///
+    /// # Errors
+    /// When there is no spool, two channels share a name, or a thread cannot be had.
+    pub fn start_later(
+        store: Arc<dyn PipelineStore>,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        channels: Vec<Box<dyn Channel>>,
+        options: &RuntimeOptions,
+        mut prepare: impl FnMut() -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let loops = Loops::wire(
+            Arc::clone(&store),
+            registry.clone(),
+            Arc::clone(&clock),
+            channels,
+            options,
+        )?;
+        let spool = loops.spool.as_ref().ok_or(StartError::NoSpool)?;
+        spool.spooling().begin(clock.now());
+        let (asked, now) = (Arc::clone(&store), Arc::clone(&clock));
+        let settings = options.settings.clone();
+        let prepare = move || {
+            prepare()?;
+            settings_sync::sync(asked.as_ref(), &registry, &settings, now.now())?;
+            Ok(())
+        };
+        Self::run(loops, store, clock, options, Some(Box::new(prepare)))
+    }
+
+    fn run(
+        loops: Loops,
+        store: Arc<dyn PipelineStore>,
+        clock: Arc<dyn Clock>,
+        options: &RuntimeOptions,
+        prepare: Option<Prepare>,
+    ) -> Result<Self, StartError> {
+        let Loops {
+            ingest,
+            mut writer,
+            pump,
+            channels,
+            spool,
+            routes,
+        } = loops;
+        writer.limit_waits()?;
+        let gate: Gate = Arc::new(AtomicBool::new(prepare.is_none()));
         let mut runtime = Self {
             changes: pump.publisher(),
             watched: Watched {
@@ -152,18 +212,29 @@ impl Runtime {
                 writer: writer.control(),
                 pump: pump.control(),
                 channels: channels.iter().map(DeliverLoop::control).collect(),
+                spool: spool
+                    .as_ref()
+                    .map(|spool| (spool.control(), spool.spooling())),
                 retention: None,
                 canary: None,
                 canary_counters: Arc::default(),
                 heartbeat: None,
+                preparing: LoopControl::new("start", Arc::default()),
+                gate: Arc::clone(&gate),
             },
             operations: None,
             grace: options.grace,
         };
         for mut channel in channels {
-            spawn(channel.control(), move || channel.step())?;
+            spawn_behind(&gate, channel.control(), move || channel.step())?;
         }
-        spawn_pump(pump)?;
+        spawn_pump(&gate, pump)?;
+        if let Some(mut spool) = spool {
+            spawn_behind(&gate, spool.control(), move || spool.step())?;
+        }
+        if let Some(prepare) = prepare {
+            runtime.watched.prepare(prepare)?;
+        }
         spawn_writer(writer)?;
         if let Some(interval) = options.operations {
             runtime.operations = Some(runtime.watched.look(store, routes, interval)?);
@@ -177,7 +248,8 @@ impl Runtime {
     /// When a thread cannot be had.
     pub fn with_retention(mut self, mut retention: RetentionLoop) -> Result<Self, StartError> {
         self.watched.retention = Some((retention.control(), retention.counters()));
-        spawn(retention.control(), move || retention.step())?;
+        let control = retention.control();
+        spawn_behind(&self.watched.gate, control, move || retention.step())?;
         Ok(self)
     }
 
@@ -257,6 +329,10 @@ impl Runtime {
             }
         };
         self.end_watch();
+        if !self.watched.gate.load(Ordering::SeqCst) {
+            self.watched.preparing.stop();
+            wait(&self.watched.preparing, self.grace);
+        }
         if let Some((control, _)) = &self.watched.retention {
             control.stop();
             wait(control, self.grace);
@@ -264,6 +340,10 @@ impl Runtime {
         self.watched.ingest.close();
         self.watched.writer.stop();
         wait(&self.watched.writer, self.grace);
+        if let Some((control, _)) = &self.watched.spool {
+            control.stop();
+            wait(control, self.grace);
+        }
         self.watched.pump.stop();
         wait(&self.watched.pump, self.grace);
         for control in &self.watched.channels {
@@ -293,7 +373,7 @@ impl Watched {
         let clock = Arc::clone(&self.clock);
         let mut looking = OperationsLoop::new(store, clock, routes, wakes, status, interval);
         let asked = Arc::clone(&control);
-        spawn(Arc::clone(&control), move || {
+        spawn_behind(&self.gate, Arc::clone(&control), move || {
             if asked.is_stopping() {
                 Next::Done
             } else {
@@ -301,6 +381,20 @@ impl Watched {
             }
         })?;
         Ok(control)
+    }
+
+    /// Starts the loop that makes the store ready, and then lets the others go.
+    fn prepare(&self, mut prepare: Prepare) -> Result<(), StartError> {
+        let (control, gate) = (Arc::clone(&self.preparing), Arc::clone(&self.gate));
+        spawn(Arc::clone(&control), move || match prepare() {
+            Ok(()) => {
+                tracing::info!("the store is there: the detectors start");
+                gate.store(true, Ordering::SeqCst);
+                Next::Done
+            }
+            Err(_) if control.is_stopping() => Next::Done,
+            Err(error) => Next::Failed(error.to_string()),
+        })
     }
 
     fn status(&self) -> PipelineStatus {
@@ -315,9 +409,13 @@ impl Watched {
         } else {
             0
         };
+        // Once it has opened the gate its end is no news.
+        let preparing = (!self.gate.load(Ordering::SeqCst)).then_some(&self.preparing);
         let loops = [&self.writer, &self.pump]
             .into_iter()
+            .chain(preparing)
             .chain(&self.channels)
+            .chain(self.spool.iter().map(|(control, _)| control))
             .chain(self.retention.iter().map(|(control, _)| control))
             .chain(&self.canary)
             .chain(self.heartbeat.iter().map(|(control, _)| control))
@@ -344,6 +442,10 @@ impl Watched {
             failed: ingest.failed.get(),
             bad_signatures: ingest.bad_signatures(),
             queue_len: self.ingest.queue_len(),
+            spool: self
+                .spool
+                .as_ref()
+                .map(|(_, spool)| spool.status(self.clock.now())),
             ingest_commit_time: ingest.commit_time.read(),
             last_seq,
             cursor_seq,
@@ -390,10 +492,14 @@ impl Drop for Runtime {
     /// Asks the loops to end without waiting for them.
     fn drop(&mut self) {
         self.end_watch();
+        self.watched.preparing.stop();
         if let Some((control, _)) = &self.watched.retention {
             control.stop();
         }
         self.watched.ingest.close();
+        if let Some((control, _)) = &self.watched.spool {
+            control.stop();
+        }
         self.watched.pump.stop();
         for control in &self.watched.channels {
             control.stop();
@@ -401,25 +507,12 @@ impl Drop for Runtime {
     }
 }
 
-fn spawn(
-    control: Arc<LoopControl>,
-    step: impl FnMut() -> Next + Send + 'static,
-) -> Result<(), StartError> {
-    let name = control.status().name;
-    // Detached on purpose: a thread that hangs in a send must not keep the process from ending.
-    // `LoopControl::wait_ended` is how an orderly end is seen.
-    let _detached = thread::Builder::new()
-        .name(name)
-        .spawn(move || control.run(step))?;
-    Ok(())
-}
-
 fn spawn_writer(mut writer: WriterLoop) -> Result<(), StartError> {
     spawn(writer.control(), move || writer.step())
 }
 
-fn spawn_pump(mut pump: PumpLoop) -> Result<(), StartError> {
-    spawn(pump.control(), move || pump.step())
+fn spawn_pump(gate: &Gate, mut pump: PumpLoop) -> Result<(), StartError> {
+    spawn_behind(gate, pump.control(), move || pump.step())
 }
 
 #[cfg(test)]
@@ -460,7 +553,7 @@ mod tests {
             stopping.stop();
         });
         let pump = PumpLoop::new(pump, Arc::clone(&control), clock, Vec::new(), &options);
-        spawn_pump(pump).unwrap();
+        spawn_pump(&Arc::new(AtomicBool::new(true)), pump).unwrap();
         assert!(control.wait_ended(Duration::from_secs(60)));
         let cursor = PipelineStore::cursor(&store, "engine").unwrap().unwrap();
         assert_eq!(cursor.seq, 1);

@@ -2,13 +2,16 @@
 //!
 //! Counters count from the start of the process; they are for graphs, and no decision reads them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use billingwatch_core::alert::{AlertStatus, Severity};
 use billingwatch_core::time::Timestamp;
+use billingwatch_store::Appended;
+
+use crate::spool::SpoolStatus;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -121,10 +124,56 @@ pub struct IngestCounters {
     pub last_seq: Gauge,
     /// How long a transaction takes.
     pub commit_time: Histogram,
+    /// How long the last few that succeeded took, in microseconds, the oldest first.
+    recent_micros: Mutex<VecDeque<u64>>,
     bad_signatures: Mutex<BTreeMap<String, u64>>,
 }
 
+/// Commits that are remembered to know what is usual.
+const RECENT_COMMITS: usize = 8;
+
 impl IngestCounters {
+    /// Counts a transaction.
+    pub(crate) fn note_commit(&self, duration: Duration, is_well: bool) {
+        self.commit_time.observe(duration);
+        if is_well {
+            let mut recent = self
+                .recent_micros
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if recent.len() == RECENT_COMMITS {
+                recent.pop_front();
+            }
+            recent.push_back(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// What a transaction usually takes: the quickest of the last few, so that one which waited for
+    /// another process's lock is not taken for a slow disk.
+    #[must_use]
+    pub fn usual_commit(&self) -> Duration {
+        let recent = self
+            .recent_micros
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Duration::from_micros(recent.iter().copied().min().unwrap_or(0))
+    }
+
+    /// Counts what an append did; whether anything was new.
+    pub(crate) fn note_appended(&self, appended: &[Appended]) -> bool {
+        let mut is_new = false;
+        for row in appended {
+            if row.is_duplicate {
+                self.duplicates.add(1);
+            } else {
+                is_new = true;
+                self.received.add(1);
+                self.last_seq.raise_to(row.seq);
+            }
+        }
+        is_new
+    }
+
     /// Counts a post to a source whose signature did not verify. Sources are those configured, so
     /// this is bounded by them.
     pub fn count_bad_signature(&self, source: &str) {
@@ -262,7 +311,7 @@ impl DeliveryCounters {
     }
 }
 
-/// What the [canary](crate::canary) counts.
+/// What the canary counts.
 #[derive(Debug, Default)]
 pub struct CanaryCounters {
     passed: Counter,
@@ -371,6 +420,8 @@ pub struct PipelineStatus {
     pub bad_signatures: BTreeMap<String, u64>,
     /// Entries waiting to be written.
     pub queue_len: usize,
+    /// What waits for the database to come back, where there is a spool.
+    pub spool: Option<SpoolStatus>,
     /// How long a journal transaction takes.
     pub ingest_commit_time: HistogramReading,
     /// The last row known to be in the journal.

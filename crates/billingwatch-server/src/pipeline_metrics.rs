@@ -2,6 +2,7 @@
 
 use billingwatch_core::time::Timestamp;
 use billingwatch_pipeline::PipelineStatus;
+use billingwatch_pipeline::spool::SpoolStatus;
 use billingwatch_pipeline::status::HistogramReading;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -110,6 +111,7 @@ pub(crate) fn families(status: &PipelineStatus, now: Timestamp) -> Vec<MetricFam
             (vec![("kind", "alert")], status.deleted_alerts),
         ],
     ));
+    families.extend(spool(&status.spool.unwrap_or_default()));
     if let Some(at) = status.last_event_at {
         families.push(gauge(
             "billingwatch_last_event_timestamp_seconds",
@@ -168,6 +170,37 @@ fn deliveries(status: &PipelineStatus) -> [MetricFamily; 2] {
             "billingwatch_delivery_duration_seconds",
             "How long an attempt takes.",
             times,
+        ),
+    ]
+}
+
+fn spool(spool: &SpoolStatus) -> [MetricFamily; 5] {
+    [
+        gauge(
+            "billingwatch_spool_entries",
+            "Events that wait in the local spool for the database.",
+            spool.usage.entries as f64,
+        ),
+        gauge(
+            "billingwatch_spool_size_bytes",
+            "What the events in the spool take.",
+            spool.usage.size_bytes as f64,
+        ),
+        gauge(
+            "billingwatch_spool_oldest_age_seconds",
+            "How long the first event in the spool has waited; 0 when none does.",
+            spool.oldest_age_secs.unwrap_or(0) as f64,
+        ),
+        gauge(
+            "billingwatch_spool_set_aside",
+            "Events in the spool that the journal refuses.",
+            spool.usage.set_aside as f64,
+        ),
+        counter(
+            "billingwatch_spool_events_total",
+            "Events that went into the spool, and from there into the journal, since start.",
+            [("spooled", spool.spooled), ("drained", spool.drained)]
+                .map(|(outcome, n)| (vec![("outcome", outcome)], n)),
         ),
     ]
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use billingwatch_core::detector::DetectorSpec;
 use billingwatch_core::engine::Registry;
@@ -16,6 +17,10 @@ use crate::config::{Limits, ServerConfig, SourceConfig};
 use crate::error::ApiError;
 use crate::failures::Failures;
 use crate::telemetry::Telemetry;
+
+/// The longest that anybody waits for a commit: below the half minute after which senders are known to
+/// hang up. A person's word waits so long in any case.
+const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
 /// Reads how the pipeline fares; costs no query.
 pub type StatusReader = Arc<dyn Fn() -> PipelineStatus + Send + Sync>;
@@ -93,15 +98,23 @@ impl AppState {
         Ok(actix_web::web::block(move || ask(&store)).await??)
     }
 
+    /// How long a webhook waits to be durable. A slow disk is slow for all: answering 503 to what is
+    /// kept a moment later would have it sent again and again.
+    pub(crate) fn durable_timeout(&self) -> Duration {
+        let usual = self.ingest.counters().usual_commit();
+        let patient = usual.saturating_mul(3).min(DURABLE_TIMEOUT_MAX);
+        self.limits.durable_timeout.max(patient)
+    }
+
     /// Leaves an entry in the journal; its sequence number, once it is durable.
     pub(crate) async fn enter(&self, entry: NewEntry) -> Result<i64, ApiError> {
         let unavailable = || ApiError::unavailable("it could not be kept; send it again");
         let receipt = self.ingest.submit(entry).map_err(|_| unavailable())?;
-        let received = actix_web::rt::time::timeout(self.limits.durable_timeout, receipt)
+        let received = actix_web::rt::time::timeout(DURABLE_TIMEOUT_MAX, receipt)
             .await
             .map_err(|_| unavailable())?
             .map_err(|_| unavailable())?;
-        Ok(received.seq)
+        received.seq.ok_or_else(unavailable)
     }
 
     /// No new work should be sent here: a stop has begun.

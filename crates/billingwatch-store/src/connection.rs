@@ -186,6 +186,12 @@ fn with_parameters(url: &str, timeout: Duration) -> String {
     for (name, value) in [
         ("connect_timeout", wait_secs.to_string()),
         ("application_name", "billingwatch".to_owned()),
+        // A server whose machine is gone says nothing, and the kernel would wait a quarter of an
+        // hour for it with data on the way, and two hours without.
+        ("tcp_user_timeout", "10000".to_owned()),
+        ("keepalives_idle", "10".to_owned()),
+        ("keepalives_interval", "5".to_owned()),
+        ("keepalives_count", "3".to_owned()),
     ] {
         if !url.contains(&format!("{name}=")) {
             url.push(if url.contains('?') { '&' } else { '?' });

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod page;
 pub mod retention;
 pub mod settings;
+mod spool;
 pub mod step;
 pub mod suppressed;
 #[cfg(feature = "testing")]
@@ -41,6 +42,7 @@ pub use outbox::{Attempt, AttemptOutcome, Delivery, DeliveryRow, DeliveryState, 
 pub use page::{Page, PageOf};
 pub use retention::{Keep, SourceUsage};
 pub use settings::SettingsOverride;
+pub use spool::{Spool, SpoolOptions, SpoolUsage, Spooled};
 pub use step::Step;
 pub use store::Store;
 pub use suppressed::{SuppressedCount, SuppressedFilter};

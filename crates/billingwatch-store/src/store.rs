@@ -48,6 +48,20 @@ impl Store {
     /// What the database or its client library says, sorted into [`StoreError`]'s variants, without
     /// the password.
     pub fn open(options: &StoreOptions) -> Result<Self> {
+        Self::build(options, true)
+    }
+
+    /// As [`Store::open`], for a PostgreSQL server that may be away: the first connection is made when
+    /// one is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`]; for SQLite what [`Store::open`] says.
+    pub fn open_later(options: &StoreOptions) -> Result<Self> {
+        Self::build(options, false)
+    }
+
+    fn build(options: &StoreOptions, connects: bool) -> Result<Self> {
         let target = Target::parse(&options.url)?;
         let manager = |role| Manager {
             target: target.clone(),
@@ -56,9 +70,11 @@ impl Store {
         };
         // The pool hides why it cannot connect and takes its whole timeout to say so: the first
         // connection is made by hand.
-        let first = manager(Role::Writer).open()?;
-        let readers = options.reader_connections.max(1);
         let is_sqlite = matches!(target.place, Place::Sqlite(_));
+        let first = (connects || is_sqlite)
+            .then(|| manager(Role::Writer).open())
+            .transpose()?;
+        let readers = options.reader_connections.max(1);
         let (role, size) = if is_sqlite {
             (Role::Reader, readers)
         } else {
@@ -74,7 +90,7 @@ impl Store {
                 .build_unchecked(manager(role))
         });
         let writer = is_sqlite.then(|| OneWriter {
-            slot: Mutex::new(Some(first)),
+            slot: Mutex::new(first),
             manager: manager(Role::Writer),
         });
         Ok(Self {
@@ -181,12 +197,24 @@ impl Store {
             match error.to_string().split_once(": ") {
                 Some((_, reason)) => StoreError::Unreachable {
                     database: self.name().to_owned(),
-                    reason: reason.to_owned(),
+                    reason: self.bare(reason).to_owned(),
                 },
                 None => self.busy("all its connections are in use"),
             }
         })?;
         work(&mut conn).map_err(|error| error.on(self.name()))
+    }
+
+    /// What the pool's last failure says besides what every such failure says.
+    fn bare<'a>(&self, failure: &'a str) -> &'a str {
+        let (before, after) = (
+            format!("cannot reach {}: ", self.name()),
+            "; check DATABASE_URL",
+        );
+        let reason = failure.strip_prefix(&before).unwrap_or(failure);
+        reason
+            .split_once(after)
+            .map_or(reason, |(reason, _)| reason)
     }
 
     fn busy(&self, reason: &str) -> StoreError {

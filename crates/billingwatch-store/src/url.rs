@@ -38,6 +38,25 @@ impl StoreOptions {
         let target = Target::parse(&self.url)?;
         Ok(target.file().is_none_or(|file| file.exists()))
     }
+
+    /// The database's own name, without host, user and parameters; `None` for SQLite.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadUrl`] for a URL that means nothing.
+    pub fn database_name(&self) -> Result<Option<String>> {
+        let target = Target::parse(&self.url)?;
+        let Place::Postgresql(url) = target.place else {
+            return Ok(None);
+        };
+        let place = url
+            .rsplit_once('@')
+            .map_or(url.as_str(), |(_, place)| place);
+        let place = place.split_once("://").map_or(place, |(_, place)| place);
+        let place = place.split('?').next().unwrap_or_default();
+        let name = place.split_once('/').map_or("", |(_, name)| name);
+        Ok(Some(percent_decode(name)))
+    }
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -257,6 +276,23 @@ mod tests {
         );
         let options = StoreOptions::new("postgres://bw:s3cret@db/billing");
         assert!(!format!("{options:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_database_has_a_name_of_its_own() {
+        for (url, name) in [
+            (
+                "postgres://bw:s3/cr@et@db:5432/billing?sslmode=require",
+                "billing",
+            ),
+            ("postgresql:///bill%20ing", "bill ing"),
+            ("postgres://db", ""),
+        ] {
+            let found = StoreOptions::new(url).database_name().unwrap();
+            assert_eq!(found.as_deref(), Some(name), "{url}");
+        }
+        let sqlite = StoreOptions::new("sqlite://billing.db");
+        assert_eq!(sqlite.database_name().unwrap(), None);
     }
 
     #[test]

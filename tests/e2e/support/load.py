@@ -10,12 +10,14 @@ from .stripe_events import charge_failed, charge_succeeded, event, invoice, new_
 
 
 class Load:
-    """Posts from `threads` threads until `stop`; `acknowledged` holds the id of every event answered with 200."""
+    """Posts from `threads` threads until `stop`; `acknowledged` holds the id of every event answered with 200, `refused`
+    counts the answers of 503."""
 
     def __init__(self, port, threads=4, seed=7):
         self.acknowledged = []
         self.surprises = []
         self.duplicates = 0
+        self.refused = 0
         self._port = port
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(random.Random(seed + n),), daemon=True) for n in range(threads)]
@@ -55,7 +57,9 @@ class Load:
                     self.acknowledged.append(one.id)
                     self.duplicates += b'"duplicate":true' in answer.replace(b" ", b"")
                     break
-                if response.status != 503:
+                if response.status == 503:
+                    self.refused += 1
+                else:
                     self.surprises.append(f"{response.status} {answer[:200]!r}")
                 self._stopping.wait(0.02)
             if self._stopping.is_set():

@@ -122,6 +122,14 @@ pub(crate) const KEYS: &[Key] = &[
         .secret(),
     key("store.reader_connections", Kind::Int { min: 1, max: 64 }),
     key("store.connect_timeout_secs", Kind::Int { min: 1, max: 300 }),
+    key("store.spool", Kind::Text).env("SPOOL_PATH"),
+    key(
+        "store.spool_size_mb",
+        Kind::Int {
+            min: 1,
+            max: 1_000_000,
+        },
+    ),
     key("stripe.secret_key", Kind::Text)
         .env("STRIPE_SECRET_KEY")
         .secret(),

@@ -16,6 +16,7 @@ use billingwatch_store::retention::Keep;
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::secret::Secret;
+use super::value::Origin;
 
 /// The fewest days that events are kept: Stripe sends an event again for three days, and by hand for
 /// longer; one that is no longer known would count twice.
@@ -84,6 +85,17 @@ pub(crate) struct Store {
     pub(crate) database_url: Secret,
     pub(crate) reader_connections: u32,
     pub(crate) connect_timeout: Duration,
+    /// Where events wait while PostgreSQL is away; `None` for nowhere.
+    pub(crate) spool: Option<Spool>,
+}
+
+/// The spool's keys in `[store]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Spool {
+    pub(crate) path: PathBuf,
+    pub(crate) size_bytes_max: u64,
+    /// Somebody named it, rather than the default.
+    pub(crate) is_named: bool,
 }
 
 /// `[stripe]`.
@@ -162,6 +174,7 @@ pub(crate) fn build(
             database_url: Secret::new(layers.text("store.database_url").unwrap_or_default()),
             reader_connections: layers.number("store.reader_connections")?,
             connect_timeout: secs(layers, "store.connect_timeout_secs")?,
+            spool: spool(layers)?,
         },
         stripe: Stripe {
             tolerance: tolerance(layers)?,
@@ -198,6 +211,16 @@ fn heartbeat(layers: &Layers) -> Result<Option<Heartbeat>, ConfigError> {
 
 fn secs(layers: &Layers, path: &str) -> Result<Duration, ConfigError> {
     Ok(Duration::from_secs(layers.number(path)?))
+}
+
+fn spool(layers: &Layers) -> Result<Option<Spool>, ConfigError> {
+    let megabytes: u64 = layers.number("store.spool_size_mb")?;
+    let path = layers.text("store.spool").filter(|path| *path != "off");
+    Ok(path.map(|path| Spool {
+        path: PathBuf::from(path),
+        size_bytes_max: megabytes.saturating_mul(1_000_000),
+        is_named: !matches!(layers.origin("store.spool"), Origin::Default),
+    }))
 }
 
 fn server(layers: &Layers) -> Result<Server, ConfigError> {

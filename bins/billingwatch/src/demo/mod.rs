@@ -138,5 +138,8 @@ fn historical(event: &SimulatedEvent) -> anyhow::Result<NewEntry> {
 fn server_config(port: u16) -> ServerConfig {
     let verification = Verification::signed(vec![Secret::new(SECRET)]);
     let sources = BTreeMap::from([("default".to_owned(), SourceConfig { verification })]);
-    ServerConfig::new("127.0.0.1", port, Access::Open, sources)
+    let mut config = ServerConfig::new("127.0.0.1", port, Access::Open, sources);
+    // Nobody sends an event of the demo again.
+    config.limits.durable_timeout = Duration::from_secs(20);
+    config
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::spool::SpoolStatus;
 use crate::status::ChannelStatus;
 
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -109,6 +110,52 @@ fn a_pump_must_be_behind_for_a_while() {
     assert_eq!(at(5, 61), ["firing pump high"]);
     assert_eq!(at(6, 30), NOTHING);
     assert_eq!(at(7, 10), ["resolved pump high"]);
+}
+
+fn spooling(since: Option<i64>, last: Option<(i64, i64)>) -> SpoolStatus {
+    let at = |minutes| START + Span::minutes(minutes);
+    SpoolStatus {
+        spooling_since: since.map(at),
+        last_outage: last.map(|(from, to)| Outage {
+            began_at: at(from),
+            ended_at: at(to),
+            events: 7,
+        }),
+        ..SpoolStatus::default()
+    }
+}
+
+#[test]
+fn a_database_that_was_away_is_told_once_it_is_back() {
+    let mut operations = Operations::default();
+    let mut at = |minutes, spool: SpoolStatus| {
+        let reading = reading(minutes, |reading| reading.status.spool = Some(spool));
+        told(&mut operations, &reading)
+    };
+    assert_eq!(at(0, spooling(None, None)), NOTHING);
+    // A restart is no incident, neither while it lasts nor afterwards.
+    assert_eq!(at(1, spooling(Some(1), None)), NOTHING);
+    assert_eq!(at(2, spooling(None, Some((1, 1)))), NOTHING);
+    // Most of the time it is over before anything can be told.
+    assert_eq!(
+        at(20, spooling(None, Some((10, 19)))),
+        ["firing spool high"]
+    );
+    assert_eq!(at(23, spooling(None, Some((10, 19)))), NOTHING);
+    assert_eq!(
+        at(24, spooling(None, Some((10, 19)))),
+        ["resolved spool high"]
+    );
+    // Where the database can be told and takes no events all the same.
+    assert_eq!(
+        at(31, spooling(Some(30), Some((10, 19)))),
+        ["firing spool high"]
+    );
+    assert_eq!(at(32, spooling(None, Some((30, 32)))), NOTHING);
+    assert_eq!(
+        at(37, spooling(None, Some((30, 32)))),
+        ["resolved spool high"]
+    );
 }
 
 fn channel(failures_in_row: i64, since_minutes: Option<i64>, is_disabled: bool) -> ChannelStatus {

@@ -4,9 +4,11 @@
 mod channel;
 mod memory;
 mod probe;
+mod spool;
 mod store;
 
 pub use channel::{FakeChannel, Sent};
 pub use memory::{MemoryStore, Surgery};
 pub use probe::{ProbeDetector, event_body, probe_registry};
+pub use spool::MemorySpool;
 pub use store::{Fault, FaultyStore, Op};

@@ -58,6 +58,8 @@ pub struct FaultyStore {
     at_call: Mutex<Option<(usize, Fault)>>,
     calls: AtomicUsize,
     is_shared: AtomicBool,
+    is_away: AtomicBool,
+    refused: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for FaultyStore {
@@ -77,6 +79,8 @@ impl FaultyStore {
             at_call: Mutex::default(),
             calls: AtomicUsize::new(0),
             is_shared: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
+            refused: Mutex::default(),
         })
     }
 
@@ -89,6 +93,32 @@ impl FaultyStore {
     /// From now on other processes are taken to work on it too.
     pub fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on every call fails, or none does.
+    pub fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// From now on an append with this event fails for a reason that does not pass.
+    pub fn refuse_event(&self, event_id: Option<&str>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = event_id.map(str::to_owned);
+    }
+
+    fn check_refused(&self, entries: &[NewEntry]) -> Result<(), StoreError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = |event_id: &String| {
+            entries
+                .iter()
+                .any(|e| e.event_id.as_ref() == Some(event_id))
+        };
+        match refused.as_ref().filter(|event_id| has(event_id)) {
+            Some(event_id) => Err(StoreError::Database {
+                database: "test".to_owned(),
+                reason: format!("it will never take {event_id}"),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// What happens elsewhere right after the next call of this operation, before its caller goes
@@ -140,6 +170,7 @@ impl FaultyStore {
         work: impl FnOnce(&dyn PipelineStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.take_fault(op) {
+            None if self.is_away.load(Ordering::SeqCst) => Err(failure(op)),
             None => {
                 let outcome = work(self.inner.as_ref());
                 self.play_interlude(op);
@@ -164,6 +195,7 @@ fn failure(op: Op) -> StoreError {
 
 impl PipelineStore for FaultyStore {
     fn append(&self, entries: &[NewEntry], now: Timestamp) -> Result<Vec<Appended>, StoreError> {
+        self.check_refused(entries)?;
         self.call(Op::Append, |store| store.append(entries, now))
     }
 

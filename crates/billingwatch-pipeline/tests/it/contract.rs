@@ -115,7 +115,8 @@ impl Pair<'_> {
             "eu".clone_into(&mut entry.source);
         }
         if self.dice.chance(15) {
-            entry.is_historical = true;
+            // What is not historical waited in a spool.
+            entry.is_historical = self.dice.chance(70);
             entry.received_at = Some(self.now + Span::secs(self.dice.small(7200) - 3600));
         }
         if self.dice.chance(2) {

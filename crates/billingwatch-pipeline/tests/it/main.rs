@@ -16,5 +16,6 @@ mod replay;
 mod restart;
 mod runtime;
 mod settings;
+mod spool;
 mod standard;
 mod support;

@@ -21,7 +21,7 @@ use crate::state::AppState;
 
 /// A store that takes longer than this to give a sign of life is as good as away, and whoever asks
 /// after our health has no more patience either.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How the server fares.
 #[derive(Serialize, ToSchema)]
@@ -56,6 +56,8 @@ struct Checks {
     disk: DiskCheck,
     /// Entries of our own that go through the whole path now and then.
     canary: CanaryCheck,
+    /// Where events wait while the database is away; `null` where there is no spool.
+    spool: Option<SpoolCheck>,
 }
 
 /// Entries of our own that go through the whole path now and then.
@@ -68,6 +70,23 @@ struct CanaryCheck {
     last_passed_at: Option<String>,
     /// How long that one took, from the queue to the detectors' commit; `null` before the first.
     latency_seconds: Option<f64>,
+}
+
+/// Where events wait while the database is away.
+#[derive(Serialize, ToSchema)]
+struct SpoolCheck {
+    /// Events go there now, not into the journal.
+    is_in_use: bool,
+    /// Events that wait for the journal.
+    entries: u64,
+    /// What they take.
+    size_bytes: u64,
+    /// What they may take: beyond it events are answered 503.
+    size_bytes_max: u64,
+    /// How long the first of them has waited.
+    oldest_age_seconds: Option<i64>,
+    /// Events that the journal refuses, kept all the same and tried again at the next start.
+    set_aside: u64,
 }
 
 /// Where alerts go.
@@ -166,6 +185,8 @@ async fn look(state: &AppState) -> Health {
     };
     let is_stopping = state.is_stopping();
     let is_nearly_full = disk.map(is_nearly_full);
+    // A balancer should know before the first event is refused.
+    let spool_takes = pipeline.spool.is_some_and(|spool| !spool.is_nearly_full());
     let mut reasons = reasons(&pipeline, is_reachable, is_stopping);
     if is_nearly_full == Some(true) {
         reasons.push("the database's disk is nearly full".to_owned());
@@ -176,7 +197,7 @@ async fn look(state: &AppState) -> Health {
         .all(|one| one.name != "ingest" || one.is_running);
     Health {
         status: if reasons.is_empty() { "ok" } else { "degraded" },
-        is_ready: is_reachable && takes_entries && !is_stopping,
+        is_ready: (is_reachable || spool_takes) && takes_entries && !is_stopping,
         reasons,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.clock.now().since(state.started_at).as_secs(),
@@ -197,6 +218,14 @@ async fn look(state: &AppState) -> Health {
             },
             disk: DiskCheck { is_nearly_full },
             canary: canary(&pipeline.canary),
+            spool: pipeline.spool.map(|spool| SpoolCheck {
+                is_in_use: spool.spooling_since.is_some(),
+                entries: spool.usage.entries,
+                size_bytes: spool.usage.size_bytes,
+                size_bytes_max: spool.usage.size_bytes_max,
+                oldest_age_seconds: spool.oldest_age_secs,
+                set_aside: spool.usage.set_aside,
+            }),
         },
     }
 }

@@ -210,7 +210,7 @@ async fn append(state: &AppState, entry: NewEntry) -> Result<bool, Refusal> {
         IngestError::Full => unavailable("too much is waiting to be kept; send it again"),
         _ => unavailable("the server is stopping; send it again"),
     })?;
-    let waiting = actix_web::rt::time::timeout(state.limits.durable_timeout, receipt);
+    let waiting = actix_web::rt::time::timeout(state.durable_timeout(), receipt);
     match waiting.await {
         Ok(Ok(received)) => Ok(received.is_duplicate),
         // The writer has logged why, once for the whole batch.

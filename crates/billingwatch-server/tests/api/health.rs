@@ -1,9 +1,12 @@
 //! Alive, ready, and why not.
 
+use billingwatch_core::time::Span;
+use billingwatch_pipeline::spool::SpoolStatus;
 use billingwatch_pipeline::status::ChannelStatus;
+use billingwatch_store::SpoolUsage;
 use insta::assert_json_snapshot;
 
-use crate::support::{TestApp, charge, get, request};
+use crate::support::{START, TestApp, charge, get, request};
 
 #[test]
 fn a_healthy_server_says_so_to_anyone() {
@@ -77,6 +80,50 @@ fn a_channel_that_keeps_failing_or_is_gone_is_a_reason() {
     }
     "#);
     assert_eq!(app.ask_bare(get("/health/ready")).status, 200);
+}
+
+/// A spool of a megabyte that is in use.
+fn spool(size_bytes: u64) -> SpoolStatus {
+    SpoolStatus {
+        usage: SpoolUsage {
+            entries: 12,
+            size_bytes,
+            size_bytes_max: 1_000_000,
+            oldest_at: Some(START - Span::secs(90)),
+            set_aside: 1,
+        },
+        oldest_age_secs: Some(90),
+        spooling_since: Some(START - Span::secs(91)),
+        ..SpoolStatus::default()
+    }
+}
+
+#[test]
+fn events_that_wait_in_the_spool_are_a_reason_and_keep_the_server_ready() {
+    let app = TestApp::start();
+    app.settle();
+    app.edit_status(|status| status.spool = Some(spool(500_000)));
+    let health = app.ask_bare(get("/health/ready"));
+    assert_eq!(health.status, 200);
+    assert_json_snapshot!(health.json()["reasons"], @r#"
+    [
+      "the store takes no events: 12 wait in the spool, the oldest for 90 s",
+      "1 events are set aside in the spool: the journal refuses them"
+    ]
+    "#);
+    assert_json_snapshot!(health.json()["checks"]["spool"], @r#"
+    {
+      "entries": 12,
+      "is_in_use": true,
+      "oldest_age_seconds": 90,
+      "set_aside": 1,
+      "size_bytes": 500000,
+      "size_bytes_max": 1000000
+    }
+    "#);
+    app.edit_status(|status| status.spool = Some(spool(950_000)));
+    let health = app.ask_bare(get("/health")).json();
+    assert_eq!(health["reasons"][1], "the spool is full or nearly so");
 }
 
 #[test]

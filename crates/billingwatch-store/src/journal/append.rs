@@ -220,12 +220,9 @@ fn usage_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, (i64, i64)> {
     usage
 }
 
-/// When an entry arrived: live ones now, historical ones when they say, but not in the future.
+/// When an entry arrived: when it says, but not in the future; else now.
 fn arrival(entry: &NewEntry, now: Timestamp) -> Timestamp {
-    match entry.received_at {
-        Some(given) if entry.is_historical => given.min(now),
-        _ => now,
-    }
+    entry.received_at.map_or(now, |given| given.min(now))
 }
 
 /// Which of these events are in the journal. Nobody can add one meanwhile: the head is ours.

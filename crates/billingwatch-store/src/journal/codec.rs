@@ -47,15 +47,15 @@ thread_local! {
 
 /// A body as it goes into a row.
 #[derive(Debug)]
-pub(super) struct Packed<'a> {
+pub(crate) struct Packed<'a> {
     /// How.
-    pub(super) codec: i16,
+    pub(crate) codec: i16,
     /// What.
-    pub(super) bytes: Cow<'a, [u8]>,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 /// Makes a body smaller, where that is possible.
-pub(super) fn pack(body: &[u8]) -> Packed<'_> {
+pub(crate) fn pack(body: &[u8]) -> Packed<'_> {
     let packed = if body.len() < WORTH_BYTES {
         None
     } else {
@@ -79,7 +79,7 @@ pub(super) fn pack(body: &[u8]) -> Packed<'_> {
 /// # Errors
 ///
 /// [`StoreError::Unreadable`] for a damaged row, or one that a later version wrote.
-pub(super) fn unpack(codec: i16, stored: Vec<u8>) -> Result<Vec<u8>> {
+pub(crate) fn unpack(codec: i16, stored: Vec<u8>) -> Result<Vec<u8>> {
     match codec {
         AS_RECEIVED => Ok(stored),
         ZSTD_1 => decompress(&stored)

@@ -6,7 +6,7 @@
 //! that has read up to a number can never later find a lower one, on either backend.
 
 mod append;
-mod codec;
+pub(crate) mod codec;
 mod read;
 
 use billingwatch_core::time::Timestamp;
@@ -91,9 +91,9 @@ pub struct NewEntry {
     pub api_version: Option<String>,
     /// From a backfill or import.
     pub is_historical: bool,
-    /// For historical entries: when it would have been received. Kept between the journal's own
-    /// time, as receive times never decrease, and the present. Live entries are received now,
-    /// whatever this says.
+    /// When it was received, for entries that come later than that: historical ones, and those that
+    /// waited in a [`Spool`](crate::Spool). Kept between the journal's own time, as receive times
+    /// never decrease, and the present. `None` is now.
     pub received_at: Option<Timestamp>,
     /// The input byte for byte as it came.
     pub body: Vec<u8>,

@@ -92,12 +92,9 @@ fn check(entries: &[NewEntry]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Live entries arrive now; historical ones when they say, but not in the future.
+/// An entry arrived when it says, but not in the future; else now.
 fn arrival(entry: &NewEntry, now: Timestamp) -> Timestamp {
-    match entry.received_at {
-        Some(given) if entry.is_historical => given.min(now),
-        _ => now,
-    }
+    entry.received_at.map_or(now, |given| given.min(now))
 }
 
 fn row(entry: &NewEntry, seq: i64, received_at: Timestamp) -> JournalEntry {

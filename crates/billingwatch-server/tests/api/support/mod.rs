@@ -276,6 +276,8 @@ pub(crate) fn config() -> ServerConfig {
     let mut config = ServerConfig::new("127.0.0.1", 0, access, sources);
     config.stops_on_signals = false;
     config.limits.workers = 1;
+    // Tests run beside each other on a busy machine, and none of them is about time.
+    config.limits.durable_timeout = std::time::Duration::from_secs(60);
     config
 }
 

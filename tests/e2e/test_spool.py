@@ -1,0 +1,152 @@
+"""PostgreSQL goes away under load and comes back: senders are answered 200 all the while, and nothing is lost."""
+
+import collections
+import json
+import time
+
+import pytest
+
+from support.api import alerts, alerts_about, detailed
+from support.db import Journal
+from support.load import Load
+from support.postgres import OwnPostgres, programs
+from support.server import output_of, run
+from support.stripe_events import charge_succeeded, new_id
+from support.wait import wait_until
+
+
+@pytest.fixture(scope="module")
+def stoppable():
+    """A PostgreSQL server of this file's own."""
+    if programs() is None:
+        pytest.skip("there is no initdb: PostgreSQL is not installed")
+    made = OwnPostgres()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def postgres(stoppable):
+    """It runs, with a database for the test."""
+    stoppable.new_database()
+    yield stoppable
+    if not stoppable.is_running():
+        stoppable.start()
+
+
+def spool(server):
+    """What `/health` says of the spool."""
+    return server.json("/health")["checks"]["spool"]
+
+
+def more(load, count):
+    """Waits for so many more answers of 200."""
+    enough = len(load.acknowledged) + count
+    wait_until(lambda: len(load.acknowledged) >= enough or load.surprises, "load", timeout=60, poll=0.01)
+
+
+def drained(server):
+    """Waits until events go into the journal again."""
+    wait_until(lambda: not spool(server)["is_in_use"], "an empty spool", timeout=60, poll=0.05)
+
+
+def settle(server):
+    """A last alert: once it is recorded, all before it has been through the detectors."""
+    marker = new_id("cus")
+    for _ in range(2):
+        server.send(charge_succeeded(marker, amount=1_234))
+    wait_until(lambda: alerts_about(server, marker, detector="duplicate_charge"), "the marker", 60, poll=0.2)
+
+
+def audit(server, database, load, tmp_path):
+    """Every acknowledged event is in the journal once, and the alerts are those of a clean replay."""
+    journal = Journal(database)
+    kept = collections.Counter(journal.event_ids())
+    missing = set(load.acknowledged) - set(kept)
+    assert not missing, f"{len(missing)} of {len(load.acknowledged)} acknowledged events are missing"
+    assert [one for one, times in kept.items() if times > 1] == []
+    recorded = [detailed(server, one) for one in alerts(server)]
+    found = collections.Counter((one["detector"], one["key"]) for one in recorded if one["detector"] != "operations")
+    assert [one for one, times in found.items() if times > 1] == []
+    lines, replayed_alerts = tmp_path / "journal.jsonl", tmp_path / "alerts.jsonl"
+    assert journal.export(lines) == len(kept)
+    replayed = run("replay", lines, "--alerts-out", replayed_alerts, cwd=tmp_path)
+    assert replayed.returncode == 0, output_of(replayed)
+    again = {(one["detector"], one["key"]) for one in map(json.loads, replayed_alerts.read_text().splitlines())}
+    assert again == set(found)
+    return len(kept), len(found)
+
+
+@pytest.mark.timeout(300)
+def test_postgresql_stops_and_starts_under_load(postgres, start, tmp_path):
+    server = start(postgres.database, LOG_LEVEL="warn")
+    assert spool(server)["entries"] == 0
+    load = Load(server.port, threads=2)
+    more(load, 100)
+    for mode in ("immediate", "fast"):
+        postgres.stop(mode)
+        more(load, 150)
+        health = server.json("/health")
+        assert health["status"] == "degraded" and health["is_ready"] is True, health
+        assert any("wait in the spool" in reason for reason in health["reasons"]), health
+        assert health["checks"]["store"]["is_reachable"] is False
+        assert health["checks"]["spool"]["entries"] >= 150
+        assert server.get("/health/ready").status_code == 200
+        postgres.start()
+        drained(server)
+        more(load, 100)
+
+    # The process dies while events wait, and another begins while the database is still away.
+    postgres.stop()
+    more(load, 100)
+    server.kill()
+    waiting = len(load.acknowledged)
+    server.start()
+    more(load, 100)
+    assert spool(server)["entries"] >= 100
+    postgres.start()
+    drained(server)
+    load.stop()
+    assert load.surprises == []
+    # Refused were none: what is not answered at all is the kill's doing.
+    assert load.refused == 0
+    settle(server)
+    kept, told = audit(server, postgres.database, load, tmp_path)
+    print(f"{len(load.acknowledged)} acknowledged ({waiting} before the restart), {kept} kept, {told} alerts")
+    assert server.stop() == 0
+
+
+def test_without_a_spool_senders_are_told_within_a_second(postgres, start):
+    server = start(postgres.database, SPOOL_PATH="off")
+    server.send(charge_succeeded(new_id("cus")))
+    assert spool(server) is None
+    postgres.stop()
+    took = []
+    for _ in range(3):
+        begun_at = time.monotonic()
+        answer = server.post(charge_succeeded(new_id("cus")).body)
+        took.append(time.monotonic() - begun_at)
+        assert answer.status_code == 503 and "retry-after" in answer.headers
+    assert sorted(took)[1] < 1.0, took
+    assert server.get("/health/ready").status_code == 503
+    postgres.start()
+    wait_until(lambda: server.post(charge_succeeded(new_id("cus")).body).status_code == 200, "recovery", timeout=60)
+
+
+def test_a_server_starts_while_postgresql_is_away(postgres, start, tmp_path):
+    server = start(postgres.database)
+    assert server.stop() == 0
+    postgres.stop()
+    server.start()
+    customer = new_id("cus")
+    for _ in range(2):
+        server.send(charge_succeeded(customer, amount=4_321))
+    health = server.json("/health")
+    assert health["is_ready"] is True and health["checks"]["spool"]["entries"] == 2, health
+    # Asked to stop, it does, and keeps what it took.
+    assert server.stop(timeout=30) == 0
+    server.start()
+    assert spool(server)["entries"] == 2
+    postgres.start()
+    wait_until(lambda: server.json("/health")["status"] == "ok", "health", timeout=60, poll=0.1)
+    wait_until(lambda: alerts_about(server, customer, detector="duplicate_charge"), "the alert", timeout=60, poll=0.1)

@@ -1,16 +1,13 @@
 """PostgreSQL goes away under load and comes back: senders are answered 200 all the while, and nothing is lost."""
 
-import collections
-import json
 import time
 
 import pytest
 
-from support.api import alerts, alerts_about, detailed
-from support.db import Journal
+from support.api import alerts_about
+from support.audit import audit, settle
 from support.load import Load
 from support.postgres import OwnPostgres, programs
-from support.server import output_of, run
 from support.stripe_events import charge_succeeded, new_id
 from support.wait import wait_until
 
@@ -50,33 +47,6 @@ def drained(server):
     wait_until(lambda: not spool(server)["is_in_use"], "an empty spool", timeout=60, poll=0.05)
 
 
-def settle(server):
-    """A last alert: once it is recorded, all before it has been through the detectors."""
-    marker = new_id("cus")
-    for _ in range(2):
-        server.send(charge_succeeded(marker, amount=1_234))
-    wait_until(lambda: alerts_about(server, marker, detector="duplicate_charge"), "the marker", 60, poll=0.2)
-
-
-def audit(server, database, load, tmp_path):
-    """Every acknowledged event is in the journal once, and the alerts are those of a clean replay."""
-    journal = Journal(database)
-    kept = collections.Counter(journal.event_ids())
-    missing = set(load.acknowledged) - set(kept)
-    assert not missing, f"{len(missing)} of {len(load.acknowledged)} acknowledged events are missing"
-    assert [one for one, times in kept.items() if times > 1] == []
-    recorded = [detailed(server, one) for one in alerts(server)]
-    found = collections.Counter((one["detector"], one["key"]) for one in recorded if one["detector"] != "operations")
-    assert [one for one, times in found.items() if times > 1] == []
-    lines, replayed_alerts = tmp_path / "journal.jsonl", tmp_path / "alerts.jsonl"
-    assert journal.export(lines) == len(kept)
-    replayed = run("replay", lines, "--alerts-out", replayed_alerts, cwd=tmp_path)
-    assert replayed.returncode == 0, output_of(replayed)
-    again = {(one["detector"], one["key"]) for one in map(json.loads, replayed_alerts.read_text().splitlines())}
-    assert again == set(found)
-    return len(kept), len(found)
-
-
 @pytest.mark.timeout(300)
 def test_postgresql_stops_and_starts_under_load(postgres, start, tmp_path):
     server = start(postgres.database, LOG_LEVEL="warn")
@@ -111,8 +81,8 @@ def test_postgresql_stops_and_starts_under_load(postgres, start, tmp_path):
     # Refused were none: what is not answered at all is the kill's doing.
     assert load.refused == 0
     settle(server)
-    kept, told = audit(server, postgres.database, load, tmp_path)
-    print(f"{len(load.acknowledged)} acknowledged ({waiting} before the restart), {kept} kept, {told} alerts")
+    kept, told = audit(server, postgres.database, load.acknowledged, tmp_path)
+    print(f"{len(load.acknowledged)} acknowledged ({waiting} before the restart), {kept} kept, {len(told)} alerts")
     assert server.stop() == 0
 
 

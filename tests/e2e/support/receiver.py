@@ -48,6 +48,7 @@ class Receiver:
         self.deliveries = []
         self.problems = []
         self.answers = []
+        self.delay_secs = 0.0
         self._hold = threading.Event()
         self._hold.set()
         receiver = self
@@ -79,6 +80,7 @@ class Receiver:
             self.problems.append(problem)
         self.deliveries.append(delivery)
         self._hold.wait()
+        time.sleep(self.delay_secs)
         status, headers = self.answers.pop(0) if self.answers else (204, {})
         if problem:
             status, headers = 400, {}

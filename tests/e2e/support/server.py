@@ -83,6 +83,8 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # SIGXFSZ stays ignored, as in Python: beyond a limit on the size of files a write fails, and nobody dies.
+                restore_signals=False,
             )
         wait_until(self._answers, f"/health of {self.url}\n{self.log()}", timeout, poll=0.005)
         return self

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::checkpoint::{Bounds, Checkpoints};
 use crate::connection::{AnyConn, Manager, Role, ping, transaction};
 use crate::error::{Result, StoreError};
 use crate::url::{Place, StoreOptions, Target};
@@ -30,6 +31,8 @@ struct OneWriter {
     /// Empty after a panic or a broken connection; the next writer opens it again.
     slot: Mutex<Option<AnyConn>>,
     manager: Manager,
+    /// `None` for a database in memory, which has no log.
+    checkpoints: Option<Checkpoints>,
 }
 
 impl std::fmt::Debug for Store {
@@ -92,6 +95,9 @@ impl Store {
         let writer = is_sqlite.then(|| OneWriter {
             slot: Mutex::new(first),
             manager: manager(Role::Writer),
+            checkpoints: pool
+                .is_some()
+                .then(|| Checkpoints::new(manager(Role::Writer), Bounds::default())),
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -180,6 +186,9 @@ impl Store {
             None => writer.manager.open()?,
         };
         let done = work(&mut conn);
+        if let Some(checkpoints) = &writer.checkpoints {
+            checkpoints.after_write(&mut conn);
+        }
         if !r2d2::ManageConnection::has_broken(&writer.manager, &mut conn) {
             *slot = Some(conn);
         }

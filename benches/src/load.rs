@@ -29,6 +29,8 @@ pub enum Pace {
 /// What came of a run.
 #[derive(Debug)]
 pub struct Outcome {
+    /// When the first post was due.
+    pub started_at: Instant,
     /// From the first post to the last answer.
     pub took: Duration,
     /// Of each post, from when it was due to its answer; ascending.
@@ -53,19 +55,25 @@ impl Outcome {
 /// Requests signed now: they are good for five minutes.
 #[must_use]
 pub fn signed_posts<'a>(events: impl Iterator<Item = &'a SimulatedEvent>) -> Arc<[Box<[u8]>]> {
+    signed_bodies(events.map(|event| event.json.as_slice()))
+}
+
+/// As [`signed_posts`], of bodies.
+#[must_use]
+pub fn signed_bodies<'a>(bodies: impl Iterator<Item = &'a [u8]>) -> Arc<[Box<[u8]>]> {
     let now_secs = SystemClock.now().as_secs();
-    events
-        .map(|event| {
+    bodies
+        .map(|body| {
             let head = format!(
                 "POST /webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\n\
                  Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\
                  User-Agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\n\
                  Accept: */*; q=0.5, application/xml\r\nCache-Control: no-cache\r\n\
                  Stripe-Signature: {}\r\n\r\n",
-                event.json.len(),
-                sign(SECRET, now_secs, &event.json)
+                body.len(),
+                sign(SECRET, now_secs, body)
             );
-            [head.as_bytes(), &event.json].concat().into_boxed_slice()
+            [head.as_bytes(), body].concat().into_boxed_slice()
         })
         .collect()
 }
@@ -113,6 +121,7 @@ async fn run_all(
         senders.spawn(sender.run());
     }
     let mut outcome = Outcome {
+        started_at,
         took: Duration::ZERO,
         latencies: Vec::with_capacity(posts.len()),
         duplicates: 0,

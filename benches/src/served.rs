@@ -80,6 +80,18 @@ impl Served {
     /// # Errors
     /// When it does not start, or does not answer.
     pub fn start(binary: &Path, directory: &Path) -> Result<Self, String> {
+        Self::start_with(binary, directory, &[])
+    }
+
+    /// As [`start`](Self::start), with further settings.
+    ///
+    /// # Errors
+    /// When it does not start, or does not answer.
+    pub fn start_with(
+        binary: &Path,
+        directory: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let addr = free_addr().map_err(|error| error.to_string())?;
         let started_at = Instant::now();
         let child = Command::new(binary)
@@ -92,6 +104,7 @@ impl Served {
             .env("STRIPE_WEBHOOK_SECRET", SECRET)
             .env("BILLINGWATCH_API_TOKEN", TOKEN)
             .env("LOG_LEVEL", "warn")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

@@ -1,10 +1,12 @@
 //! The API's description and the page that draws it, all from the binary: no other host is asked.
 
+use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header;
 use actix_web::web::{Bytes, Path};
-use actix_web::{HttpResponse, Responder};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
 use crate::error::ApiError;
@@ -46,7 +48,7 @@ pub(crate) async fn page() -> impl Responder {
         .body(include_str!("../../static/docs.html"))
 }
 
-pub(crate) async fn asset(name: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn asset(req: HttpRequest, name: Path<String>) -> Result<HttpResponse, ApiError> {
     let name = name.into_inner();
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, CACHE_A_DAY));
@@ -63,12 +65,33 @@ pub(crate) async fn asset(name: Path<String>) -> Result<HttpResponse, ApiError> 
         .ok()
         .flatten()
         .ok_or_else(|| ApiError::not_found("no such file"))?;
+    let mut bytes = file.bytes.into_owned();
+    // They are kept compressed, at a quarter of their size.
     if file.gzpipped {
-        response.insert_header((header::CONTENT_ENCODING, "gzip"));
+        response.insert_header((header::VARY, "accept-encoding"));
+        if takes_gzip(&req) {
+            response.insert_header((header::CONTENT_ENCODING, "gzip"));
+        } else {
+            let packed = std::mem::take(&mut bytes);
+            GzDecoder::new(packed.as_slice())
+                .read_to_end(&mut bytes)
+                .map_err(|_| ApiError::not_found("no such file"))?;
+        }
     }
-    Ok(response
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+    Ok(response.content_type(file.content_type).body(bytes))
+}
+
+/// Whether the client says that it can unpack gzip, and does not say so with a weight of zero.
+fn takes_gzip(req: &HttpRequest) -> bool {
+    let given = req.headers().get(header::ACCEPT_ENCODING);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
+    given.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        is_gzip && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
 }
 
 /// This API as an OpenAPI 3.1 document

@@ -33,6 +33,32 @@ fn the_page_loads_nothing_but_what_is_served_here() {
 }
 
 #[test]
+fn a_browser_gets_the_assets_packed_and_everybody_else_as_they_are() {
+    let app = TestApp::start();
+    for (accepted, is_packed) in [
+        (Some("gzip, deflate, br"), true),
+        (Some("br, GZIP;q=0.5"), true),
+        (Some("gzip;q=0"), false),
+        (Some("br"), false),
+        (None, false),
+    ] {
+        let mut request = get("/docs/swagger-ui.css");
+        if let Some(accepted) = accepted {
+            request = request.header("Accept-Encoding", accepted);
+        }
+        let response = app.ask_bare(request);
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("vary"), Some("accept-encoding"));
+        let encoding = response.header("content-encoding");
+        assert_eq!(encoding, is_packed.then_some("gzip"), "{accepted:?}");
+        let is_gzip = response.body.starts_with(&[0x1f, 0x8b]);
+        assert_eq!(is_gzip, is_packed, "{accepted:?}");
+        let text = String::from_utf8_lossy(&response.body);
+        assert_eq!(text.contains(".swagger-ui"), !is_packed, "{accepted:?}");
+    }
+}
+
+#[test]
 fn the_bare_address_leads_to_the_page() {
     let app = TestApp::start();
     for path in ["/", "/docs/"] {

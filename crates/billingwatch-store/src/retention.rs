@@ -34,10 +34,10 @@ const STEP_ROWS: i64 = 128;
 const STEP_ALERTS: i64 = 16;
 
 /// Pages given back in one transaction.
-const STEP_PAGES: i64 = 64;
+const STEP_PAGES: i64 = 128;
 
 /// Free pages that SQLite keeps for what comes next, at least; else a twentieth of the file.
-const RESERVE_PAGES_MIN: i64 = 256;
+const RESERVE_PAGES_MIN: i64 = 512;
 
 /// How long and how much to keep of one source's events. `None` is without end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

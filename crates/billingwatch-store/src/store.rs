@@ -276,7 +276,7 @@ mod tests {
             let row: Settings = diesel::RunQueryDsl::get_result(diesel::sql_query(query), c)?;
             Ok(row.seen)
         };
-        assert_eq!(store.with_writer(seen).unwrap(), "8192 wal 2 1 5000");
-        assert_eq!(store.read(seen).unwrap(), "8192 wal 2 1 5000");
+        assert_eq!(store.with_writer(seen).unwrap(), "4096 wal 2 1 5000");
+        assert_eq!(store.read(seen).unwrap(), "4096 wal 2 1 5000");
     }
 }

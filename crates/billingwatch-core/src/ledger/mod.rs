@@ -13,6 +13,7 @@
 mod dispute;
 mod fact;
 mod generations;
+mod id_text;
 mod invoice;
 mod learn_charge;
 mod learn_invoice;
@@ -23,6 +24,7 @@ mod subscription;
 
 pub use fact::{AttemptFact, DisputeFact, Fact, PaymentFact, RefundFact};
 pub(crate) use generations::Generations;
+pub use id_text::IdText;
 pub use invoice::InvoiceRecord;
 pub use payment::Payment;
 pub use subscription::{NothingDue, SubscriptionRecord};

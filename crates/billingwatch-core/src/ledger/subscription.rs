@@ -9,6 +9,8 @@ use crate::event::subscription::{
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
+use super::IdText;
+
 /// Boundaries of periods this near are the same: invoices finalise an hour late, and calendars
 /// round.
 const BOUNDARY_SLACK: Span = Span::days(1);
@@ -21,9 +23,9 @@ const FRESH_PERIOD: Span = Span::hours(12);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionRecord {
     /// `sub_…`.
-    pub id: Box<str>,
+    pub id: IdText,
     /// `cus_…`.
-    pub customer: Option<Box<str>>,
+    pub customer: Option<IdText>,
     /// Where it stands.
     pub status: SubscriptionStatus,
     /// The price of one period, minor units, discounts off; `None` when it cannot be known

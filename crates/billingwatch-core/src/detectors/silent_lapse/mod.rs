@@ -219,7 +219,8 @@ impl SilentLapse {
             self.set_deadline(key, ctx.now());
         } else if !self.is_excused(key, record, due_at, ctx) {
             let owed = record.currency.zip(record.amount);
-            let lapse = Lapse::new(record.id.clone(), record.customer.clone(), due_at, owed);
+            let customer = record.customer.as_deref().map(Into::into);
+            let lapse = Lapse::new(record.id.as_str().into(), customer, due_at, owed);
             self.lapsed.add(key, lapse, ctx.now());
         }
     }

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.api import alerts, alerts_about, detailed
+from support.audit import settle
 from support.load import Load
 from support.server import output_of, run
 from support.stripe_events import charge_succeeded, new_id
@@ -36,11 +37,7 @@ def test_nothing_acknowledged_is_lost_and_no_alert_comes_twice(database, start, 
     load.stop()
     assert load.surprises == []
 
-    # A last alert: once it is recorded, all before it has been through the detectors.
-    marker = new_id("cus")
-    for _ in range(2):
-        server.send(charge_succeeded(marker, amount=1_234))
-    wait_until(lambda: alerts_about(server, marker, detector="duplicate_charge"), "the marker", 60, poll=0.2)
+    settle(server)
 
     kept = collections.Counter(journal.event_ids())
     missing = set(load.acknowledged) - set(kept)
@@ -53,20 +50,21 @@ def test_nothing_acknowledged_is_lost_and_no_alert_comes_twice(database, start, 
     times = collections.Counter(identity(alert) for alert in recorded)
     assert [one for one, count in times.items() if count > 1] == []
     by_detector = collections.Counter(alert["detector"] for alert in recorded)
-    assert by_detector["duplicate_charge"] >= 3 and by_detector["negative_invoice"] >= 3, by_detector
+    assert by_detector["duplicate_charge"] >= 1 and by_detector["negative_invoice"] >= 3, by_detector
 
     # Told at least once, and every repeat carries the key by which the receiver drops it.
-    duplicates = [alert for alert in recorded if alert["detector"] == "duplicate_charge"]
-    untold = [next(i for i in sorted(alert["subjects"]) if i.startswith("cus_")) for alert in duplicates]
+    # Those that change once: duplicates become one incident, and the first of them end as part of it.
+    judged = [alert for alert in recorded if alert["detector"] == "negative_invoice"]
+    untold = [alert["key"] for alert in judged]
 
     def all_told():
-        untold[:] = [customer for customer in untold if not receiver.about(customer)]
+        untold[:] = [key for key in untold if not receiver.about(key)]
         return not untold
 
     wait_until(all_told, f"messages about {untold}", timeout=120, poll=0.5)
     ids = collections.defaultdict(set)
     for delivery in list(receiver.deliveries):
-        for alert in duplicates:
+        for alert in judged:
             if alert["key"].encode() in delivery.body:
                 ids[alert["key"]].add(delivery.id)
     assert [key for key, seen in ids.items() if len(seen) > 1] == []

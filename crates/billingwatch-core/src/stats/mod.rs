@@ -80,6 +80,13 @@ pub fn normal_tail(distance: i64, deviation: i64) -> f64 {
     Normal::new(0.0, 1.0).map_or(1.0, |normal| normal.sf(ratio))
 }
 
+/// The probability of so many standard deviations or less, where what is below is negative.
+#[must_use]
+pub fn normal_head(deviations: f64) -> f64 {
+    use statrs::distribution::{ContinuousCDF, Normal};
+    Normal::new(0.0, 1.0).map_or(1.0, |normal| normal.cdf(deviations))
+}
+
 /// The probability of `count` or fewer when `mean` are usual and the mean itself strays by a
 /// relative variance of `stray` (negative binomial: a Poisson whose rate varies).
 ///

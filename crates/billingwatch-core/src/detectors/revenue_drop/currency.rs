@@ -61,6 +61,8 @@ pub(super) struct Incident {
     /// points.
     drop_bps: i64,
     lost_bps: (i64, i64),
+    /// It is not that fewer pay, but that they pay less.
+    is_of_worth: bool,
 }
 
 /// What became of a currency in an hour.
@@ -142,6 +144,7 @@ impl Watched {
             lost_before: 0,
             drop_bps: drop_of(&gap),
             lost_bps: gap.lost_bps(),
+            is_of_worth: gap.is_of_worth,
         });
         Step::Missing(Missing {
             gap,
@@ -261,6 +264,10 @@ impl Incident {
     /// Whether what was lost is much likelier as it comes now when all is as usual than when the loss
     /// goes on (a Poisson likelihood ratio): sales say nothing of renewals, nor they of sales.
     fn is_refuted_by(&self, gap: &Gap) -> bool {
+        if self.is_of_worth {
+            let (now, usual) = gap.sales_and_usual();
+            return now.is_worth(&usual);
+        }
         let evidence = |came: u64, expected: f64, lost_bps: i64| {
             if lost_bps < LOST_BPS_MIN {
                 return 0.0;

@@ -7,6 +7,7 @@ use crate::stats::{binomial_tail, negative_binomial_head};
 use super::super::words::{as_f64, bps_of, rounded};
 use super::hours::{Hour, Hours, WINDOW_MAX};
 use super::usual::{Past, Usual, usual};
+use super::worth::{Sales, Worth};
 
 /// Windows judged, in hours: an outage shows in three, a slow loss in three days.
 pub(super) const WINDOWS: [i64; 5] = [3, 6, 12, 24, WINDOW_MAX];
@@ -54,6 +55,7 @@ pub(super) struct Habits {
     asked: (f64, f64),
     /// By window, as in [`WINDOWS`].
     stray: [Stray; WINDOWS.len()],
+    worth: Worth,
 }
 
 /// How far sales of a window stray from what is usual, beyond the chance of small numbers.
@@ -74,6 +76,7 @@ impl Default for Habits {
                 squared: STRAY_PRIOR,
                 days: 0.0,
             }; WINDOWS.len()],
+            worth: Worth::default(),
         }
     }
 }
@@ -89,8 +92,13 @@ pub(super) struct Gap {
     pub(super) silent: u64,
     pub(super) sales_expected: f64,
     pub(super) sales: u64,
+    /// Their amount, and what is usual.
+    pub(super) sales_amount: i64,
+    pub(super) usual_amount: i64,
     /// How likely so little is on any one day when nothing is wrong.
     pub(super) chance: f64,
+    /// It is not that fewer pay, but that they pay less.
+    pub(super) is_of_worth: bool,
 }
 
 impl Gap {
@@ -111,6 +119,18 @@ impl Gap {
         (
             share(as_f64(self.silent), as_f64(self.due)),
             share(sales, self.sales_expected),
+        )
+    }
+
+    /// Sales, and what is usual of them.
+    pub(super) fn sales_and_usual(&self) -> (Sales, Sales) {
+        let sales = |count: f64, amount: i64| Sales {
+            count,
+            amount: as_f64(amount.max(0).unsigned_abs()),
+        };
+        (
+            sales(as_f64(self.sales), self.sales_amount),
+            sales(self.sales_expected, self.usual_amount),
         )
     }
 
@@ -140,7 +160,10 @@ impl Habits {
             silent: 0,
             sales_expected: 0.0,
             sales: 0,
+            sales_amount: 0,
+            usual_amount: 0,
             chance: 1.0,
+            is_of_worth: false,
         };
         let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
@@ -159,17 +182,20 @@ impl Habits {
         if let Some(usual) = usual {
             gap.sales = u64::try_from(sales).unwrap_or_default();
             gap.sales_expected = usual.sales;
+            gap.sales_amount = sales_amount;
+            gap.usual_amount = rounded(usual.amount);
             gap.collected = gap.collected.saturating_add(sales_amount);
-            gap.expected = gap.expected.saturating_add(rounded(usual.amount));
+            gap.expected = gap.expected.saturating_add(gap.usual_amount);
         }
-        gap.chance = self.chance(&gap, usual.map_or(1.0, |usual| usual.weeks));
+        (gap.chance, gap.is_of_worth) = self.chance(&gap, usual.map_or(1.0, |usual| usual.weeks));
         gap
     }
 
-    /// How likely so few renewals and so few sales are together (Fisher's method), times the looks
-    /// of this length that a day has.
-    fn chance(&self, gap: &Gap, weeks: f64) -> f64 {
+    /// How likely so few renewals and so few or so cheap sales are together (Fisher's method), times
+    /// the looks of this length that a day has; and whether it is for being cheap.
+    fn chance(&self, gap: &Gap, weeks: f64) -> (f64, bool) {
         let renewals = self.renewals_chance(gap);
+        let mut is_of_worth = false;
         let sales = if gap.sales_expected < 0.5 {
             None
         } else {
@@ -178,10 +204,16 @@ impl Habits {
             // What is usual is itself an average of few weeks, and a median at that.
             let of_average = 1.0 / (MEDIAN_EFFICIENCY * weeks * gap.sales_expected);
             let stray = self.stray[index].squared.max(stray_min(gap.hours)) + of_average;
-            Some(negative_binomial_head(gap.sales, gap.sales_expected, stray))
+            let few = negative_binomial_head(gap.sales, gap.sales_expected, stray);
+            let (now, usual) = gap.sales_and_usual();
+            // Two questions are asked of them.
+            let cheap = self.worth.chance(index, &now, &usual, weeks);
+            let cheap = cheap.map(|chance| 2.0 * chance).filter(|c| *c < few);
+            is_of_worth = cheap.is_some();
+            Some(cheap.unwrap_or(few))
         };
         let chance = match (gap.due, sales) {
-            (0, None) => return 1.0,
+            (0, None) => return (1.0, false),
             (_, None) => renewals,
             (0, Some(sales)) => sales,
             (_, Some(sales)) => {
@@ -190,7 +222,7 @@ impl Habits {
             }
         };
         let looks = (24.0 / as_f64(gap.hours.unsigned_abs().max(1))).max(1.0);
-        (chance * looks).min(1.0)
+        ((chance * looks).min(1.0), is_of_worth)
     }
 
     /// How likely it is that so many renewals are not even asked for.
@@ -238,12 +270,20 @@ impl Habits {
             if usual.sales < STRAY_SALES_MIN || usual.weeks < 2.0 {
                 continue;
             }
-            let sales: i32 = (end - len..end).map(|hour| hours.hour(hour).sales).sum();
-            self.stray[index].learn(
-                &usual,
-                f64::from(sales),
-                as_f64(every.unsigned_abs()) / 24.0,
-            );
+            let window = || (end - len..end).map(|hour| hours.hour(hour));
+            let sales: i32 = window().map(|hour| hour.sales).sum();
+            let amount: i64 = window().map(|hour| hour.sales_amount).sum();
+            let days = as_f64(every.unsigned_abs()) / 24.0;
+            self.stray[index].learn(&usual, f64::from(sales), days);
+            let now = Sales {
+                count: f64::from(sales),
+                amount: as_f64(amount.max(0).unsigned_abs()),
+            };
+            let then = Sales {
+                count: usual.sales,
+                amount: usual.amount,
+            };
+            self.worth.learn(index, &now, &then, days);
         }
     }
 }

@@ -26,6 +26,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod usual;
+mod worth;
 
 use std::collections::BTreeMap;
 

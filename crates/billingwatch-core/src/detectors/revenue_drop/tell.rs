@@ -36,8 +36,13 @@ pub(super) fn describe(
     finding.currency = Some(*currency);
     finding.amount_at_stake = Some(chief.lost);
     finding.evidence.measures = measures(chief, settings);
+    let so_little = if chief.gap.is_of_worth {
+        "payments are worth so little"
+    } else {
+        "so few payments come"
+    };
     finding.evidence.reasons.push(format!(
-        "so few payments come by chance with probability {:.1e}",
+        "{so_little} by chance with probability {:.1e}",
         chief.gap.chance
     ));
     for (other, missing) in missing.iter().filter(|(other, _)| *other != key) {
@@ -72,11 +77,21 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
     if gap.silent > 0 {
         renewals += &format!(", {} not even invoiced", gap.silent);
     }
-    let sales = format!(
-        "{} other payments where {} are usual",
-        gap.sales,
-        rounded(gap.sales_expected)
-    );
+    let usual_sales = rounded(gap.sales_expected);
+    let sales = if gap.is_of_worth {
+        let each = |amount: i64, count: i64| Money::new(amount / count.max(1), currency);
+        format!(
+            "{} other payments of {} on average, where {usual_sales} of {} are usual",
+            gap.sales,
+            each(gap.sales_amount, i64::try_from(gap.sales).unwrap_or(i64::MAX)),
+            each(gap.usual_amount, usual_sales),
+        )
+    } else {
+        format!(
+            "{} other payments where {usual_sales} are usual",
+            gap.sales
+        )
+    };
     format!(
         "{} hours brought {}, {} less than the {} that subscriptions and usual sales foretold: \
          {renewals}; {sales}",

@@ -12,6 +12,13 @@ use super::gap::{Gap, Habits, WINDOWS};
 use super::hours::{Hours, WINDOW_MAX};
 use super::usual::Past;
 
+/// What is missing against an hour earlier or later too is missing: merchants live by local time,
+/// whose clocks are put forward and back, and nightly runs come a little sooner or later.
+const SHIFTS: [i64; 2] = [-1, 1];
+
+/// The longest window in which an hour matters.
+const SHIFTED_MAX: i64 = 12;
+
 /// Windows by which recovery is judged, in hours.
 const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
 
@@ -114,9 +121,13 @@ impl Watched {
     }
 
     fn worst(&self, past: Past, end: i64, settings: &Settings) -> Option<Gap> {
-        let gaps = WINDOWS.map(|len| self.habits.gap(&self.hours, past, end, len, true));
-        let implausible = gaps.into_iter().filter(|gap| is_implausible(gap, settings));
-        implausible.min_by(|a, b| a.chance.total_cmp(&b.chance))
+        let gap = |len, shift| self.habits.gap(&self.hours, past, (end, len, shift), true);
+        let is_missing = |gap: &Gap| is_implausible(gap, settings);
+        let is_shifted =
+            |len| len <= SHIFTED_MAX && !SHIFTS.iter().all(|by| is_missing(&gap(len, *by)));
+        let gaps = WINDOWS.into_iter().map(|len| gap(len, 0));
+        let missing = gaps.filter(|gap| is_missing(gap) && !is_shifted(gap.hours));
+        missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
     }
 
     fn look(
@@ -160,7 +171,7 @@ impl Watched {
         if end - self.dunning_told < 24 {
             return None;
         }
-        let gap = self.habits.gap(&self.hours, past, end, 24, false);
+        let gap = self.habits.gap(&self.hours, past, (end, 24, 0), false);
         let is_many = self.habits.dunning_chance(&gap) <= chance_max(settings);
         is_many.then(|| self.dunning_told = end)?;
         Some(gap)
@@ -177,7 +188,7 @@ impl Watched {
         self.hours.mark(self.judged, end);
         for left in (self.judged.max(incident.began + WINDOW_MAX))..end {
             let hour = left - WINDOW_MAX + 1;
-            let gap = self.habits.gap(&self.hours, past, hour, 1, false);
+            let gap = self.habits.gap(&self.hours, past, (hour, 1, 0), false);
             incident.lost_before = incident.lost_before.saturating_add(gap.missing().max(0));
         }
         let recovery = self.recovery(&incident, past, end, settings);
@@ -201,7 +212,7 @@ impl Watched {
             ));
         }
         let len = (end - incident.began).clamp(1, WINDOW_MAX);
-        let gap = self.habits.gap(&self.hours, past, end, len, false);
+        let gap = self.habits.gap(&self.hours, past, (end, len, 0), false);
         if !is_calm && MEASURED_HOURS.contains(&len) {
             // What was found was its worst window.
             incident.drop_bps = drop_of(&gap).max(settings.drop_bps_min);
@@ -231,7 +242,7 @@ impl Watched {
             return None;
         }
         let fits = |len: &i64| end - len >= incident.began;
-        let gap = |len: i64| self.habits.gap(&self.hours, past, end, len, false);
+        let gap = |len: i64| self.habits.gap(&self.hours, past, (end, len, 0), false);
         let is_back = |gap: &Gap| {
             let drop = drop_of(gap);
             let is_few = gap.hours == WINDOW_MAX && gap.payments() < RECOVERY_PAYMENTS;
@@ -256,7 +267,9 @@ impl Watched {
     }
 
     fn day_expected(&self, past: Past, end: i64) -> i64 {
-        self.habits.gap(&self.hours, past, end, 24, false).expected
+        self.habits
+            .gap(&self.hours, past, (end, 24, 0), false)
+            .expected
     }
 }
 

@@ -141,13 +141,13 @@ impl Gap {
 }
 
 impl Habits {
-    /// The gap of the `len` hours before `end`; with `only_calm`, without hours of incidents.
+    /// The gap of the `len` hours before `end`, against the same hours of the weeks before or those
+    /// `shift` hours earlier; with `only_calm`, without hours of incidents.
     pub(super) fn gap(
         &self,
         hours: &Hours,
         past: Past,
-        end: i64,
-        len: i64,
+        (end, len, shift): (i64, i64, i64),
         only_calm: bool,
     ) -> Gap {
         let counts = |hour: &Hour| !only_calm || !hour.is_incident;
@@ -176,7 +176,7 @@ impl Habits {
             sales += i64::from(hour.sales);
             sales_amount = sales_amount.saturating_add(hour.sales_amount);
         }
-        let usual = usual(hours, past, end, len, counts);
+        let usual = usual(hours, past, (end, len, shift), counts);
         gap.expected = scaled(due_amount, 1.0 - self.silent_share());
         gap.collected = due_amount.saturating_sub(silent_amount);
         if let Some(usual) = usual {
@@ -263,7 +263,7 @@ impl Habits {
             if end % every != 0 || (end - len..end).any(|hour| hours.hour(hour).is_incident) {
                 continue;
             }
-            let Some(usual) = usual(hours, past, end, len, |_| true) else {
+            let Some(usual) = usual(hours, past, (end, len, 0), |_| true) else {
                 continue;
             };
             // A single week says nothing of its weekdays.

@@ -83,14 +83,14 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
         format!(
             "{} other payments of {} on average, where {usual_sales} of {} are usual",
             gap.sales,
-            each(gap.sales_amount, i64::try_from(gap.sales).unwrap_or(i64::MAX)),
+            each(
+                gap.sales_amount,
+                i64::try_from(gap.sales).unwrap_or(i64::MAX)
+            ),
             each(gap.usual_amount, usual_sales),
         )
     } else {
-        format!(
-            "{} other payments where {usual_sales} are usual",
-            gap.sales
-        )
+        format!("{} other payments where {usual_sales} are usual", gap.sales)
     };
     format!(
         "{} hours brought {}, {} less than the {} that subscriptions and usual sales foretold: \

@@ -30,18 +30,20 @@ pub(super) struct Usual {
 }
 
 /// Sales of a window as they usually are; `None` until a week before it is known.
+///
+/// The weeks are looked at `shift` hours earlier than at this very hour of theirs: where clocks were put
+/// forward or back in between, or a nightly run came a little sooner, that is the same hour.
 pub(super) fn usual(
     hours: &Hours,
     past: Past,
-    end: i64,
-    len: i64,
+    (end, len, shift): (i64, i64, i64),
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<Usual> {
     if end - past.known_from < past.hours_min {
         return None;
     }
     let start = end - len;
-    let known = (1..=WEEKS).take_while(|week| start - week * WEEK >= past.known_from);
+    let known = (1..=WEEKS).take_while(|week| start - week * WEEK - shift >= past.known_from);
     let slots: Vec<Slots> = known
         .clone()
         .map(|week| slots(hours, past, start - week * WEEK, start))
@@ -62,7 +64,7 @@ pub(super) fn usual(
         }
         let factor = level.over(typical_week(&slots, index));
         for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
-            let (count, amount) = sum(hours, *from, *until, back, counts);
+            let (count, amount) = sum(hours, *from, *until, back + shift, counts);
             sales.push(signed_f64(count) * factor);
             amounts.push(signed_f64(amount) * factor);
         }

@@ -31,6 +31,16 @@ impl Story {
         self
     }
 
+    /// The same, each worth so much.
+    fn sales_of(&mut self, amount: i64, first_day: i64, a_day: &[i64]) -> &mut Self {
+        let from = self.lines.len();
+        self.sales(first_day, a_day);
+        for (_, line) in &mut self.lines[from..] {
+            *line = format!("charge.succeeded amt={amount}");
+        }
+        self
+    }
+
     /// Subscriptions of 49.00 known from the start, one due every so often from a day on.
     fn subscriptions(&mut self, count: i64, first_due: i64, every: i64) -> &mut Self {
         for n in 0..count {
@@ -444,4 +454,34 @@ fn a_big_shop_that_loses_half_is_told_on_the_same_day_after_launches_too() {
     let told = Story::default().sales(0, &days).told_until(39);
     assert_eq!(told.matches(" firing ").count(), 1, "{told}");
     assert!(told.starts_with("d36 "), "{told}");
+}
+
+/// As many pay as ever: somebody has lost a zero in the price list.
+#[test]
+fn a_tenth_of_the_price_is_a_loss_and_a_sale_is_none() {
+    let told = |amount: i64| {
+        let mut story = Story::default();
+        story.sales(0, &weeks(3)).sales_of(amount, 21, &[48]);
+        story.sales(22, &[48, 50]).told_until(24)
+    };
+    assert_eq!(told(3_600), "");
+    let tenth = told(500);
+    assert_eq!(steps(&tenth), ["firing", "resolved"], "{tenth}");
+    let first = tenth.lines().next().unwrap_or_default();
+    assert!(first.contains("of 5.00 USD on average, where"), "{first}");
+}
+
+/// Clocks are put forward: whatever happens by local time happens an hour earlier.
+#[test]
+fn clocks_that_are_put_forward_are_no_loss() {
+    let run = |day: i64, hour: i64, story: &mut Story| {
+        for n in 0..40 {
+            story.at(day * DAY + hour * HOUR + n, "charge.succeeded amt=5000");
+        }
+    };
+    let mut story = Story::default();
+    for day in 0..28 {
+        run(day, if day < 21 { 7 } else { 6 }, &mut story);
+    }
+    assert_eq!(story.told_until(28).lines().next(), None);
 }

@@ -315,11 +315,13 @@ pub(crate) fn nearest(path: &str, specs: &[&DetectorSpec]) -> Option<String> {
         .map(|(_, known)| known)
 }
 
-/// How alike two paths are, 0 to 1; a like name in another table counts nearly as much.
+/// How alike two paths are, 0 to about 1; a like name in another table counts nearly as much, and
+/// among several such tables that of the likest name.
 fn closeness(known: &str, path: &str) -> f64 {
     let name = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let alike = strsim::normalized_damerau_levenshtein;
-    alike(known, path).max(alike(&name(known), &name(path)) * 0.95)
+    let whole = alike(known, path);
+    whole.max(alike(&name(known), &name(path)) * 0.95) + whole / 100.0
 }
 
 /// Checks a value and gives it the key's type: one text where a list is wanted is a list of one.

@@ -6,15 +6,14 @@ import time
 import pytest
 
 from support.api import wait_for_alert
-from support.stripe_events import charge_succeeded, new_id
+from support.stripe_events import event, invoice, new_id
 from support.wait import free_port, wait_until
 
 
-def duplicate(server):
-    """Sends a duplicate charge; returns its customer and how long the two requests took."""
+def incident(server):
+    """Sends an invoice below zero, an alert of its own each; returns its customer and how long the request took."""
     customer = new_id("cus")
-    took = [server.send(charge_succeeded(customer)) for _ in range(2)]
-    return customer, max(took)
+    return customer, server.send(event("invoice.finalized", invoice(customer, -4_900)))
 
 
 def about(customer):
@@ -28,7 +27,7 @@ def test_a_dead_receiver_delays_nothing(database, start, smtp, receiver, kind):
     told = start(database, **smtp.settings(), ALERT_WEBHOOK_URL=url, ALERT_WEBHOOK_SECRET=receiver.secret)
     delays, requests_took = [], []
     for _ in range(5):
-        customer, took = duplicate(told)
+        customer, took = incident(told)
         happened_at = time.monotonic()
         delays.append(smtp.wait_for(customer).arrived_at - happened_at)
         requests_took.append(took)
@@ -45,7 +44,7 @@ def test_a_dead_mail_server_delays_nothing(database, start, smtp, receiver, kind
         told = start(database, **settings, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
         delays, requests_took = [], []
         for _ in range(5):
-            customer, took = duplicate(told)
+            customer, took = incident(told)
             happened_at = time.monotonic()
             delays.append(receiver.wait_for(about(customer), f"about {customer}").arrived_at - happened_at)
             requests_took.append(took)
@@ -57,28 +56,28 @@ def test_retry_after_is_honoured(database, start, receiver):
     wait_secs = 8  # Longer than the first wait of our own, which is 5 s give or take a tenth.
     receiver.answers = [(503, {"Retry-After": str(wait_secs)})]
     told = start(database, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
-    customer, _ = duplicate(told)
+    customer, _ = incident(told)
     wait_until(lambda: len(receiver.about(customer)) == 2, "the second attempt", timeout=60)
     first, second = receiver.about(customer)
     assert second.arrived_at - first.arrived_at >= wait_secs - 0.05
     assert second.id == first.id, "a repeat must be recognisable"
     assert second.headers["webhook-timestamp"] != first.headers["webhook-timestamp"], "every attempt is signed anew"
     assert receiver.problems == []
-    alert = wait_for_alert(told, "duplicate_charge", customer)
+    alert = wait_for_alert(told, "negative_invoice", customer)
     wait_until(lambda: "503" in told.get(f"/api/v1/alerts/{alert['id']}").text, "the failed attempt on record")
 
 
 def test_gone_disables_the_target_and_says_so(database, start, smtp, receiver):
     receiver.answers = [(410, {})]
     told = start(database, **smtp.settings(), ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
-    gone, _ = duplicate(told)
+    gone, _ = incident(told)
     receiver.wait_for(about(gone), f"about {gone}")
-    alert = wait_for_alert(told, "duplicate_charge", gone)
+    alert = wait_for_alert(told, "negative_invoice", gone)
     wait_until(lambda: "410" in told.get(f"/api/v1/alerts/{alert['id']}").text, "the refusal on record")
     wait_until(lambda: "disabled" in told.log().lower(), "a word about it in the log")
 
     for _ in range(3):
-        customer, _ = duplicate(told)
+        customer, _ = incident(told)
         smtp.wait_for(customer)
     assert len(receiver.deliveries) == 1, "the target said that it is gone"
 
@@ -86,8 +85,8 @@ def test_gone_disables_the_target_and_says_so(database, start, smtp, receiver):
 def test_a_redirect_is_not_followed(database, start, receiver):
     receiver.answers = [(307, {"Location": f"http://127.0.0.1:{free_port()}/elsewhere"})]
     told = start(database, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
-    customer, _ = duplicate(told)
-    alert = wait_for_alert(told, "duplicate_charge", customer)
+    customer, _ = incident(told)
+    alert = wait_for_alert(told, "negative_invoice", customer)
     receiver.wait_for(about(customer), f"about {customer}")
     wait_until(lambda: "307" in told.get(f"/api/v1/alerts/{alert['id']}").text, "the refused redirect on record")
 
@@ -95,7 +94,7 @@ def test_a_redirect_is_not_followed(database, start, receiver):
 def test_an_alert_that_could_not_be_told_is_told_after_a_restart(database, start, receiver):
     receiver.hang()
     told = start(database, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
-    customer, _ = duplicate(told)
+    customer, _ = incident(told)
     receiver.wait_for(about(customer), f"about {customer}")
     told.kill()
     before = len(receiver.about(customer))

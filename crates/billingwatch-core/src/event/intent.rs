@@ -20,6 +20,10 @@ pub struct PaymentIntent {
     pub latest_charge: Option<ChargeId>,
     /// The invoice it pays; gone from basil on.
     pub invoice: Option<InvoiceId>,
+    /// What it is for, in the merchant's words.
+    pub description: Option<Box<str>>,
+    /// The merchant's own keys and values, at most 50 (Stripe's limit), in order of key.
+    pub metadata: Vec<(Box<str>, Box<str>)>,
     /// `last_payment_error.code` or its decline code.
     pub error_code: Option<Box<str>>,
 }

@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 pub struct Invoice {
     /// `in_…`; absent on `invoice.upcoming`.
     pub id: Option<InvoiceId>,
+    /// `517B5DEC-0007`: its name on paper, from finalisation on.
+    pub number: Option<Box<str>>,
     /// When it was made.
     pub created: Option<Timestamp>,
     /// Where it stands.
@@ -58,6 +60,9 @@ pub struct Invoice {
     pub finalized_at: Option<Timestamp>,
     /// When it was paid.
     pub paid_at: Option<Timestamp>,
+    /// The kinds of payment method it may be paid by, `sepa_debit`, … (`payment_settings`); empty
+    /// where the account's own settings decide.
+    pub payment_method_types: Vec<Box<str>>,
     /// Made on a test clock: simulated time.
     pub has_test_clock: bool,
     /// The first page of its lines.
@@ -79,6 +84,12 @@ pub struct InvoiceLine {
     pub period_end: Option<Timestamp>,
     /// The subscription it bills.
     pub subscription: Option<SubscriptionId>,
+    /// The price, or the plan it was called before.
+    pub price: Option<Box<str>>,
+    /// How many.
+    pub quantity: Option<i64>,
+    /// The merchant's own keys and values: of a subscription's line, those of the subscription.
+    pub metadata: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Where an invoice stands.

@@ -55,6 +55,11 @@ pub struct Subscription {
     pub has_schedule: bool,
     /// The newest invoice.
     pub latest_invoice: Option<InvoiceId>,
+    /// The kinds of payment method its invoices may be paid by, `sepa_debit`, …
+    /// (`payment_settings`); empty where the account's own settings decide.
+    pub payment_method_types: Vec<Box<str>>,
+    /// The merchant's own keys and values, at most 50 (Stripe's limit), in order of key.
+    pub metadata: Vec<(Box<str>, Box<str>)>,
     /// Runs on a test clock: simulated time.
     pub has_test_clock: bool,
 }

@@ -174,12 +174,6 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
     } else {
         OutcomeKind::Unknown
     };
-    let meta = |(name, value): &(&str, &str)| {
-        name.strip_prefix("meta.")
-            .map(|name| (name.into(), (*value).into()))
-    };
-    let mut metadata: Vec<(Box<str>, Box<str>)> = line.pairs.iter().filter_map(meta).collect();
-    metadata.sort();
     Charge {
         id: line.id_or("ch", made),
         created: Some(line.at("made", created).unwrap_or(created)),
@@ -203,7 +197,7 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
             .get("desc")
             .or_else(|| line.has("renewal").then_some("Subscription_update"))
             .map(|text| text.replace('_', " ").into()),
-        metadata,
+        metadata: metadata(line),
         outcome: Outcome {
             kind,
             reason: None,
@@ -219,6 +213,17 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
     }
 }
 
+/// `meta.name=value` of a line.
+fn metadata(line: &Line<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let meta = |(name, value): &(&str, &str)| {
+        name.strip_prefix("meta.")
+            .map(|name| (name.into(), (*value).into()))
+    };
+    let mut metadata: Vec<(Box<str>, Box<str>)> = line.pairs.iter().filter_map(meta).collect();
+    metadata.sort();
+    metadata
+}
+
 fn intent(line: &Line<'_>, made: usize) -> PaymentIntent {
     PaymentIntent {
         id: line.id_or("pi", made),
@@ -228,6 +233,8 @@ fn intent(line: &Line<'_>, made: usize) -> PaymentIntent {
         customer: Some(line.id_or("cus", made)),
         latest_charge: Some(line.id_or("ch", made)),
         invoice: line.id("in"),
+        description: line.get("desc").map(|text| text.replace('_', " ").into()),
+        metadata: metadata(line),
         error_code: line.get("code").map(Into::into),
     }
 }
@@ -240,19 +247,24 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
     let total = line.number("total").or(Some(2_000));
     let through = line.at("through", now);
     let is_proration = line.has("proration");
-    let lines = if through.is_some() || is_proration {
+    let price = line.get("price");
+    let lines = if through.is_some() || is_proration || price.is_some() {
         vec![InvoiceLine {
             amount: total.unwrap_or_default(),
             is_proration,
             period_start: Some(now),
             period_end: through,
             subscription: line.id("sub"),
+            price: price.map(Into::into),
+            quantity: line.number("qty"),
+            metadata: metadata(line),
         }]
     } else {
         Vec::new()
     };
     Invoice {
         id: Some(line.id_or("in", made)),
+        number: line.get("no").map(Into::into),
         created: Some(now),
         status: if is_paid {
             InvoiceStatus::Paid
@@ -275,6 +287,7 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         is_paid_out_of_band: line.has("out_of_band"),
         finalized_at: Some(now),
         paid_at: is_paid.then_some(now),
+        payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
         has_test_clock: line.has("test_clock"),
         lines,
         ..Invoice::default()
@@ -330,6 +343,8 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         has_opaque_discounts: line.has("opaque_discount"),
         has_schedule: line.has("schedule"),
         latest_invoice: None,
+        payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
+        metadata: metadata(line),
         has_test_clock: line.has("test_clock"),
     }
 }

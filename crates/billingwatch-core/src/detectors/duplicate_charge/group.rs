@@ -67,6 +67,8 @@ pub(super) struct Group {
     /// When the first of its charges was made.
     pub(super) at: Timestamp,
     pub(super) opened_at: Timestamp,
+    /// Its charges pay the first invoices of different subscriptions.
+    pub(super) is_signup: bool,
 }
 
 impl Group {
@@ -87,19 +89,24 @@ impl Group {
 /// Puts a group into words.
 pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -> Finding {
     let count = members.len();
-    let severity = if count > 2 {
-        Severity::Critical
-    } else {
-        Severity::High
+    let severity = match count {
+        // Likely a form sent twice, and yet somebody may want two of one thing.
+        2 if group.is_signup => Severity::Medium,
+        ..=2 => Severity::High,
+        _ => Severity::Critical,
     };
     let mut finding = Finding::new(key, severity, "A customer was charged more than once");
     let apart = match (members.first(), members.last()) {
         (Some(first), Some(last)) => last.at.since(first.at),
         _ => Span::ZERO,
     };
+    let what = if group.is_signup {
+        "for subscriptions to one price that were begun at once"
+    } else {
+        "with nothing that tells the purchases apart"
+    };
     finding.message = format!(
-        "{} was charged {} {count} times within {apart}, with nothing that tells the purchases \
-         apart",
+        "{} was charged {} {count} times within {apart}, {what}",
         set.payer_id,
         Money::new(set.amount, set.currency),
     );
@@ -122,6 +129,11 @@ pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -
         Measure::new("surplus", group.surplus, Unit::MinorUnits).expected(0),
     ];
     evidence.reasons = reasons(members);
+    if group.is_signup {
+        let reason = "different subscriptions to the same prices, with the same metadata: each \
+                      will be charged again every period";
+        evidence.reasons.push(reason.to_owned());
+    }
     finding
 }
 

@@ -11,6 +11,7 @@
 //! end. From basil on a charge does not name its invoice; where both may pay one, the pair waits
 //! up to [`INVOICE_WAIT`] for the events that tie them.
 
+mod bills;
 mod crowd;
 mod group;
 mod paid;
@@ -30,9 +31,10 @@ use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
+use bills::Bills;
 use crowd::{Crowds, Told};
 use group::{Group, Member, Set, describe};
-use paid::{Paid, Surroundings, Verdict, compare, of_charge, of_intent};
+use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
 
 /// How long a payment waits for its twin, in engine time: pairs delivered late still meet.
 const MEMORY: Span = Span::hours(6);
@@ -68,6 +70,7 @@ static SPEC: DetectorSpec = DetectorSpec {
         Family::PaymentIntent,
         Family::Invoice,
         Family::InvoicePayment,
+        Family::Subscription,
         Family::Refund,
     ]),
     settings: Settings::SPECS,
@@ -90,6 +93,7 @@ pub(super) struct DuplicateCharge {
     waiting: BTreeSet<(Timestamp, Key)>,
     /// Invoices by customer, amount and currency.
     invoices: Generations<Vec<Key>>,
+    bills: Bills,
     /// What was given back of a charge, and when the last of it was.
     refunds: Generations<(Timestamp, i64)>,
     groups: BTreeMap<String, Group>,
@@ -106,6 +110,7 @@ impl Default for DuplicateCharge {
             order: VecDeque::new(),
             waiting: BTreeSet::new(),
             invoices: Generations::new(MEMORY, MEMORY_MAX / 2),
+            bills: Bills::default(),
             refunds: Generations::new(MEMORY, MEMORY_MAX / 2),
             groups: BTreeMap::new(),
             group_of: KeyMap::default(),
@@ -133,6 +138,7 @@ impl Detector for DuplicateCharge {
         match &event.data {
             EventData::Charge(charge) => self.hear_of(charge, event, ctx),
             EventData::Invoice(invoice) => self.hear_of_invoice(invoice, ctx),
+            EventData::Subscription(known) => self.bills.hear_of_subscription(known),
             EventData::InvoicePayment(tie) => {
                 let of_intent = || {
                     ctx.ledger()
@@ -150,6 +156,7 @@ impl Detector for DuplicateCharge {
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
         self.invoices.advance_to(now);
+        self.bills.advance_to(now);
         self.refunds.advance_to(now);
         while let Some((until, charge)) = self.waiting.first().copied()
             && until <= now
@@ -254,6 +261,7 @@ impl DuplicateCharge {
         if known.len() < INVOICES_MAX && !known.contains(&id.key()) {
             known.push(id.key());
         }
+        self.bills.hear_of_invoice(id.key(), invoice);
         let Some(set) = self.sets.get(&key).filter(|set| set.paid.len() > 1) else {
             return;
         };
@@ -288,6 +296,7 @@ impl DuplicateCharge {
             refunded_at: refund
                 .filter(|(_, total)| *total >= set.amount)
                 .map(|(at, _)| *at),
+            bills: &self.bills,
             invoices: self.invoices.get(key).map_or(&[], Vec::as_slice),
         };
         compare(first, second, &around, ctx)
@@ -457,7 +466,12 @@ impl DuplicateCharge {
         let surplus = i64::try_from(extra)
             .unwrap_or(i64::MAX)
             .saturating_mul(set.amount);
+        let ties: BTreeSet<Key> = members
+            .iter()
+            .filter_map(|paid| invoice_of(paid, ctx))
+            .collect();
         let group = Group {
+            is_signup: ties.len() > 1,
             members: kept,
             surplus,
             currency: set.currency,

@@ -7,7 +7,9 @@ use crate::event::Event;
 use crate::event::charge::Charge;
 use crate::event::intent::PaymentIntent;
 use crate::ids::Key;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+
+use super::bills::Bills;
 
 /// Metadata that differs between two tries of one purchase as a matter of course.
 const NOISE_WORDS: [&str; 9] = [
@@ -16,6 +18,12 @@ const NOISE_WORDS: [&str; 9] = [
 
 /// What an idempotency key is made from when it names the thing bought.
 const ORDER_WORDS: [&str; 5] = ["order", "cart", "invoice", "booking", "basket"];
+
+/// The most words of a description that are remembered as possible numbers of invoices.
+const WORDS_MAX: usize = 8;
+
+/// Two signups this close are one form sent twice: nobody fills it in again so soon.
+const SIGNUP_SPAN: Span = Span::secs(30);
 
 /// One payment, and what tells it from another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +35,8 @@ pub(super) struct Paid {
     pub(super) at: Timestamp,
     pub(super) card: Option<Key>,
     pub(super) description: Option<Key>,
+    /// Words of the description that may name an invoice.
+    pub(super) words: Vec<Key>,
     pub(super) metadata: Vec<(Box<str>, Key)>,
     pub(super) idempotency_key: Option<Box<str>>,
     /// Described in Stripe's own words for the charges of invoices.
@@ -50,6 +60,7 @@ pub(super) enum Verdict {
 
 /// What is known around two payments.
 pub(super) struct Surroundings<'a> {
+    pub(super) bills: &'a Bills,
     /// When all of the earlier one was given back, if it was.
     pub(super) refunded_at: Option<Timestamp>,
     /// Invoices over this very amount, of this customer, of these hours.
@@ -70,8 +81,28 @@ pub(super) fn compare(
     let ties = (invoice_of(first, ctx), invoice_of(second, ctx));
     if let (Some(a), Some(b)) = ties
         && a != b
+        && !(second.at.since(first.at) <= SIGNUP_SPAN && around.bills.are_one_signup(a, b))
     {
         return apart("different_invoices", "equal charges for different invoices");
+    }
+    let refunded = || {
+        let message = format!(
+            "{} was refunded before {}",
+            first.charge_id, second.charge_id
+        );
+        Verdict::Apart("charged_again_after_refund", message)
+    };
+    let is_refunded = around.refunded_at.is_some_and(|at| at <= second.at);
+    let is_of = |paid: &Paid, own: Option<Key>, other: Option<Key>| {
+        own.is_none() && other.is_some_and(|invoice| around.bills.are_named(invoice, paid))
+    };
+    if is_of(second, ties.1, ties.0) || is_of(first, ties.0, ties.1) {
+        // It says itself that it pays what the other has paid.
+        return if is_refunded {
+            refunded()
+        } else {
+            Verdict::Twins
+        };
     }
     for (name, value) in &first.metadata {
         let other = second.metadata.iter().find(|(other, _)| other == name);
@@ -96,12 +127,8 @@ pub(super) fn compare(
             "their idempotency keys name different orders",
         );
     }
-    if around.refunded_at.is_some_and(|at| at <= second.at) {
-        let message = format!(
-            "{} was refunded before {}",
-            first.charge_id, second.charge_id
-        );
-        return Verdict::Apart("charged_again_after_refund", message);
+    if is_refunded {
+        return refunded();
     }
     let is_invoiced = (
         ties.0.is_some() || first.speaks_of_invoice,
@@ -162,9 +189,11 @@ pub(super) fn of_charge(
         at,
         card: card.map(Key::of),
         description: charge.description.as_deref().map(Key::of),
-        metadata: telling_metadata(charge),
+        words: telling_words(charge.description.as_deref()),
+        metadata: telling_metadata(&charge.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
-        speaks_of_invoice: charge.invoice.is_some() || speaks_of_invoice(charge),
+        speaks_of_invoice: charge.invoice.is_some()
+            || speaks_of_invoice(charge.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,
         is_sketch: false,
     };
@@ -187,37 +216,52 @@ pub(super) fn of_intent(
         purchase: Some(intent.id.key()),
         at: ctx.event_at(),
         card: None,
-        description: None,
-        metadata: Vec::new(),
+        description: intent.description.as_deref().map(Key::of),
+        words: telling_words(intent.description.as_deref()),
+        metadata: telling_metadata(&intent.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
-        speaks_of_invoice: intent.invoice.is_some(),
+        speaks_of_invoice: intent.invoice.is_some()
+            || speaks_of_invoice(intent.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,
         is_sketch: true,
     };
     Some((payer.as_str().into(), paid))
 }
 
-fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
+pub(super) fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
     ctx.ledger()
         .payment(paid.charge)
         .and_then(|payment| payment.invoice)
 }
 
 /// Metadata by which two purchases can be told apart.
-fn telling_metadata(charge: &Charge) -> Vec<(Box<str>, Key)> {
-    let is_telling = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        NOISE_WORDS.iter().all(|word| !name.contains(word))
-    };
-    let telling = charge.metadata.iter().filter(|(name, _)| is_telling(name));
+fn telling_metadata(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
+    let telling = metadata.iter().filter(|(name, _)| is_telling(name));
     telling
         .map(|(name, value)| (name.clone(), Key::of(value)))
         .collect()
 }
 
+/// Whether metadata of this name tells two purchases apart.
+pub(super) fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NOISE_WORDS.iter().all(|word| !name.contains(word))
+}
+
+/// Words with a digit in them: the number of an invoice has some.
+fn telling_words(description: Option<&str>) -> Vec<Key> {
+    let words = description.unwrap_or_default().split_whitespace();
+    words
+        .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
+        .filter(|word| word.len() > 3 && word.contains(|c: char| c.is_ascii_digit()))
+        .take(WORDS_MAX)
+        .map(Key::of)
+        .collect()
+}
+
 /// Stripe describes the charges of invoices in its own words.
-fn speaks_of_invoice(charge: &Charge) -> bool {
-    charge.description.as_deref().is_some_and(|text| {
+fn speaks_of_invoice(description: Option<&str>) -> bool {
+    description.is_some_and(|text| {
         text.starts_with("Subscription ")
             || text.starts_with("Payment for Invoice")
             || text.starts_with("Invoice ")

@@ -269,6 +269,97 @@ fn a_card_stands_in_for_a_missing_customer() {
     assert_eq!(firing(&told), 1, "{told}");
 }
 
+#[test]
+fn a_signup_sent_twice_is_told_and_two_that_differ_are_not() {
+    let pair = |first: &str, second: &str, apart: &str| {
+        let one = |n: usize, words: &str| {
+            format!(
+                "charge.succeeded ch=ch_{n} in=in_{n} cus=cus_1 amt=4900 desc=Subscription_creation\n\
+                 +0s invoice.paid in=in_{n} ch=ch_{n} cus=cus_1 sub=sub_{n} total=4900 \
+                 reason=create {words}\n"
+            )
+        };
+        let timeline = format!("+0s {}+{apart} {}", one(1, first), one(2, second));
+        check("duplicate_charge", &timeline)
+    };
+    let twice = pair("price=price_1", "price=price_1", "6s");
+    assert_eq!(firing(&twice), 1, "{twice}");
+    assert!(twice.contains("firing medium"), "{twice}");
+    for (first, second, apart) in [
+        ("price=price_1", "price=price_2", "6s"),
+        ("price=price_1 qty=1", "price=price_1 qty=2", "6s"),
+        (
+            "price=price_1 meta.site=a",
+            "price=price_1 meta.site=b",
+            "6s",
+        ),
+        ("price=price_1", "price=price_1", "31s"),
+        ("", "", "6s"),
+    ] {
+        let told = pair(first, second, apart);
+        assert_eq!(firing(&told), 0, "{first} {second} {apart}: {told}");
+    }
+}
+
+#[test]
+fn subscriptions_with_metadata_of_their_own_are_two() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  customer.subscription.created sub=sub_1 cus=cus_1 meta.site=a
+        +0s  charge.succeeded ch=ch_1 in=in_1 cus=cus_1
+        +0s  invoice.paid in=in_1 ch=ch_1 cus=cus_1 sub=sub_1 reason=create price=price_1
+        +3s  customer.subscription.created sub=sub_2 cus=cus_1 meta.site=b
+        +0s  charge.succeeded ch=ch_2 in=in_2 cus=cus_1
+        +0s  invoice.paid in=in_2 ch=ch_2 cus=cus_1 sub=sub_2 reason=create price=price_1
+    ",
+    );
+    assert_eq!(firing(&told), 0, "{told}");
+}
+
+#[test]
+fn a_charge_that_names_an_invoice_paid_already_pays_it_again() {
+    for words in ["desc=Payment_for_invoice_5B-0007.", "meta.invoice_id=in_1"] {
+        let told = check(
+            "duplicate_charge",
+            &format!(
+                "
+        +0s   charge.succeeded ch=ch_1 in=in_1 cus=cus_1 desc=Subscription_update
+        +0s   invoice.paid in=in_1 ch=ch_1 cus=cus_1 no=5B-0007 reason=cycle
+        +52s  charge.succeeded ch=ch_2 cus=cus_1 {words}
+    "
+            ),
+        );
+        assert_eq!(firing(&told), 1, "{told}");
+    }
+    let other = check(
+        "duplicate_charge",
+        "
+        +0s   charge.succeeded ch=ch_1 in=in_1 cus=cus_1 desc=Subscription_update
+        +0s   invoice.paid in=in_1 ch=ch_1 cus=cus_1 no=5B-0007 reason=cycle
+        +52s  charge.succeeded ch=ch_2 cus=cus_1 desc=Payment_for_invoice_5B-0008
+    ",
+    );
+    assert_eq!(firing(&other), 0, "{other}");
+}
+
+#[test]
+fn intents_say_what_they_are_for_where_charges_are_not_announced() {
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s  payment_intent.succeeded pi=pi_1 ch=ch_1 cus=cus_1 desc=Order_1
+        +9s  payment_intent.succeeded pi=pi_2 ch=ch_2 cus=cus_1 desc=Order_2
+        +1h  payment_intent.succeeded pi=pi_3 ch=ch_3 cus=cus_2 meta.order_id=1
+        +9s  payment_intent.succeeded pi=pi_4 ch=ch_4 cus=cus_2 meta.order_id=2
+        +1h  payment_intent.succeeded pi=pi_5 ch=ch_5 cus=cus_3 meta.order_id=1
+        +9s  payment_intent.succeeded pi=pi_6 ch=ch_6 cus=cus_3 meta.order_id=1
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+    assert!(told.contains("cus_3"), "{told}");
+}
+
 /// All orders of so many things.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];

@@ -9,7 +9,7 @@ use crate::ids::{ChargeId, CustomerId, PaymentIntentId, SetupIntentId};
 
 use super::lenient::{read, shape_of_map, skip};
 use super::object::Draft;
-use super::values::{List, Perhaps, Ref, read_id};
+use super::values::{List, Metadata, Perhaps, Ref, read_id};
 
 pub(super) struct PaymentIntentDraft {
     intent: PaymentIntent,
@@ -29,6 +29,8 @@ impl Default for PaymentIntentDraft {
                 customer: None,
                 latest_charge: None,
                 invoice: None,
+                description: None,
+                metadata: Vec::new(),
                 error_code: None,
             },
             customer_account: None,
@@ -49,6 +51,8 @@ impl Draft for PaymentIntentDraft {
             b"latest_charge" => intent.latest_charge = read_id(map)?,
             b"charges" => self.charges = read(map)?,
             b"invoice" => intent.invoice = read_id(map)?,
+            b"description" => intent.description = read(map)?,
+            b"metadata" => intent.metadata = read::<Metadata, A>(map)?.0,
             b"last_payment_error" => intent.error_code = read::<LastError, A>(map)?.into_code(),
             _ => skip(map)?,
         }

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 use super::lenient::{Shape, next_key, read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
-use super::values::{List, Presence, read_id};
+use super::values::{List, Metadata, PaymentSettings, Presence, read_id, read_text_id};
 
 #[derive(Default)]
 pub(super) struct InvoiceDraft {
@@ -37,6 +37,7 @@ impl Draft for InvoiceDraft {
         match key {
             // `date` until 2019-03-14.
             b"created" | b"date" => invoice.created = read(map)?,
+            b"number" => invoice.number = read(map)?,
             b"status" => invoice.status = read(map)?,
             b"billing_reason" => invoice.billing_reason = read(map)?,
             // `billing` until 2019-10-17.
@@ -71,6 +72,9 @@ impl Draft for InvoiceDraft {
                 let transitions: Transitions = read(map)?;
                 invoice.finalized_at = transitions.finalized_at;
                 invoice.paid_at = transitions.paid_at;
+            }
+            b"payment_settings" => {
+                invoice.payment_method_types = read::<PaymentSettings, A>(map)?.types;
             }
             b"test_clock" => invoice.has_test_clock = read::<Presence, A>(map)?.0,
             b"lines" => {
@@ -216,6 +220,8 @@ impl<'de> Shape<'de> for InvoiceLine {
     fn of_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut line = Self::default();
         let mut parent = LineParent::default();
+        let (mut price, mut plan) = (None, None);
+        let mut pricing = Pricing::default();
         while let Some(key) = next_key(&mut map)? {
             let map = &mut map;
             match key.as_bytes() {
@@ -228,6 +234,11 @@ impl<'de> Shape<'de> for InvoiceLine {
                 }
                 b"subscription" => line.subscription = read_id(map)?,
                 b"parent" => parent = read(map)?,
+                b"price" => price = read_text_id(map)?,
+                b"plan" => plan = read_text_id(map)?,
+                b"pricing" => pricing = read(map)?,
+                b"quantity" => line.quantity = read(map)?,
+                b"metadata" => line.metadata = read::<Metadata, A>(map)?.0,
                 _ => skip(map)?,
             }
         }
@@ -236,9 +247,29 @@ impl<'de> Shape<'de> for InvoiceLine {
             .subscription
             .or(parent.item.subscription)
             .or(parent.invoice_item.subscription);
+        line.price = price.or(pricing.details.price).or(plan);
         Ok(line)
     }
 }
+
+/// `pricing` of a line: where the price is from basil on.
+#[derive(Default)]
+struct Pricing {
+    details: PriceDetails,
+}
+
+shape_of_map!(Pricing {
+    b"price_details" => |this, map| this.details = read(map)?,
+});
+
+#[derive(Default)]
+struct PriceDetails {
+    price: Option<Box<str>>,
+}
+
+shape_of_map!(PriceDetails {
+    b"price" => |this, map| this.price = read_text_id(map)?,
+});
 
 #[derive(Default)]
 struct LineParent {

@@ -13,7 +13,7 @@ use crate::money::Currency;
 
 use super::lenient::{Shape, next_key, read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
-use super::values::{Decimal, List, Perhaps, Presence, read_id};
+use super::values::{Decimal, List, Metadata, PaymentSettings, Perhaps, Presence, read_id};
 
 /// Basis points in a whole.
 const BPS_WHOLE: i64 = 10_000;
@@ -56,6 +56,8 @@ impl Default for SubscriptionDraft {
                 has_opaque_discounts: false,
                 has_schedule: false,
                 latest_invoice: None,
+                payment_method_types: Vec::new(),
+                metadata: Vec::new(),
                 has_test_clock: false,
             },
             customer_account: None,
@@ -104,6 +106,10 @@ impl Draft for SubscriptionDraft {
             }
             b"schedule" => subscription.has_schedule = read::<Presence, A>(map)?.0,
             b"latest_invoice" => subscription.latest_invoice = read_id(map)?,
+            b"payment_settings" => {
+                subscription.payment_method_types = read::<PaymentSettings, A>(map)?.types;
+            }
+            b"metadata" => subscription.metadata = read::<Metadata, A>(map)?.0,
             b"test_clock" => subscription.has_test_clock = read::<Presence, A>(map)?.0,
             _ => skip(map)?,
         }

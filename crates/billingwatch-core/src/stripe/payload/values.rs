@@ -7,7 +7,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 use crate::money::Currency;
 use crate::time::Timestamp;
 
-use super::lenient::{Lenient, Shape, next_key, read, skip, skip_rest};
+use super::lenient::{Lenient, Shape, next_key, read, shape_of_map, skip, skip_rest};
 
 /// The longest id kept, in characters. Stripe documents 255 as the most to provide for.
 pub(super) const ID_CHARS_MAX: usize = 255;
@@ -116,6 +116,26 @@ pub(super) fn read_id<'de, T: From<Box<str>>, A: MapAccess<'de>>(
 ) -> Result<Option<T>, A::Error> {
     Ok(read::<Ref, A>(map)?.into_id())
 }
+
+/// The value of the key just read, as the id of something that has no type of its own.
+pub(super) fn read_text_id<'de, A: MapAccess<'de>>(
+    map: &mut A,
+) -> Result<Option<Box<str>>, A::Error> {
+    Ok(read::<Ref, A>(map)?.0)
+}
+
+/// `payment_settings` of an invoice or a subscription.
+#[derive(Default)]
+pub(super) struct PaymentSettings {
+    pub(super) types: Vec<Box<str>>,
+}
+
+shape_of_map!(PaymentSettings {
+    b"payment_method_types" => |this, map| {
+        let types: Vec<Option<Box<str>>> = read(map)?;
+        this.types = types.into_iter().flatten().collect();
+    },
+});
 
 /// An object of this shape, or none: for those whose absence means something.
 pub(super) struct Perhaps<T>(pub(super) Option<T>);

@@ -8,10 +8,11 @@ use crate::time::{Span, Timestamp};
 use super::gap::Gap;
 
 /// How long a backlog is awaited after a silence, at least and at most. Stripe's next try comes
-/// about as long after an outage as that lasted.
+/// about as long after an outage as that lasted; of its last hours, within the hour. So a silence that
+/// brings nothing at all for hours was no outage.
 const BACKLOG_MIN: Span = Span::hours(2);
 /// See [`BACKLOG_MIN`].
-const BACKLOG_MAX: Span = Span::hours(24);
+const BACKLOG_MAX: Span = Span::hours(4);
 
 /// The trouble with deliveries that may explain this gap in the hours before `end`.
 ///

@@ -485,3 +485,53 @@ fn clocks_that_are_put_forward_are_no_loss() {
     }
     assert_eq!(story.told_until(28).lines().next(), None);
 }
+
+#[test]
+fn intents_are_money_when_their_charges_are_not_told() {
+    let mut story = Story::default();
+    for day in 0..24 {
+        for n in 0..48 {
+            let at = day * DAY + n * DAY / 48;
+            let sale = format!("pi=pi_{day}_{n} ch=ch_{day}_{n} amt=5000");
+            // Either may come first; on one day no charge is told at all.
+            let charge_at = at + if n % 2 == 0 { -1 } else { 1 };
+            if day != 20 {
+                story.at(charge_at.max(0), format!("charge.succeeded {sale}"));
+            }
+            story.at(at, format!("payment_intent.succeeded {sale}"));
+        }
+    }
+    assert_eq!(story.told_until(24), "");
+}
+
+#[test]
+fn launches_are_followed_by_ordinary_days_in_peace() {
+    let mut days = weeks(6);
+    for (day, times) in [(17, 4), (18, 2), (31, 6)] {
+        days[day] *= times;
+    }
+    let told = Story::default().sales(0, &days).told_until(42);
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_shop_that_grows_is_held_against_what_it_sells_by_now() {
+    let mut days: Vec<i64> = (0..42).map(|day| 400 + 12 * day).collect();
+    // A seventh below the middle one of the same days before, and far below what is sold by now.
+    days[40] = 540;
+    let told = Story::default().sales(0, &days).told_until(42);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert!(
+        told.starts_with("d40 ") || told.starts_with("d41 "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_quarter_lost_is_one_incident_until_it_is_over() {
+    let mut days = vec![400; 30];
+    (days[24], days[25], days[26]) = (290, 300, 290);
+    let told = Story::default().sales(0, &days).told_until(30);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}

@@ -124,30 +124,53 @@ impl Level {
     /// The newest week, if it brought less than what is typical; otherwise that, so that neither
     /// growth is missed nor a launch taken for it.
     fn of(slots: &[Slots]) -> Option<Self> {
-        let newest: i64 = slots.first()?.iter().sum();
-        Some(Self(signed_f64(newest.min(typical_week(slots, 0)))))
+        let newest = of_long_run(slots.first()?, slots);
+        Some(Self(newest.min(typical_week(slots, 0))))
     }
 
     /// How many times what that week brought.
-    fn over(&self, week: i64) -> f64 {
-        (self.0 + LEVEL_SLACK) / (signed_f64(week) + LEVEL_SLACK)
+    fn over(&self, week: f64) -> f64 {
+        (self.0 + LEVEL_SLACK) / (week + LEVEL_SLACK)
     }
 }
 
-/// What was typical of a week: day by day the median of it and its neighbours, so that a day that
-/// stands out is passed by. Where less than three weeks are known, the least.
-fn typical_week(slots: &[Slots], index: usize) -> i64 {
+/// What was typical of a week: day by day the median of it and its neighbours. Where less than three
+/// weeks are known, the least.
+fn typical_week(slots: &[Slots], index: usize) -> f64 {
     let first = index.saturating_sub(1).min(slots.len().saturating_sub(3));
     let three: Vec<&Slots> = slots.iter().skip(first).take(3).collect();
-    let day = |day: usize| {
-        let mut values: Vec<i64> = three.iter().map(|week| week[day]).collect();
-        if values.len() < 3 {
-            values.iter().copied().min().unwrap_or_default()
-        } else {
-            median(&mut values)
+    let mut days = [0; 7];
+    for (day, typical) in days.iter_mut().enumerate() {
+        *typical = median_of(three.iter().map(|week| week[day]));
+    }
+    of_long_run(&days, slots)
+}
+
+/// What a week like this brings, by the middle one of its days: each is held against the same day of
+/// all weeks, so that a launch on one or two of them, even every other week, does not count.
+fn of_long_run(days: &Slots, slots: &[Slots]) -> f64 {
+    let mut sum = 0;
+    let mut ratios = Vec::new();
+    for (day, sales) in days.iter().enumerate() {
+        let usual = median_of(slots.iter().map(|week| week[day]));
+        sum += usual;
+        if usual > 0 {
+            ratios.push(signed_f64(*sales) / signed_f64(usual));
         }
-    };
-    (0..7).map(day).sum()
+    }
+    ratios.sort_by(f64::total_cmp);
+    let place = ratios.len().saturating_sub(1) / 2;
+    signed_f64(sum) * ratios.get(place).copied().unwrap_or(1.0)
+}
+
+/// The median; of two the least.
+fn median_of(values: impl Iterator<Item = i64>) -> i64 {
+    let mut values: Vec<i64> = values.collect();
+    if values.len() < 3 {
+        values.into_iter().min().unwrap_or_default()
+    } else {
+        median(&mut values)
+    }
 }
 
 /// Sales of the week that begins with `from`. What is known of an hour of an incident is what

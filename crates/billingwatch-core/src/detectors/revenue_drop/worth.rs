@@ -9,15 +9,17 @@ use crate::stats::normal_head;
 
 use super::gap::WINDOWS;
 
-/// Payments whose average says anything: of a few, one large one more or less decides.
-const SALES_MIN: f64 = 10.0;
+/// Payments whose average says anything: of a few dozen first payments, upgrades and prorations, the
+/// yearly ones among them decide.
+const SALES_MIN: f64 = 40.0;
 
-/// The average must have fallen to this share of what is usual: a mixture of cheaper things, or a
-/// sale at 30 % off, is no fault.
-const FALLEN_TO: f64 = 0.6;
+/// The average must have fallen to this share of what is usual: a mixture of cheaper things, or half
+/// price on everything, is no fault.
+const FALLEN_TO: f64 = 0.4;
 
-/// At this share of what is usual it is back.
+/// At this share of what is usual it is back, as soon as so many payments say so.
 const BACK_AT: f64 = 0.85;
+const BACK_SALES_MIN: f64 = 10.0;
 
 /// Weeks that must say what is usual.
 const WEEKS_MIN: f64 = 2.0;
@@ -68,15 +70,18 @@ pub(super) struct Sales {
 
 impl Sales {
     /// What one is worth, against what one usually is.
-    fn against(&self, usual: &Self) -> Option<f64> {
-        let is_enough = self.count.min(usual.count) >= SALES_MIN;
+    fn against(&self, usual: &Self, sales_min: f64) -> Option<f64> {
+        let is_enough = self.count.min(usual.count) >= sales_min;
         let ratio = self.amount * usual.count / (self.count * usual.amount);
-        (is_enough && usual.amount > 0.0 && ratio.is_finite()).then_some(ratio.max(0.0))
+        // Less than nothing is money taken back, and says nothing of prices.
+        let is_told = self.amount > 0.0 && usual.amount > 0.0 && ratio.is_finite();
+        (is_enough && is_told).then_some(ratio)
     }
 
     /// Whether one is worth what it usually is.
     pub(super) fn is_worth(&self, usual: &Self) -> bool {
-        self.against(usual).is_some_and(|ratio| ratio >= BACK_AT)
+        self.against(usual, BACK_SALES_MIN)
+            .is_some_and(|ratio| ratio >= BACK_AT)
     }
 }
 
@@ -90,7 +95,7 @@ impl Worth {
         usual: &Sales,
         weeks: f64,
     ) -> Option<f64> {
-        let ratio = sales.against(usual)?;
+        let ratio = sales.against(usual, SALES_MIN)?;
         if weeks < WEEKS_MIN || ratio > FALLEN_TO {
             return None;
         }
@@ -100,7 +105,8 @@ impl Worth {
 
     /// Learns from a complete window that is no part of an incident.
     pub(super) fn learn(&mut self, index: usize, sales: &Sales, usual: &Sales, days: f64) {
-        let Some((ratio, stray)) = sales.against(usual).zip(self.0.get_mut(index)) else {
+        let Some((ratio, stray)) = sales.against(usual, SALES_MIN).zip(self.0.get_mut(index))
+        else {
             return;
         };
         // A dear day says nothing of how far prices fall; a cheap one stands for both.
@@ -120,8 +126,8 @@ mod tests {
     use super::*;
 
     const USUAL: Sales = Sales {
-        count: 40.0,
-        amount: 200_000.0,
+        count: 60.0,
+        amount: 300_000.0,
     };
 
     fn worth(share: f64) -> Sales {
@@ -140,11 +146,11 @@ mod tests {
         }
         let chance = |share: f64| known.chance(3, &worth(share), &USUAL, 3.0);
         assert!(chance(0.1).unwrap() < 1e-9);
-        assert_eq!(chance(0.7), None);
+        assert_eq!(chance(0.5), None);
         assert_eq!(known.chance(3, &worth(0.1), &USUAL, 1.0), None, "one week");
         let few = Sales {
-            count: 9.0,
-            amount: 4_500.0,
+            count: 39.0,
+            amount: 19_500.0,
         };
         assert_eq!(known.chance(3, &few, &USUAL, 3.0), None);
     }

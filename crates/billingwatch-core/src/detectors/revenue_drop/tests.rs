@@ -468,7 +468,10 @@ fn a_tenth_of_the_price_is_a_loss_and_a_sale_is_none() {
     let tenth = told(500);
     assert_eq!(steps(&tenth), ["firing", "resolved"], "{tenth}");
     let first = tenth.lines().next().unwrap_or_default();
-    assert!(first.contains("of 5.00 USD on average, where"), "{first}");
+    assert!(
+        first.contains("of 9.50 USD on average, where 40 of 50.00 USD"),
+        "{first}"
+    );
 }
 
 /// Clocks are put forward: whatever happens by local time happens an hour earlier.

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -106,7 +107,9 @@ class OwnPostgres:
         leader = int((self._data / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
         for pid in [leader, *map(int, children)]:
-            os.kill(pid, what)
+            # A session may end between the list and its turn.
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def log(self):
         """What it printed."""

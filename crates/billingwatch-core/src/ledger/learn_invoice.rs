@@ -8,6 +8,11 @@ use crate::time::{Span, Timestamp};
 
 use super::{Fact, InvoiceRecord, Ledger, PaymentFact};
 
+/// How long a bank debit may be under way without a word, where neither its charge nor its intent is
+/// told: six business days as a rule, with a holiday among them (Stripe docs: SEPA Direct Debit,
+/// ACH, Bacs).
+const DEBIT_UNDER_WAY: Span = Span::days(9);
+
 impl Ledger {
     pub(super) fn learn_invoice(
         &mut self,
@@ -59,6 +64,15 @@ impl Ledger {
             && let Some(known) = self.subscriptions.get_mut(&subscription)
         {
             known.unrest_at = known.unrest_at.max(Some(event_at));
+        }
+        if is_final
+            && !is_paid
+            && is_paid_by_debit(invoice)
+            && let Some(subscription) = record.subscription
+            && let Some(known) = self.subscriptions.get_mut(&subscription)
+        {
+            let asked_at = invoice.finalized_at.unwrap_or(event_at).min(event_at);
+            known.unrest_at = known.unrest_at.max(Some(asked_at + DEBIT_UNDER_WAY));
         }
         let charge = invoice.charge.as_ref().map(|id| id.key());
         let intent = invoice.payment_intent.as_ref().map(|id| id.key());
@@ -174,6 +188,13 @@ impl Ledger {
             self.early_ties.insert(early, invoice);
         }
     }
+}
+
+/// Whether nothing but bank debits can pay it. They take days to come in, or to fail.
+fn is_paid_by_debit(invoice: &Invoice) -> bool {
+    let types = &invoice.payment_method_types;
+    let is_debit = |kind: &str| kind.ends_with("_debit") || kind == "us_bank_account";
+    !types.is_empty() && types.iter().all(|kind| is_debit(kind))
 }
 
 /// The end of the service an invoice bills: `period_end` of the invoice itself is something else.

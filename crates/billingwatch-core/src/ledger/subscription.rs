@@ -61,8 +61,8 @@ pub struct SubscriptionRecord {
     pub has_opaque_discounts: bool,
     /// Runs on simulated time.
     pub has_test_clock: bool,
-    /// When an attempt to collect last failed, or it last became active again: its payment is no
-    /// silent matter then.
+    /// When an attempt to collect last failed, it last became active again, or a bank debit of it
+    /// has had its time (which may lie ahead): its payment is no silent matter until then.
     pub unrest_at: Option<Timestamp>,
     /// The newest event that shaped it.
     pub seen_at: Timestamp,

@@ -366,3 +366,27 @@ fn a_subscription_that_starts_active_and_never_pays_is_found() {
     );
     assert_eq!(told.matches("firing").count(), 1, "{told}");
 }
+
+/// Where only invoices are told, a debit on its way shows by what may pay them.
+#[test]
+fn an_invoice_that_only_a_debit_can_pay_has_ten_days() {
+    let told = |by: &str, paid: &str| {
+        let timeline = format!(
+            "
+        +0s   customer.subscription.created sub=sub_1 amt=4900
+        +1s   invoice.paid in=in_1 sub=sub_1 total=4900 through=30d
+        +30d  customer.subscription.updated sub=sub_1 amt=4900
+        +1h   invoice.finalized in=in_2 sub=sub_1 total=4900 {by}
+        +6d   {paid}
+        +5d   wait
+    "
+        );
+        let told = check("silent_lapse", &timeline);
+        told.split(" firing").next().unwrap_or_default().to_owned()
+    };
+    let paid = "invoice.paid in=in_2 sub=sub_1 total=4900 through=30d";
+    assert_eq!(told("by=sepa_debit", paid), "");
+    assert_eq!(told("by=sepa_debit", "wait"), "d40 01:01:00");
+    assert_eq!(told("by=card", "wait"), "d33 00:01:00");
+    assert_eq!(told("", "wait"), "d33 00:01:00");
+}

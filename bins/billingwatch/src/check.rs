@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use billingwatch_pipeline::{Clock, SystemClock};
+
 use crate::cli::CheckArgs;
 use crate::config::{self, Config, Environment, Mode, Overrides};
 use crate::detectors;
@@ -21,7 +23,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Ended> {
     let specs = detectors::specs(&factories);
     let config = config::load(&overrides, &Environment::read()?, &specs)?.close()?;
     let mut out = std::io::stdout().lock();
-    write!(out, "{}", summary(&config))?;
+    write!(out, "{}", summary(&config, &tls(&config)?))?;
     Ok(Ended::Well)
 }
 
@@ -37,8 +39,24 @@ fn channels(config: &Config) -> String {
     }
 }
 
+/// What the certificate amounts to. One that has ended is told and not refused: it may be renewed
+/// while the server runs.
+fn tls(config: &Config) -> anyhow::Result<String> {
+    let Some(files) = &config.server.tls else {
+        return Ok("off: a reverse proxy answers https".to_owned());
+    };
+    let certificate = files.load()?;
+    if let Some(warning) = certificate.standing(SystemClock.now()).warning() {
+        return Ok(format!("WARNING: {warning}"));
+    }
+    Ok(match certificate.ends_at() {
+        Some(ends_at) => format!("on: the certificate holds until {ends_at}"),
+        None => "on".to_owned(),
+    })
+}
+
 /// A line for each thing that is on.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, tls: &str) -> String {
     let file = config.path.as_ref().map_or_else(
         || "no config file; defaults and environment".to_owned(),
         |path| format!("{} and environment", path.display()),
@@ -70,6 +88,7 @@ fn summary(config: &Config) -> String {
          read from   {file}\n\
          mode        {mode}\n\
          listens on  {}:{}\n\
+         tls         {tls}\n\
          store       {}\n\
          sources     {}\n\
          alerts to   {}\n\

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use billingwatch_core::detector::SettingsError;
 use billingwatch_pipeline::StartError;
 use billingwatch_pipeline::replay::ReplayError;
+use billingwatch_server::TlsError;
 use billingwatch_store::StoreError;
 
 use crate::config::ConfigError;
@@ -49,6 +50,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         cause.is::<ConfigError>()
             || cause.is::<UsageError>()
             || cause.is::<SettingsError>()
+            || cause.is::<TlsError>()
             || matches!(cause.downcast_ref(), Some(StartError::Settings(_)))
             || matches!(cause.downcast_ref(), Some(StoreError::BadUrl { .. }))
     })

@@ -34,6 +34,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
     let specs: Vec<_> = registry.specs().collect();
     let config = config::load(&overrides(args), &Environment::read()?, &specs)?.close()?;
     logging::start(&config.log)?;
+    if let Some(files) = &config.server.tls {
+        // Before anything else is opened: a certificate that cannot be used is a setting that cannot.
+        files.load()?;
+    }
 
     let spool = spool::open(&config.store)?;
     let (store, is_there) = open(&config.store, spool.as_deref())?;
@@ -204,6 +208,7 @@ fn server_config(config: &Config) -> ServerConfig {
         .collect();
     let server = &config.server;
     let mut settings = ServerConfig::new(&server.host, server.port, access, sources);
+    settings.tls = server.tls.clone();
     settings.limits = Limits {
         workers: server.workers,
         body_bytes: server.body_bytes_max,
@@ -217,7 +222,7 @@ fn server_config(config: &Config) -> ServerConfig {
 
 /// Says where it listens and what is on: as a log line for machines, as lines for people.
 fn announce(config: &Config, bound: &Bound, told: &[String]) {
-    let url = format!("http://{}", bound.addr());
+    let url = bound.url();
     let unverified: Vec<&str> = config.unverified().collect();
     let told = if told.is_empty() {
         "nobody".to_owned()

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use billingwatch_core::stripe::signature::{Secret, Tolerance};
 
+use crate::tls::TlsFiles;
+
 /// The source that `POST /webhooks/stripe` is for.
 pub const DEFAULT_SOURCE: &str = "default";
 
@@ -18,6 +20,8 @@ pub struct ServerConfig {
     pub host: String,
     /// The port to listen on; 0 takes a free one.
     pub port: u16,
+    /// The certificate to answer https with; `None` for plain http.
+    pub tls: Option<TlsFiles>,
     /// Who may ask for data.
     pub access: Access,
     /// The Stripe endpoints that may post, by name; `default` is the one without a name in its path.
@@ -90,6 +94,8 @@ pub struct Limits {
     pub connections: usize,
     /// Threads that wait for the database, over all workers.
     pub blocking_threads: usize,
+    /// How long a TLS handshake may take; each takes the place of a connection meanwhile.
+    pub handshake_timeout: Duration,
     /// How long a request's head may take to arrive, and then its body.
     pub request_timeout: Duration,
     /// How long a webhook waits for its event to be durable before it is answered 503. On a disk
@@ -108,6 +114,7 @@ impl Default for Limits {
             body_bytes: 1024 * 1024,
             connections: 4096,
             blocking_threads: 8,
+            handshake_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             // Stripe hears within a second that it should try again.
             durable_timeout: Duration::from_millis(900),
@@ -129,6 +136,7 @@ impl ServerConfig {
         Self {
             host: host.to_owned(),
             port,
+            tls: None,
             access,
             sources,
             limits: Limits::default(),

@@ -15,10 +15,12 @@ mod routes;
 mod server;
 mod state;
 mod telemetry;
+mod tls;
 
 pub use config::{Access, DEFAULT_SOURCE, Limits, ServerConfig, SourceConfig, Verification};
 pub use server::{Bound, Server, ServerError, Stopper};
 pub use state::{Services, StatusReader};
+pub use tls::{Certificate, Standing, TlsError, TlsFiles};
 
 /// The OpenAPI 3.1 document of every route, as indented JSON.
 #[must_use]

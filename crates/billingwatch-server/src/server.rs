@@ -20,6 +20,7 @@ use crate::config::ServerConfig;
 use crate::middleware::{guard_headers, hold_endless, log_request};
 use crate::routes;
 use crate::state::{AppState, Services};
+use crate::tls::{self, Certificates, TlsError};
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,9 @@ pub enum ServerError {
     /// A metric has no valid name.
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// The HTTP server.
@@ -90,6 +94,7 @@ pub struct Bound {
     listener: TcpListener,
     addr: SocketAddr,
     state: Data<AppState>,
+    certificates: Option<Arc<Certificates>>,
     stops_on_signals: bool,
     stop: Arc<Notify>,
 }
@@ -117,6 +122,11 @@ impl Server {
         {
             return Err(ServerError::NotLoopback { addr: wanted, what });
         }
+        let certificates = config
+            .tls
+            .clone()
+            .map(|files| Certificates::load(files, services.clock.now()))
+            .transpose()?;
         let listener = TcpListener::bind(wanted).map_err(|source| refused(wanted, source))?;
         let addr = listener
             .local_addr()
@@ -124,6 +134,7 @@ impl Server {
         Ok(Bound {
             listener,
             addr,
+            certificates,
             stops_on_signals: config.stops_on_signals,
             state: Data::new(AppState::new(config, services)?),
             stop: Arc::new(Notify::new()),
@@ -138,6 +149,16 @@ impl Bound {
         self.addr
     }
 
+    /// The scheme and address it answers at.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.certificates {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.addr)
+    }
+
     /// What stops it once it runs; may be used before, too.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
@@ -149,20 +170,28 @@ impl Bound {
     /// # Errors
     /// When the operating system fails the server.
     pub fn run(self) -> Result<(), ServerError> {
+        let accept = match &self.certificates {
+            Some(certificates) => Some(tls::accept_with(certificates.clone())?),
+            None => None,
+        };
         System::new()
-            .block_on(self.serve())
+            .block_on(self.serve(accept))
             .map_err(ServerError::Run)
     }
 
-    async fn serve(self) -> io::Result<()> {
+    async fn serve(self, accept: Option<rustls::ServerConfig>) -> io::Result<()> {
         let state = self.state.clone();
         let limits = state.limits.clone();
         let workers = limits.workers.max(1);
         if self.stops_on_signals {
             stop_on_signals(&self.stop)?;
         }
+        if let Some(certificates) = self.certificates {
+            let clock = Arc::clone(&self.state.clock);
+            tls::keep_fresh(certificates, clock, self.stops_on_signals)?;
+        }
         let stop = stopping(self.state, self.stop);
-        HttpServer::new(move || {
+        let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
                 .configure(routes::configure)
@@ -172,15 +201,20 @@ impl Bound {
         })
         .workers(workers)
         .max_connections(share(limits.connections, workers))
+        // Else few who connect and say nothing keep all others from their handshake.
+        .max_connection_rate(share(limits.connections, workers))
+        .tls_handshake_timeout(limits.handshake_timeout.min(limits.request_timeout))
         .worker_max_blocking_threads(share(limits.blocking_threads, workers))
         .client_request_timeout(limits.request_timeout)
         .client_disconnect_timeout(limits.request_timeout)
         .keep_alive(limits.keep_alive)
         .shutdown_timeout(limits.shutdown_timeout.as_secs())
-        .shutdown_signal(stop)
-        .listen(self.listener)?
-        .run()
-        .await
+        .shutdown_signal(stop);
+        let server = match accept {
+            Some(accept) => server.listen_rustls_0_23(self.listener, accept)?,
+            None => server.listen(self.listener)?,
+        };
+        server.run().await
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) const KEYS: &[Key] = &[
         },
     )
     .env("PORT"),
+    key("server.tls_cert_file", Kind::Text).env("TLS_CERT_FILE"),
+    key("server.tls_key_file", Kind::Text).env("TLS_KEY_FILE"),
     key("server.api_tokens", Kind::List)
         .env("BILLINGWATCH_API_TOKEN")
         .secret(),

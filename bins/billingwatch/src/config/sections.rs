@@ -11,6 +11,7 @@ use billingwatch_core::engine::SettingsChange;
 use billingwatch_core::stripe::signature::Tolerance;
 use billingwatch_core::time::Span;
 use billingwatch_pipeline::RetentionPolicy;
+use billingwatch_server::TlsFiles;
 use billingwatch_store::retention::Keep;
 
 use super::error::ConfigError;
@@ -70,6 +71,8 @@ pub(crate) enum Mode {
 pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// `None` for plain http.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) api_tokens: Vec<Secret>,
     pub(crate) workers: usize,
     pub(crate) connections_max: usize,
@@ -228,6 +231,7 @@ fn server(layers: &Layers) -> Result<Server, ConfigError> {
     Ok(Server {
         host: layers.text("server.host").unwrap_or_default().to_owned(),
         port: layers.number("server.port")?,
+        tls: tls(layers)?,
         api_tokens: tokens,
         workers: layers.number("server.workers")?,
         connections_max: layers.number("server.connections_max")?,
@@ -235,6 +239,28 @@ fn server(layers: &Layers) -> Result<Server, ConfigError> {
         request_timeout: secs(layers, "server.request_timeout_secs")?,
         shutdown_timeout: secs(layers, "server.shutdown_timeout_secs")?,
     })
+}
+
+/// Both files, or neither. What they hold is read when the server starts, and by `check`.
+fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
+    let [certificate, key] = ["server.tls_cert_file", "server.tls_key_file"];
+    match (layers.text(certificate), layers.text(key)) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+            certificate: PathBuf::from(certificate),
+            key: PathBuf::from(key),
+        })),
+        (Some(_), None) => Err(invalid(
+            layers,
+            certificate,
+            "needs `server.tls_key_file` (TLS_KEY_FILE), the certificate's private key",
+        )),
+        (None, Some(_)) => Err(invalid(
+            layers,
+            key,
+            "needs `server.tls_cert_file` (TLS_CERT_FILE), the certificate it belongs to",
+        )),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Nothing calls Stripe yet; a key of the wrong kind is better told today than on the day it is used.

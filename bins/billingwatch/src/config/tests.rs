@@ -41,6 +41,7 @@ fn refusals_name_file_line_key_and_remedy() {
         "[server]\nport = \"8000\"\n",
         "\n\n[ingest]\nqueue_len = 0\n",
         "[server]\nhost = [1]\n",
+        "[server]\ntls_cert_file = \"chain.pem\"\n",
         "environment = \"staging\"\n",
         "[sources.\"EU West\"]\nwebhook_secrets = [\"whsec_1\"]\n",
         "[sources.eu]\nwebhook_secret = [\"whsec_1\"]\n",
@@ -102,6 +103,7 @@ fn refusals_of_variables_name_the_variable() {
             ],
         ),
         refusal("", &[("STRIPE_SECRET_KEY", "hunter2")]),
+        refusal("", &[("TLS_KEY_FILE", "key.pem")]),
         refusal("", &[("STRIPE_WEBHOOK_SECRET_FILE", "/nonexistent/secret")]),
     ];
     insta::assert_snapshot!(told.join("\n"));

@@ -33,16 +33,25 @@ const DEFAULTS: [(HeaderName, &str); 7] = [
     ),
 ];
 
+/// Over TLS of our own, browsers are told never to ask this host in the clear again: for a year, as
+/// RFC 6797 (section 11.2) has it. Behind a proxy that is the proxy's to say.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 pub(crate) async fn guard_headers(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_tls = req.app_config().secure();
     let mut response = if head_bytes(&req) > HEAD_BYTES_MAX {
         req.into_response(ApiError::headers_too_large(HEAD_BYTES_MAX).error_response())
     } else {
         next.call(req).await?.map_into_boxed_body()
     };
     add_defaults(response.headers_mut());
+    if is_tls {
+        let headers = response.headers_mut();
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
     Ok(response)
 }
 

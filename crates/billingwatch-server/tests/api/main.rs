@@ -24,4 +24,5 @@ mod metrics;
 mod mutes;
 mod operations;
 mod suppressed;
+mod tls;
 mod webhooks;

@@ -10,6 +10,7 @@
 //! over by the next that starts. A file says which database its events are meant for, by the
 //! database's name alone: after a restore on another host it must still go there.
 
+mod heal;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use std::time::Duration;
 use billingwatch_core::time::Timestamp;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 use diesel::sql_types::BigInt;
 use diesel::{SqliteConnection, sql_query};
 
@@ -127,14 +129,20 @@ impl Spool {
 
     /// One file; `None` when what it holds is meant for another database.
     fn open_file(path: &Path, options: &SpoolOptions) -> Result<Option<Self>> {
-        let mut target = Target::parse(&format!("sqlite://{}", path.display()))?;
-        target.name = name_of(path);
         let manager = Manager {
-            target,
+            target: target_of(path)?,
             role: Role::Writer,
             timeout: LOCK_WAIT,
         };
+        heal::finish(path)?;
         let mut conn = open_conn(&manager)?;
+        if let Err(error @ StoreError::Damaged { .. }) = heal::check(sqlite(&mut conn)?) {
+            drop(conn);
+            tracing::warn!(error = %error, "{} is damaged: {error}", name_of(path));
+            heal::heal(path, &manager, options)
+                .map_err(|error| beyond_healing(error).on(&manager.target.name))?;
+            conn = open_conn(&manager)?;
+        }
         let prepared = transaction(&mut conn, |conn| prepare(sqlite(conn)?, &options.database))
             .map_err(|error| error.on(&manager.target.name))?;
         let Some(totals) = prepared else {
@@ -273,32 +281,41 @@ impl Spool {
     /// Whatever keeps the file from being read.
     pub fn first(&self, limit: usize) -> Result<Vec<Spooled>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows: Vec<Row> = self.with(|conn| {
+        let (rows, unreadable) = self.with(|conn| {
             let sizes: Vec<Size> = sql_query(
-                "SELECT id, length(body) AS size_bytes FROM spool WHERE set_aside IS NULL \
+                "SELECT id, coalesce(length(body), 0) AS size_bytes FROM spool WHERE set_aside IS NULL \
                  ORDER BY id LIMIT ?",
             )
             .bind::<BigInt, _>(limit)
             .load(conn)?;
             let mut left_bytes = TAKE_BYTES_MAX;
-            let mut last_id = None;
+            let mut ids = Vec::with_capacity(sizes.len());
             for size in sizes {
-                left_bytes -= size.size_bytes;
-                if left_bytes < 0 && last_id.is_some() {
+                left_bytes = left_bytes.saturating_sub(size.size_bytes);
+                if left_bytes < 0 && !ids.is_empty() {
                     break;
                 }
-                last_id = Some(size.id);
+                ids.push(size.id);
             }
-            let Some(last_id) = last_id else {
-                return Ok(Vec::new());
+            let Some(last_id) = ids.last().copied() else {
+                return Ok((Vec::new(), Vec::new()));
             };
-            Ok(spool::table
+            let rows = spool::table
                 .filter(spool::set_aside.is_null())
                 .filter(spool::id.le(last_id))
                 .order(spool::id)
                 .select(Row::as_select())
-                .load(conn)?)
+                .load(conn);
+            match rows {
+                // One of them is no row: the others must not wait for it.
+                Err(DieselError::DeserializationError(_)) => {}
+                rows => return Ok((rows?, Vec::new())),
+            }
+            one_by_one(conn, &ids)
         })?;
+        for (id, reason) in unreadable {
+            self.set_aside(id, &reason)?;
+        }
         let mut waiting = Vec::with_capacity(rows.len());
         for row in rows {
             let id = row.id;
@@ -320,7 +337,7 @@ impl Spool {
         let (gone, totals_at) = self.write(|conn| {
             let gone: Vec<Size> = sql_query(
                 "DELETE FROM spool WHERE set_aside IS NULL AND id <= ? \
-                 RETURNING id, length(body) AS size_bytes",
+                 RETURNING id, coalesce(length(body), 0) AS size_bytes",
             )
             .bind::<BigInt, _>(last_id)
             .load(conn)?;
@@ -403,11 +420,47 @@ impl Spool {
     }
 }
 
-/// A connection that keeps every other process out from its first transaction on.
+/// A file of which nothing can be taken over; there is no backup of a spool to restore.
+fn beyond_healing(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged { database, reason } => StoreError::Damaged {
+            database,
+            reason: format!(
+                "{reason}; what waits in it cannot be taken over: move it away to start with an empty one"
+            ),
+        },
+        other => other,
+    }
+}
+
+/// Rows, and those that cannot be read: where they are, and why.
+type Portion = (Vec<Row>, Vec<(i64, String)>);
+
+/// Rows of which at least one cannot be read: those that can, and what is wrong with the others.
+fn one_by_one(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Portion> {
+    let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
+    for id in ids {
+        let row = spool::table.find(*id).select(Row::as_select());
+        match row.first(conn) {
+            Ok(row) => rows.push(row),
+            Err(error @ DieselError::DeserializationError(_)) => {
+                unreadable.push((*id, error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((rows, unreadable))
+}
+
+/// A connection that keeps every other process out from its first transaction on. So nobody else can
+/// bring the log into the file: commits do it themselves, every four megabytes.
 fn open_conn(manager: &Manager) -> Result<AnyConn> {
     let mut conn = manager.open()?;
     sqlite(&mut conn)?
-        .batch_execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT;")
+        .batch_execute(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_autocheckpoint = 1000; \
+             PRAGMA journal_size_limit = 4194304; BEGIN IMMEDIATE; COMMIT;",
+        )
         .map_err(|error| StoreError::from(error).on(&manager.target.name))?;
     Ok(conn)
 }
@@ -420,6 +473,12 @@ fn sqlite(conn: &mut AnyConn) -> Result<&mut SqliteConnection> {
             reason: "a spool is an SQLite file".to_owned(),
         }),
     }
+}
+
+fn target_of(path: &Path) -> Result<Target> {
+    let mut target = Target::parse(&format!("sqlite://{}", path.display()))?;
+    target.name = name_of(path);
+    Ok(target)
 }
 
 fn name_of(path: &Path) -> String {

@@ -93,6 +93,26 @@ pub(super) struct Row {
     pub(super) codec: i16,
 }
 
+/// A row as it is, to be carried from one file into another.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = spool, treat_none_as_default_value = false)]
+pub(super) struct KeptRow {
+    pub(super) id: i64,
+    source: String,
+    event_id: String,
+    event_type: String,
+    object_id: Option<String>,
+    customer_id: Option<String>,
+    created_at: Option<i64>,
+    received_at_ms: i64,
+    account: Option<String>,
+    livemode: bool,
+    api_version: Option<String>,
+    body: Vec<u8>,
+    codec: i16,
+    set_aside: Option<String>,
+}
+
 #[derive(QueryableByName)]
 pub(super) struct Size {
     #[diesel(sql_type = BigInt)]
@@ -163,7 +183,7 @@ pub(super) fn prepare(conn: &mut SqliteConnection, database: &str) -> Result<Opt
 pub(super) fn totals(conn: &mut SqliteConnection) -> Result<Totals> {
     Ok(sql_query(format!(
         "SELECT count(*) FILTER (WHERE set_aside IS NULL) AS entries, \
-         coalesce(sum(length(body) + {ROW_OVERHEAD_BYTES}), 0) AS size_bytes, \
+         coalesce(sum(coalesce(length(body), 0) + {ROW_OVERHEAD_BYTES}), 0) AS size_bytes, \
          count(*) FILTER (WHERE set_aside IS NOT NULL) AS set_aside, \
          (SELECT received_at_ms FROM spool WHERE set_aside IS NULL ORDER BY id LIMIT 1) \
          AS oldest_at_ms FROM spool"

@@ -212,3 +212,148 @@ fn a_file_that_is_no_spool_is_refused_by_name() {
     assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
     assert!(error.to_string().contains("spool.db"), "{error}");
 }
+
+/// Bytes that do not compress, so that rows fill pages.
+fn noise(n: i64, len: usize) -> String {
+    let mut state = u64::try_from(n).unwrap() + 1;
+    let mut text = String::with_capacity(len);
+    while text.len() < len {
+        // Knuth's MMIX constants.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        text.push(char::from(b'a' + u8::try_from((state >> 40) % 26).unwrap()));
+    }
+    text
+}
+
+fn noisy(n: i64, len: usize) -> NewEntry {
+    NewEntry {
+        body: format!(r#"{{"id":"evt_{n}","noise":"{}"}}"#, noise(n, len)).into_bytes(),
+        ..event(n)
+    }
+}
+
+fn put_noisy(spool: &Spool, numbers: std::ops::Range<i64>, len: usize) {
+    for n in numbers {
+        spool.put(&[&noisy(n, len)], START).unwrap();
+    }
+}
+
+/// Numbers of the events that come out, all of them, in order.
+fn drained(spool: &Spool) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    loop {
+        let waiting = spool.first(64).unwrap();
+        let Some(last) = waiting.last() else {
+            return numbers;
+        };
+        for id in ids(&waiting) {
+            numbers.push(id.strip_prefix("evt_").unwrap().parse().unwrap());
+        }
+        spool.remove(last.id).unwrap();
+    }
+}
+
+#[test]
+fn its_log_stays_short_however_much_goes_through() {
+    let folder = Folder::new();
+    let options = SpoolOptions {
+        size_bytes_max: 100_000_000,
+        ..folder.options("billing")
+    };
+    let spool = Spool::open(&options).unwrap();
+    for round in 0..20 {
+        put_noisy(&spool, round * 10..round * 10 + 10, 100_000);
+        let last = spool.first(100).unwrap().last().unwrap().id;
+        spool.remove(last).unwrap();
+    }
+    let log = std::fs::metadata(folder.0.path().join("spool.db-wal")).unwrap();
+    // Four megabytes, and the transaction with which they are reached.
+    assert!(log.len() < 6_000_000, "{}", log.len());
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_carried_over_and_the_file_is_kept() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    let spool = folder.open();
+    put_noisy(&spool, 1..301, 500);
+    spool.note_reached().unwrap();
+    drop(spool);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let pages = bytes.len() / 4096;
+    assert!(pages > 40, "{pages}");
+    for page in [pages / 3, pages / 2] {
+        bytes[page * 4096..(page + 1) * 4096].fill(0xa5);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let spool = folder.open();
+    let kept = drained(&spool);
+    assert!(kept.is_sorted());
+    // Two pages of some seven rows each, or pages of the index, which hold none.
+    assert!(kept.len() >= 300 - 2 * 8, "{}", kept.len());
+    assert!(kept.contains(&1) && kept.contains(&300));
+    assert!(spool.was_reached().unwrap());
+    put(&spool, 1..2, START);
+    drop(spool);
+    let aside = folder.0.path().join("spool.db-damaged-1");
+    assert_eq!(std::fs::read(aside).unwrap(), bytes);
+    assert_eq!(drained(&folder.open()), [1], "it is whole now");
+}
+
+#[test]
+fn a_healing_that_was_cut_short_is_finished_or_begun_anew() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    let healing = folder.0.path().join("spool.db-healing");
+    put_noisy(&folder.open(), 1..101, 500);
+    // The damaged file was put aside, and then the process died.
+    std::fs::rename(&path, &healing).unwrap();
+    assert_eq!(folder.open().usage().entries, 100);
+    assert!(!healing.exists());
+    // It died while the new file was being written: the damaged one is still in its place.
+    std::fs::write(&healing, "half a file").unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    let spool = folder.open();
+    assert!(!healing.exists());
+    put(&spool, 200..201, START);
+    let kept = drained(&spool);
+    assert!(kept.len() > 80 && kept.ends_with(&[100, 200]), "{kept:?}");
+}
+
+#[test]
+fn damage_to_the_database_of_another_is_left_to_it() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    put_noisy(&folder.open(), 1..101, 500);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Spool::open(&folder.options("staging")).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_row_that_makes_no_sense_holds_nothing_up_and_stays() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    put(&folder.open(), 1..6, START);
+    let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute(
+        "UPDATE spool SET codec = 7 WHERE id = 1; UPDATE spool SET codec = 70000 WHERE id = 3;
+         UPDATE spool SET codec = 1, body = x'00' WHERE id = 4;",
+    )
+    .unwrap();
+    drop(conn);
+    let spool = folder.open();
+    assert_eq!(drained(&spool), [2, 5]);
+    assert_eq!(spool.usage().set_aside, 3);
+    drop(spool);
+    assert_eq!(folder.open().usage().entries, 3, "tried again");
+}

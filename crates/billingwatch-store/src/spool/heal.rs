@@ -1,0 +1,233 @@
+//! A damaged file is healed: what can still be read of it goes into a new one, and it is kept beside
+//! under another name. A disk that lies, or a copy made at the wrong moment, must not stop a start,
+//! and what was acknowledged must not be left behind as long as any of it can be read.
+//!
+//! Only damage that the file's own structure shows is healed here, at a start. A row that is whole for
+//! SQLite and makes no sense is set aside when it is taken out.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::{QueryableByName, SqliteConnection, sql_query};
+
+use super::rows::{KeptRow, MeantFor, Reached, prepare, spool};
+use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
+use crate::connection::{Manager, transaction};
+use crate::error::{Result, StoreError};
+
+/// Rows that are read at once, as long as nothing is wrong with them.
+const PORTION: i64 = 64;
+
+/// Places that are looked at one by one behind the first that cannot be read: as many rows as a spool
+/// of the default size holds.
+const PROBES_MAX: i64 = 1_000_000;
+
+#[derive(QueryableByName)]
+struct Said {
+    #[diesel(sql_type = Text)]
+    integrity_check: String,
+}
+
+#[derive(QueryableByName)]
+struct Last {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_id: Option<i64>,
+}
+
+/// Sees whether the file is whole.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when it is not.
+pub(super) fn check(conn: &mut SqliteConnection) -> Result<()> {
+    let said: Said = sql_query("PRAGMA integrity_check(1)").get_result(conn)?;
+    if said.integrity_check == "ok" {
+        return Ok(());
+    }
+    Err(damaged(said.integrity_check))
+}
+
+/// Puts a whole file in the place of a damaged one, if its events are meant for this database.
+///
+/// # Errors
+///
+/// Whatever keeps it from being read at all or a new one from being written. The damaged file stays
+/// where it is then.
+pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Result<()> {
+    let new_path = beside(path, "healing");
+    // What an earlier attempt left: the damaged file is still there, so it was not finished.
+    forget(&new_path).map_err(|error| on_disk(path, &error))?;
+    let mut conn = open_conn(manager)?;
+    let damaged = sqlite(&mut conn)?;
+    // Whose it is must be known: another database's events would be told to the wrong one.
+    let meant_for: Vec<MeantFor> = sql_query("SELECT database FROM meant_for").load(damaged)?;
+    if meant_for.iter().any(|one| one.database != options.database) {
+        return Err(StoreError::Damaged {
+            database: name_of(path),
+            reason: "and it holds events of another database".to_owned(),
+        });
+    }
+    let reached: Result<Reached, _> =
+        sql_query("SELECT count(*) AS was_reached FROM meant_for WHERE was_reached")
+            .get_result(damaged);
+    let was_reached = reached.is_ok_and(|reached| reached.was_reached > 0);
+    let new_manager = Manager {
+        target: target_of(&new_path)?,
+        ..manager.clone()
+    };
+    let mut new_conn = open_conn(&new_manager)?;
+    let (kept, lost) = transaction(&mut new_conn, |new| {
+        carry(damaged, sqlite(new)?, options, was_reached)
+    })?;
+    drop((conn, new_conn));
+    let aside = put_aside(path).map_err(|error| on_disk(path, &error))?;
+    rename(&new_path, path).map_err(|error| on_disk(path, &error))?;
+    tracing::error!(
+        spool.path = %path.display(),
+        spool.entries = kept,
+        "{} is damaged: {kept} of its events could be read and wait in a new file, {lost} places \
+         could not; the damaged file is kept as {}",
+        name_of(path),
+        aside.display()
+    );
+    Ok(())
+}
+
+/// Takes up a healing that a death interrupted between its last two steps: the damaged file was put
+/// aside, and the whole one is not in its place yet.
+///
+/// # Errors
+///
+/// Whatever keeps the file from being renamed.
+pub(super) fn finish(path: &Path) -> Result<()> {
+    let new_path = beside(path, "healing");
+    if !path.exists() && new_path.exists() {
+        rename(&new_path, path).map_err(|error| on_disk(path, &error))?;
+    }
+    Ok(())
+}
+
+/// Carries every row that can be read into the new file, in order. How many, and how many places
+/// could not be read.
+fn carry(
+    damaged: &mut SqliteConnection,
+    new: &mut SqliteConnection,
+    options: &SpoolOptions,
+    was_reached: bool,
+) -> Result<(i64, i64)> {
+    prepare(new, &options.database)?;
+    if was_reached {
+        sql_query("UPDATE meant_for SET was_reached = TRUE").execute(new)?;
+    }
+    let (mut kept, mut lost) = (0, 0);
+    let mut keep = |rows: &[KeptRow]| -> Result<()> {
+        for row in rows {
+            let inserted = diesel::insert_or_ignore_into(spool::table)
+                .values(row)
+                .execute(new)?;
+            kept += i64::try_from(inserted).unwrap_or(0);
+        }
+        Ok(())
+    };
+    let mut after = 0;
+    // From the first row on, as long as that goes.
+    while let Ok(rows) = portion(damaged, after) {
+        let is_in_order =
+            rows.first().is_none_or(|row| row.id > after) && rows.is_sorted_by_key(|row| row.id);
+        let Some(last_id) = rows.last().map(|row| row.id).filter(|_| is_in_order) else {
+            break;
+        };
+        keep(&rows)?;
+        after = last_id;
+    }
+    // Then place by place, past those that cannot be read.
+    let last_id = last_id(damaged).min(after.saturating_add(PROBES_MAX));
+    for id in after.saturating_add(1)..=last_id {
+        let row = spool::table.find(id).select(KeptRow::as_select());
+        match row.first(damaged).optional() {
+            Ok(row) => keep(row.as_slice())?,
+            Err(_) => lost += 1,
+        }
+    }
+    Ok((kept, lost))
+}
+
+fn portion(damaged: &mut SqliteConnection, after: i64) -> QueryResult<Vec<KeptRow>> {
+    spool::table
+        .filter(spool::id.gt(after))
+        .order(spool::id)
+        .limit(PORTION)
+        .select(KeptRow::as_select())
+        .load(damaged)
+}
+
+/// The last place where a row may be, as far as that can be told: by the table, or by SQLite's own
+/// note of the highest number it ever gave.
+fn last_id(damaged: &mut SqliteConnection) -> i64 {
+    let told = [
+        "SELECT max(id) AS last_id FROM spool",
+        "SELECT max(seq) AS last_id FROM sqlite_sequence WHERE name = 'spool'",
+    ];
+    let ask = |query: &&str| {
+        let last: Option<Last> = sql_query(*query).get_result(&mut *damaged).ok();
+        last.and_then(|last| last.last_id)
+    };
+    told.iter().filter_map(ask).max().unwrap_or(PROBES_MAX)
+}
+
+/// Gives the damaged file, and its log, a name that nobody opens.
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    for number in 1..=FILES_MAX {
+        let aside = beside(path, &format!("damaged-{number}"));
+        if aside.exists() {
+            continue;
+        }
+        let log = beside(path, "wal");
+        if log.exists() {
+            fs::rename(log, beside(&aside, "wal"))?;
+        }
+        rename(path, &aside)?;
+        return Ok(aside);
+    }
+    Err(io::Error::other(format!(
+        "{FILES_MAX} damaged ones lie beside it already: look at them, then move them away"
+    )))
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn forget(path: &Path) -> io::Result<()> {
+    for file in [path.to_owned(), beside(path, "wal")] {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `NAME-what`, as SQLite names its log.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-");
+    name.push(what);
+    PathBuf::from(name)
+}
+
+fn damaged(reason: String) -> StoreError {
+    StoreError::Damaged {
+        database: String::new(),
+        reason,
+    }
+}
+
+fn on_disk(path: &Path, error: &io::Error) -> StoreError {
+    damaged(format!("and cannot be replaced: {error}")).on(&name_of(path))
+}

@@ -92,12 +92,14 @@ fn summary(config: &Config, tls: &str) -> String {
          store       {}\n\
          sources     {}\n\
          alerts to   {}\n\
-         detectors   {} on, {off} off, {changed} settings changed\n",
+         detectors   {} on, {off} off, {changed} settings changed\n\
+         time zone   {}\n",
         config.server.host,
         config.server.port,
         config.store.shown_url(),
         sources.join(", "),
         channels(config),
         config.detectors.len() - off,
+        config.calendar.name(),
     )
 }

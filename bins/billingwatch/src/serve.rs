@@ -39,6 +39,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         files.load()?;
     }
 
+    let registry = registry.clone().in_zone(config.calendar.clone());
     let spool = spool::open(&config.store)?;
     let (store, is_there) = open(&config.store, spool.as_deref())?;
     let channels = billingwatch_alert::build(&config.alert)?;

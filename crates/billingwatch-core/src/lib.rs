@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alert;
+pub mod calendar;
 pub mod detector;
 pub mod detectors;
 pub mod engine;

@@ -22,6 +22,9 @@ pub enum SnapshotError {
     /// It names a detector that is not registered, or lacks one that is.
     #[error("the snapshot's detectors are not this engine's: rebuild from the journal")]
     Detectors,
+    /// What it learned by the hour and by the day was learned by other clocks.
+    #[error("the snapshot is of another time zone: rebuild from the journal")]
+    TimeZone,
     /// The bytes are broken, or the state cannot be written.
     #[error("the snapshot cannot be read or written: {0}")]
     Codec(#[from] postcard::Error),

@@ -76,18 +76,11 @@ impl Timestamp {
         Self::from_millis(self.as_millis().div_euclid(grid.0).saturating_mul(grid.0))
     }
 
-    /// Days since 1970-01-01, in UTC.
+    /// Days since 1970-01-01, in UTC: for what is the same wherever the merchant lives. Habits go by
+    /// the local days of a [`Calendar`](crate::calendar::Calendar).
     #[must_use]
     pub const fn day(self) -> i64 {
         self.as_millis().div_euclid(86_400_000)
-    }
-
-    /// Hour of the week in UTC, 0 (Monday 00:00) to 167.
-    #[must_use]
-    pub fn hour_of_week(self) -> usize {
-        // 1970 began on a Thursday. Asked several times a minute, where a calendar takes its time.
-        let hours = self.as_millis().div_euclid(3_600_000) + 3 * 24;
-        usize::try_from(hours.rem_euclid(7 * 24)).unwrap_or_default()
     }
 
     /// The same instant as a `chrono` date and time; `None` outside its range.
@@ -281,26 +274,5 @@ mod tests {
             "there is none before that"
         );
         assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
-    }
-
-    #[test]
-    fn the_week_starts_on_monday() {
-        assert_eq!(Timestamp::from_secs(1_709_510_400).hour_of_week(), 0);
-        assert_eq!(
-            Timestamp::from_secs(1_709_510_400 - 3600).hour_of_week(),
-            167
-        );
-    }
-
-    #[test]
-    fn the_hour_of_the_week_is_the_calendars() {
-        use chrono::{Datelike, Timelike};
-        for step in -2_000..2_000 {
-            let at = Timestamp::from_millis(step * 987_654_321_012 / 20 - step);
-            let utc = at.to_utc().unwrap();
-            let hour = utc.weekday().num_days_from_monday() * 24 + utc.hour();
-            assert_eq!(u32::try_from(at.hour_of_week()).unwrap(), hour, "{at}");
-        }
-        assert!(Timestamp::MAX.hour_of_week() < 168);
     }
 }

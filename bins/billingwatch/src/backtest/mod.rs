@@ -50,6 +50,7 @@ pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Ended> {
         settings.extend(of_single_sources(store)?);
     }
     let settings = assignments::apply(settings, "--set", &args.set, &specs)?;
+    let registry = registry.clone().in_zone(config.calendar);
     let labels = args.labels.as_deref().map(read_labels).transpose()?;
     let labels = labels.map(|labels| judged(labels, since));
     let mut all_settings = vec![settings.clone()];

@@ -123,7 +123,7 @@ fn checked(
 fn unknown(path: &str, origin: Origin, specs: &[&DetectorSpec]) -> ConfigError {
     let detector = path
         .strip_prefix("detectors.")
-        .and_then(|rest| rest.split('.').next());
+        .and_then(|rest| Some(rest.split_once('.')?.0));
     if let Some(name) = detector
         && specs.iter().all(|spec| spec.name != name)
     {

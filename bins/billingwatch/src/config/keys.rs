@@ -225,6 +225,7 @@ pub(crate) const KEYS: &[Key] = &[
             max: DAY_SECS,
         },
     ),
+    key("detectors.time_zone", Kind::Text).env("TIME_ZONE"),
     key("log.level", Kind::Text).env("LOG_LEVEL"),
     key("log.format", Kind::Word(&["auto", "human", "json"])),
 ];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use billingwatch_alert::AlertConfig;
+use billingwatch_core::calendar::Calendar;
 use billingwatch_core::detector::DetectorSpec;
 use billingwatch_core::engine::SettingsChange;
 use billingwatch_core::stripe::signature::Tolerance;
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) ingest: Ingest,
     /// `[alert.<channel>]`.
     pub(crate) alert: AlertConfig,
+    /// `[detectors]`: what the merchant's clocks show.
+    pub(crate) calendar: Calendar,
     /// `[detectors.<name>]`, one entry for each detector.
     pub(crate) detectors: Vec<SettingsChange>,
     /// `[heartbeat]`, when there is one.
@@ -189,6 +192,7 @@ pub(crate) fn build(
             batch_max: layers.number("ingest.batch_max")?,
         },
         alert: super::channels::build(layers)?,
+        calendar: calendar(layers)?,
         detectors: detectors(layers, specs),
         heartbeat: heartbeat(layers)?,
         canary: match layers.number("canary.interval_secs")? {
@@ -345,6 +349,38 @@ fn secrets(layers: &Layers, path: &str) -> Result<Vec<Secret>, ConfigError> {
         secrets.push(Secret::new(text));
     }
     Ok(secrets)
+}
+
+fn calendar(layers: &Layers) -> Result<Calendar, ConfigError> {
+    let path = "detectors.time_zone";
+    let name = layers.text(path).unwrap_or("UTC");
+    Calendar::of(name).map_err(|_| {
+        let near = match near_zones(name).as_slice() {
+            [] => "the IANA database lists them, such as `Europe/Berlin`".to_owned(),
+            near => format!("did you mean {}?", near.join(" or ")),
+        };
+        let problem = format!("is `{name}`, which is no time zone; {near}");
+        invalid(layers, path, &problem)
+    })
+}
+
+/// Time zones whose name, or whose city, is much like this one; at most three.
+fn near_zones(name: &str) -> Vec<String> {
+    let asked = name.to_lowercase().replace(' ', "_");
+    let city = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    let alike = strsim::normalized_damerau_levenshtein;
+    let closeness = |zone: &str| {
+        let zone = zone.to_lowercase();
+        alike(&zone, &asked).max(alike(&city(&zone), &city(&asked)) * 0.98)
+    };
+    let mut near: Vec<(f64, &str)> = Calendar::names()
+        .map(|zone| (closeness(zone), zone))
+        .filter(|(score, _)| *score >= 0.75)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let best = near.first().map_or(1.0, |(score, _)| score - 0.05);
+    let near = near.into_iter().take_while(|(score, _)| *score >= best);
+    near.take(3).map(|(_, zone)| format!("`{zone}`")).collect()
 }
 
 fn detectors(layers: &Layers, specs: &[&DetectorSpec]) -> Vec<SettingsChange> {

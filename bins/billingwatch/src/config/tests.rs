@@ -54,6 +54,10 @@ fn refusals_name_file_line_key_and_remedy() {
         "[stripe]\ntolerance_secs = 0\n",
         "[log]\nlevel = \"loud\"\n",
         "[detectors.duplicate_charges]\nenabled = true\n",
+        "[detectors]\ntime_zone = \"Europe/Berln\"\n",
+        "[detectors]\ntime_zone = \"new york\"\n",
+        "[detectors]\ntime_zone = \"PST\"\n",
+        "[detectors]\ntimezone = \"UTC\"\n",
         "[server\n",
         "[server]\nport = 1\nport = 2\n",
     ];
@@ -274,4 +278,21 @@ fn the_defaults_of_other_crates_are_the_file_s() {
     .unwrap();
     assert_eq!(config.path, Some(PathBuf::from("/dev/null")));
     assert_eq!(config.server.port, 8000);
+}
+
+#[test]
+fn the_time_zone_is_utc_unless_said() {
+    let zone = |text: &str, vars: &[(&str, &str)]| {
+        load_text(text, vars).map(|config| config.calendar.name())
+    };
+    let berlin = "[detectors]\ntime_zone = \"europe/berlin\"\n";
+    assert_eq!(zone("", &[]).unwrap(), "UTC");
+    assert_eq!(zone(berlin, &[]).unwrap(), "Europe/Berlin");
+    let kolkata = [("TIME_ZONE", "Asia/Kolkata")];
+    assert_eq!(zone(berlin, &kolkata).unwrap(), "Asia/Kolkata");
+    assert_eq!(
+        refusal("", &[("TIME_ZONE", "Asia/Tokio")]),
+        "environment variable TIME_ZONE: `detectors.time_zone` is `Asia/Tokio`, which is no time zone; \
+         did you mean `Asia/Tokyo`?"
+    );
 }

@@ -39,7 +39,8 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Ended> {
     };
     let config = config::load(&overrides, &Environment::read()?, &specs)?;
     let settings = assignments::apply(config.detectors, "--set", &args.set, &specs)?;
-    let mut replay = Replay::new(registry.clone(), &settings, &ReplayOptions::default())?;
+    let registry = registry.clone().in_zone(config.calendar);
+    let mut replay = Replay::new(registry, &settings, &ReplayOptions::default())?;
 
     let story = args.explain.as_deref().map(Story::of);
     let mut sink = Sink::new(output_of(args)?, story, total_bytes(&args.files)?);

@@ -1,6 +1,7 @@
 //! What a detector is given: the time, the ledger, and a place for what it finds.
 
 use crate::alert::Finding;
+use crate::calendar::Calendar;
 use crate::ids::Scope;
 use crate::intake::Intake;
 use crate::ledger::{Fact, Ledger};
@@ -36,6 +37,7 @@ pub struct Context<'a> {
     pub(crate) event_at: Timestamp,
     pub(crate) is_historical: bool,
     pub(crate) scope: &'a Scope,
+    pub(crate) calendar: &'a Calendar,
     pub(crate) ledger: &'a Ledger,
     pub(crate) intake: &'a Intake,
     pub(crate) facts: &'a [Fact],
@@ -65,6 +67,12 @@ impl<'a> Context<'a> {
     #[must_use]
     pub const fn scope(&self) -> &'a Scope {
         self.scope
+    }
+
+    /// What the merchant's clocks show: habits follow local days and hours.
+    #[must_use]
+    pub const fn calendar(&self) -> &'a Calendar {
+        self.calendar
     }
 
     /// What is known of payments, invoices and subscriptions, this event included.

@@ -245,15 +245,21 @@ impl Engine {
             scopes.push((scope.clone(), state.save()?));
         }
         let mut bytes = SNAPSHOT_VERSION.to_le_bytes().to_vec();
-        bytes.extend(encode(&(names, self.now, &self.settings, scopes))?);
+        bytes.extend(encode(&(
+            names,
+            self.registry.calendar().fingerprint(),
+            self.now,
+            &self.settings,
+            scopes,
+        ))?);
         Ok(bytes)
     }
 
     /// An engine in the state that [`snapshot`](Self::snapshot) saved.
     ///
     /// # Errors
-    /// When the snapshot is of another version, of other detectors, or broken: rebuild from the
-    /// journal then.
+    /// When the snapshot is of another version, of other detectors, of another time zone, or broken:
+    /// rebuild from the journal then.
     pub fn restore(registry: Registry, bytes: &[u8]) -> Result<Self, SnapshotError> {
         let version = bytes
             .first_chunk::<4>()
@@ -261,14 +267,18 @@ impl Engine {
         if version != SNAPSHOT_VERSION {
             return Err(SnapshotError::Version { found: version });
         }
-        let (names, now, settings, saved): (
+        let (names, zone, now, settings, saved): (
             Vec<String>,
+            u64,
             Timestamp,
             SettingsTable,
             Vec<(Scope, scope::SavedScope)>,
         ) = decode(&bytes[4..])?;
         if names != registry.names() {
             return Err(SnapshotError::Detectors);
+        }
+        if zone != registry.calendar().fingerprint() {
+            return Err(SnapshotError::TimeZone);
         }
         let mut scopes = Vec::with_capacity(saved.len());
         for (scope, saved) in saved {

@@ -1,14 +1,16 @@
-//! Which detectors an engine runs.
+//! Which detectors an engine runs, and in which time zone.
 
 use std::sync::Arc;
 
+use crate::calendar::Calendar;
 use crate::detector::{DetectorSpec, Factory};
 use crate::detectors;
 
-/// The detectors an engine runs, in order; cheap to clone.
+/// The detectors an engine runs, in order, and the merchant's time zone; cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     factories: Arc<[Box<dyn Factory>]>,
+    calendar: Calendar,
 }
 
 impl Registry {
@@ -26,6 +28,7 @@ impl Registry {
         }
         Self {
             factories: kept.into(),
+            calendar: Calendar::utc(),
         }
     }
 
@@ -33,6 +36,19 @@ impl Registry {
     #[must_use]
     pub fn standard() -> Self {
         Self::new(detectors::all())
+    }
+
+    /// The same detectors in another time zone than UTC.
+    #[must_use]
+    pub fn in_zone(mut self, calendar: Calendar) -> Self {
+        self.calendar = calendar;
+        self
+    }
+
+    /// What the merchant's clocks show.
+    #[must_use]
+    pub const fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// What each detector says of itself.

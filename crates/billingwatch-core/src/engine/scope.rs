@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertChange, Suppressed};
+use crate::calendar::Calendar;
 use crate::detector::{Context, Detector, Output, SettingsError};
 use crate::detectors;
 use crate::event::{Event, FamilySet};
@@ -25,6 +26,7 @@ const IDS_HALF_MAX: usize = 2_000_000;
 
 pub(super) struct ScopeState {
     slots: Vec<Slot>,
+    calendar: Calendar,
     /// A live event was taken in: from here on findings are told.
     has_live: bool,
     ledger: Ledger,
@@ -93,6 +95,7 @@ impl ScopeState {
             .collect();
         let mut state = Self {
             slots,
+            calendar: registry.calendar().clone(),
             has_live: false,
             ledger: Ledger::default(),
             intake: Intake::default(),
@@ -114,7 +117,7 @@ impl ScopeState {
     ) -> Result<(), SettingsError> {
         let (_, delivery) = settings.of(detectors::DELIVERY, source);
         self.intake
-            .configure(detectors::delivery_criteria(&delivery));
+            .configure(detectors::delivery_criteria(&delivery), &self.calendar);
         for slot in &mut self.slots {
             let (is_enabled, values) = settings.of(slot.name, source);
             slot.is_enabled = is_enabled;
@@ -155,6 +158,7 @@ impl ScopeState {
                 event_at,
                 is_historical,
                 scope,
+                calendar: &self.calendar,
                 ledger: &self.ledger,
                 intake: &self.intake,
                 facts: &self.facts,
@@ -199,6 +203,7 @@ impl ScopeState {
                 event_at: now,
                 is_historical,
                 scope,
+                calendar: &self.calendar,
                 ledger: &self.ledger,
                 intake: &self.intake,
                 facts: &[],
@@ -256,7 +261,7 @@ impl ScopeState {
         let (_, delivery) = settings.of(detectors::DELIVERY, source);
         state
             .intake
-            .configure(detectors::delivery_criteria(&delivery));
+            .configure(detectors::delivery_criteria(&delivery), &state.calendar);
         state.seen = saved.seen;
         state.book = saved.book;
         Ok(state)

@@ -35,6 +35,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Calendar;
 use crate::event::Family;
 use crate::time::{Span, Timestamp};
 
@@ -113,6 +114,8 @@ struct FamilyWatch {
 pub struct Intake {
     #[serde(skip, default = "default_criteria")]
     criteria: Criteria,
+    #[serde(skip)]
+    calendar: Calendar,
     stream: Rhythm,
     families: Vec<FamilyWatch>,
     lateness: Lateness,
@@ -134,6 +137,7 @@ impl Default for Intake {
     fn default() -> Self {
         Self {
             criteria: default_criteria(),
+            calendar: Calendar::utc(),
             stream: Rhythm::default(),
             families: Vec::new(),
             lateness: Lateness::default(),
@@ -252,8 +256,13 @@ impl Intake {
         is_its.then_some(self.pause)
     }
 
-    pub(crate) fn configure(&mut self, criteria: Criteria) {
+    pub(crate) fn configure(&mut self, criteria: Criteria, calendar: &Calendar) {
         self.criteria = criteria;
+        self.calendar = calendar.clone();
+        let families = self.families.iter_mut().map(|family| &mut family.rhythm);
+        for rhythm in families.chain([&mut self.stream]) {
+            rhythm.set_calendar(calendar);
+        }
     }
 
     /// A historical event: it says when events are made, and nothing of their delivery.
@@ -415,6 +424,9 @@ impl Intake {
         if self.families.len() <= index {
             self.families
                 .resize_with(WATCHED.len(), FamilyWatch::default);
+            for family in &mut self.families {
+                family.rhythm.set_calendar(&self.calendar);
+            }
         }
         Some(index)
     }

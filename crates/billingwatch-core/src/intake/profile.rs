@@ -15,7 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{Span, Timestamp};
+use crate::calendar::Calendar;
+use crate::time::Timestamp;
 
 /// Hours of a week.
 const HOURS: usize = 168;
@@ -39,11 +40,11 @@ const POOL: f64 = 1.0;
 /// The share of busy minutes that nothing exceeds.
 const SHARE_MAX: f64 = 0.999;
 
-const HOUR: Span = Span::hours(1);
-
 /// The busy minutes of the last weeks, by hour of the week.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Profile {
+    #[serde(skip)]
+    calendar: Calendar,
     /// The newest week first.
     hours: Vec<[u8; WEEKS]>,
     /// The hour being counted: its begin, its busy minutes, and all.
@@ -53,9 +54,14 @@ pub(super) struct Profile {
 }
 
 impl Profile {
+    /// Whose clocks say which hour it is.
+    pub(super) fn set_calendar(&mut self, calendar: &Calendar) {
+        self.calendar = calendar.clone();
+    }
+
     /// Takes in a minute that is over. Minutes come in the order of time.
     pub(super) fn count(&mut self, minute: Timestamp, is_busy: bool) {
-        let hour = minute.floor_to(HOUR);
+        let hour = self.calendar.hour_start(minute);
         if self.hour.0 != hour {
             self.remember();
             self.hour = (hour, 0, 0);
@@ -72,14 +78,14 @@ impl Profile {
         if self.hours.is_empty() {
             self.hours.resize(HOURS, [UNKNOWN; WEEKS]);
         }
-        let weeks = &mut self.hours[hour.hour_of_week() % HOURS];
+        let weeks = &mut self.hours[self.calendar.local(hour).hour_of_week() % HOURS];
         weeks.rotate_right(1);
         weeks[0] = busy;
     }
 
     /// The same as [`share`](Self::share), looked up once an hour.
     pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
-        let hour = minute.floor_to(HOUR);
+        let hour = self.calendar.hour_start(minute);
         if self.newest.0 != hour {
             self.newest = (hour, self.share(hour));
         }
@@ -89,7 +95,7 @@ impl Profile {
     /// The share of busy minutes that can be counted on in this hour; `None` while nothing is known
     /// of it, nor of the same hour of other days.
     pub(super) fn share(&self, at: Timestamp) -> Option<f64> {
-        let hour = at.hour_of_week();
+        let hour = self.calendar.local(at).hour_of_week();
         let known = |weeks: &[u8; WEEKS]| {
             let known = weeks.iter().copied().filter(|busy| *busy != UNKNOWN);
             known.map(f64::from).collect::<Vec<f64>>()
@@ -143,6 +149,7 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
 
     #[test]
     fn one_night_of_renewals_is_not_expected_again_a_week_later() {
@@ -190,8 +197,9 @@ mod tests {
         // Two weeks: six busy minutes from nine to ten, on Mondays thirty.
         for minute in 0..14 * 24 * 60 {
             let at = monday + Span::minutes(minute);
-            let busy = if at.hour_of_week() == 9 { 30 } else { 6 };
-            let is_nine = at.hour_of_week() % 24 == 9;
+            let hour = Calendar::utc().local(at).hour_of_week();
+            let busy = if hour == 9 { 30 } else { 6 };
+            let is_nine = hour % 24 == 9;
             profile.count(at, is_nine && minute % 60 < busy);
         }
         let at = |hours| monday + Span::days(14) + Span::hours(hours);

@@ -16,6 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Calendar;
 use crate::time::{Span, Timestamp};
 
 use super::profile::Profile;
@@ -107,6 +108,11 @@ pub(crate) struct Pause {
 }
 
 impl Rhythm {
+    /// Whose clocks say which hour it is.
+    pub(super) fn set_calendar(&mut self, calendar: &Calendar) {
+        self.profile.set_calendar(calendar);
+    }
+
     /// An event arrived. The empty minutes before it become part of what is usual only now, and
     /// not at all where they are known to be unusual: a silence is no yardstick for itself.
     pub(super) fn arrive(&mut self, now: Timestamp, is_unusual: bool) {
@@ -288,7 +294,9 @@ mod tests {
         for minute in 0..(4 * 7 * 24 * 60) {
             let now = MONDAY + Span::minutes(minute);
             rhythm.tick(now);
-            if (8..18).contains(&(now.hour_of_week() % 24)) && minute % 7 == 0 {
+            if (8..18).contains(&(Calendar::utc().local(now).hour_of_week() % 24))
+                && minute % 7 == 0
+            {
                 rhythm.arrive(now, false);
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{as_f64, beta_binomial_tail};
-use crate::time::Timestamp;
+use crate::calendar::LocalTime;
 
 /// Hours of a week.
 const HOURS: usize = 168;
@@ -20,7 +20,7 @@ const OUTLIER_CHANCE: f64 = 1e-3;
 /// a quarter, whatever the number of trials they were learned from.
 const WEIGHT_MAX: f64 = 400.0;
 
-/// Hits among trials by hour of the week (UTC).
+/// Hits among trials by hour of the week, as the merchant's clocks show it.
 ///
 /// Bounded: one pair of numbers for each of 168 hours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl HourlyShare {
     /// Takes in a batch made around `at`; `prior` as in [`share_at`](Self::share_at).
     ///
     /// Of a batch with implausibly many hits only so many count as chance would bring at most.
-    pub fn add(&mut self, at: Timestamp, hits: u64, trials: u64, prior: (f64, f64)) {
+    pub fn add(&mut self, at: LocalTime, hits: u64, trials: u64, prior: (f64, f64)) {
         if trials == 0 {
             return;
         }
@@ -58,7 +58,7 @@ impl HourlyShare {
     /// The usual share at this hour of the week. `prior` is hits and trials that stand in for what
     /// is not known yet.
     #[must_use]
-    pub fn share_at(&self, at: Timestamp, prior: (f64, f64)) -> f64 {
+    pub fn share_at(&self, at: LocalTime, prior: (f64, f64)) -> f64 {
         let average = self.average(prior);
         let (hits, trials) = self
             .hours
@@ -98,12 +98,13 @@ impl HourlyShare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
+    use crate::calendar::Calendar;
+    use crate::time::{Span, Timestamp};
 
     const PRIOR: (f64, f64) = (4.0, 40.0);
 
-    fn monday(hour: i64) -> Timestamp {
-        Timestamp::from_secs(1_709_510_400) + Span::hours(hour)
+    fn monday(hour: i64) -> LocalTime {
+        Calendar::utc().local(Timestamp::from_secs(1_709_510_400) + Span::hours(hour))
     }
 
     #[test]

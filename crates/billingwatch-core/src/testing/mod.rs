@@ -22,6 +22,7 @@ mod build;
 use std::fmt::Write as _;
 
 use crate::alert::AlertStatus;
+use crate::calendar::Calendar;
 use crate::detector::{Factory, SettingValue, SettingValues};
 use crate::engine::{Applied, Engine, Input, Record, Registry, SettingsChange};
 use crate::time::{Span, Timestamp};
@@ -37,14 +38,21 @@ pub const START: Timestamp = Timestamp::from_secs(1_709_510_400);
 /// When there is no such detector, or the timeline cannot be read.
 #[must_use]
 pub fn check(detector: &str, timeline: &str) -> String {
+    check_in(Calendar::utc(), detector, timeline)
+}
+
+/// The same where the merchant lives by other clocks.
+///
+/// # Panics
+/// When there is no such detector, or the timeline cannot be read.
+#[must_use]
+pub fn check_in(calendar: Calendar, detector: &str, timeline: &str) -> String {
     let factories = crate::detectors::all();
     let factory = factories
         .into_iter()
         .find(|factory| factory.spec().name == detector);
-    run(
-        vec![factory.unwrap_or_else(|| fail("no detector is named", detector))],
-        timeline,
-    )
+    let factory = factory.unwrap_or_else(|| fail("no detector is named", detector));
+    run_all(Registry::new(vec![factory]).in_zone(calendar), timeline)
 }
 
 /// Runs a timeline through these detectors and tells what happened.
@@ -53,7 +61,11 @@ pub fn check(detector: &str, timeline: &str) -> String {
 /// When the timeline cannot be read.
 #[must_use]
 pub fn run(factories: Vec<Box<dyn Factory>>, timeline: &str) -> String {
-    let mut engine = Engine::new(Registry::new(factories));
+    run_all(Registry::new(factories), timeline)
+}
+
+fn run_all(registry: Registry, timeline: &str) -> String {
+    let mut engine = Engine::new(registry);
     let mut told = String::new();
     for record in records(timeline) {
         match record {

@@ -1,9 +1,10 @@
 //! The two questions: do too many attempts fail, and does somebody try cards?
 
 use crate::alert::Severity;
+use crate::calendar::{Calendar, LocalTime};
 use crate::money::share_bps;
 use crate::stats::beta_binomial_tail;
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
 use super::minutes::{Minutes, Sums};
 use super::usual::{Share, Usual};
@@ -37,6 +38,7 @@ pub(super) struct Bench<'a> {
     pub(super) settings: &'a Settings,
     pub(super) usual: &'a Usual,
     pub(super) minutes: &'a Minutes,
+    pub(super) calendar: &'a Calendar,
 }
 
 impl Bench<'_> {
@@ -49,8 +51,8 @@ impl Bench<'_> {
         Span::secs(secs.max(60)).min(KEPT)
     }
 
-    pub(super) fn at(&self) -> Timestamp {
-        self.minutes.newest_at()
+    pub(super) fn at(&self) -> LocalTime {
+        self.calendar.local(self.minutes.newest_at())
     }
 
     /// Whether too many attempts fail: the least plausible of the windows that are beyond the line.

@@ -163,7 +163,7 @@ impl Detector for ChargeFailureSpike {
         let now = ctx.now();
         self.failures.advance_to(now, now - KEPT);
         while let Some(minute) = self.minutes.pop_before(now - KEPT) {
-            self.usual.learn(&minute);
+            self.usual.learn(&minute, ctx.calendar());
         }
         if now.day() != self.day {
             self.day = now.day();
@@ -220,7 +220,8 @@ impl ChargeFailureSpike {
                     failed,
                     technical,
                 };
-                self.usual.learn_one(attempt.at, hand, counts);
+                self.usual
+                    .learn_one(attempt.at, hand, counts, ctx.calendar());
             }
             return;
         }
@@ -385,11 +386,12 @@ impl ChargeFailureSpike {
         })
     }
 
-    const fn bench(&self) -> Bench<'_> {
+    const fn bench<'a>(&'a self, ctx: &Context<'a>) -> Bench<'a> {
         Bench {
             settings: &self.settings,
             usual: &self.usual,
             minutes: &self.minutes,
+            calendar: ctx.calendar(),
         }
     }
 
@@ -402,7 +404,7 @@ impl ChargeFailureSpike {
     }
 
     fn look(&mut self, ctx: &mut Context<'_>) {
-        if let Some(verdict) = self.bench().testing() {
+        if let Some(verdict) = self.bench(ctx).testing() {
             if let Some(spike) = &mut self.spike {
                 // One incident, one alert: what was told as a spike turns out to be testing.
                 spike.is_testing = true;
@@ -410,7 +412,7 @@ impl ChargeFailureSpike {
                 self.open_testing(&verdict, ctx);
             }
         }
-        match self.bench().failing() {
+        match self.bench(ctx).failing() {
             Some(verdict) if self.is_attack(&verdict) => self.open_testing(&verdict, ctx),
             Some(verdict) => self.open_spike(&verdict, ctx),
             None => self.explain(ctx),
@@ -482,7 +484,7 @@ impl ChargeFailureSpike {
         {
             return;
         }
-        let bench = self.bench();
+        let bench = self.bench(ctx);
         let window = bench.window();
         let Some(seen) = bench.weigh(window, self.minutes.spike_sums(window)) else {
             return;
@@ -496,7 +498,7 @@ impl ChargeFailureSpike {
         let Some(incident) = self.spike else {
             return;
         };
-        if let Some(reason) = self.recovered(&incident) {
+        if let Some(reason) = self.recovered(&incident, ctx) {
             self.spike = None;
             self.minutes.begin_anew();
             ctx.clear("all", reason);
@@ -507,8 +509,8 @@ impl ChargeFailureSpike {
     }
 
     /// Why the spike is over, if it is.
-    fn recovered(&self, incident: &Incident) -> Option<String> {
-        let usual = report::with_margin(incident.usual.max(self.usual_share()));
+    fn recovered(&self, incident: &Incident, ctx: &Context<'_>) -> Option<String> {
+        let usual = report::with_margin(incident.usual.max(self.usual_share(ctx)));
         let line = self.settings.recovery_bps_max.max(usual);
         let is_quiet = self.minutes.newest_at().since(self.last_failed_at) >= RECOVERY_SPAN;
         // The newest ten are enough where none of them failed.
@@ -526,11 +528,11 @@ impl ChargeFailureSpike {
         Some(format!("{failed} of the newest {all} attempts failed"))
     }
 
-    fn usual_share(&self) -> f64 {
+    fn usual_share(&self, ctx: &Context<'_>) -> f64 {
         let sums = self.minutes.spike_sums(RECOVERY_SPAN);
         let before = minutes::Sums::default();
         self.usual
-            .failing(self.minutes.newest_at(), &sums, &before)
+            .failing(self.bench(ctx).at(), &sums, &before)
             .share
     }
 
@@ -539,7 +541,8 @@ impl ChargeFailureSpike {
             return;
         };
         let newest_at = self.minutes.newest_at();
-        if newest_at.since(incident.opened_at) >= TESTING_QUIET && self.bench().is_testing_over() {
+        if newest_at.since(incident.opened_at) >= TESTING_QUIET && self.bench(ctx).is_testing_over()
+        {
             self.testing = None;
             let reason = format!("no more cards than usual were tried in vain for {TESTING_QUIET}");
             ctx.clear("card_testing", reason);

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::{Calendar, LocalTime};
 use crate::stats::HourlyShare;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 use super::super::words::as_f64;
 use super::minutes::{Counts, Hand, Minute, Sums};
@@ -60,28 +61,35 @@ pub(super) struct Usual {
 
 impl Usual {
     /// Takes in a minute that lies behind.
-    pub(super) fn learn(&mut self, minute: &Minute) {
+    pub(super) fn learn(&mut self, minute: &Minute, calendar: &Calendar) {
         if minute.is_tainted {
             return;
         }
-        self.turn_to(minute.at);
+        self.turn_to(minute.at, calendar);
         self.gathered = self.gathered.plus(minute.sums);
     }
 
     /// Takes in an attempt made long ago.
-    pub(super) fn learn_one(&mut self, at: Timestamp, hand: Hand, counts: Counts) {
-        self.turn_to(at);
+    pub(super) fn learn_one(
+        &mut self,
+        at: Timestamp,
+        hand: Hand,
+        counts: Counts,
+        calendar: &Calendar,
+    ) {
+        self.turn_to(at, calendar);
         let known = self.gathered.of(hand);
         *known = known.plus(counts);
     }
 
     /// Begins to gather another hour, if this instant is in another.
-    fn turn_to(&mut self, at: Timestamp) {
-        let hour = at.floor_to(Span::hours(1));
+    fn turn_to(&mut self, at: Timestamp, calendar: &Calendar) {
+        let hour = calendar.hour_start(at);
         if hour == self.hour {
             return;
         }
-        let (at, sums) = (self.hour, std::mem::take(&mut self.gathered));
+        let at = calendar.local(self.hour);
+        let sums = std::mem::take(&mut self.gathered);
         let both = sums.both();
         if both.all > 0 && at.day() != self.day {
             self.day = at.day();
@@ -117,7 +125,7 @@ impl Usual {
 
     /// The usual rate of failure of a window's attempts, made around `at`: each hand's own rate, by
     /// the hands the window has. `before` is what lies just before the window.
-    pub(super) fn failing(&self, at: Timestamp, window: &Sums, before: &Sums) -> Share {
+    pub(super) fn failing(&self, at: LocalTime, window: &Sums, before: &Sums) -> Share {
         let of = |share: &HourlyShare, counts: Counts| {
             let prior = self.prior(PRIOR, (counts.failed, counts.all));
             (share.share_at(at, prior), weight(share, prior))
@@ -137,7 +145,7 @@ impl Usual {
     }
 
     /// The usual rate of failures of machines.
-    pub(super) fn technical(&self, at: Timestamp, before: &Sums) -> Share {
+    pub(super) fn technical(&self, at: LocalTime, before: &Sums) -> Share {
         let before = before.both();
         let prior = self.prior(PRIOR_TECHNICAL, (before.technical, before.all));
         Share {
@@ -147,7 +155,7 @@ impl Usual {
     }
 
     /// The usual rate of marked cards among all tries.
-    pub(super) fn marked(&self, at: Timestamp, before: &Sums) -> Share {
+    pub(super) fn marked(&self, at: LocalTime, before: &Sums) -> Share {
         let prior = self.prior(PRIOR_MARKED, (before.marked, before.tries()));
         Share {
             share: self.marked.share_at(at, prior).clamp(0.002, 0.6),

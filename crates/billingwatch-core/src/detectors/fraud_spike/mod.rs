@@ -121,7 +121,7 @@ impl Detector for FraudSpike {
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) => {
-                    self.count_payment(payment.at.day());
+                    self.count_payment(ctx.calendar().day(payment.at));
                     if let EventData::Charge(charge) = &event.data {
                         let brand = charge.card.as_ref().and_then(|card| card.brand.as_deref());
                         if let Some(network) = brand.and_then(Network::of_brand) {
@@ -145,7 +145,7 @@ impl Detector for FraudSpike {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
-        self.forget(ctx.now());
+        self.forget(ctx);
         self.velocity.tick(ctx);
         if self.firing.is_none() {
             return;
@@ -226,7 +226,7 @@ impl FraudSpike {
             ctx.suppress("same_charge", charge_id_of(event), message);
             return;
         }
-        self.forget(ctx.now());
+        self.forget(ctx);
         if ctx.now().since(fact.at) > self.window_span() {
             return;
         }
@@ -253,10 +253,10 @@ impl FraudSpike {
     }
 
     /// What leaves the window in peace becomes part of what is usual.
-    fn forget(&mut self, now: Timestamp) {
-        let from = now - self.window_span();
+    fn forget(&mut self, ctx: &Context<'_>) {
+        let from = ctx.now() - self.window_span();
         while let Some(oldest) = self.window.front().filter(|oldest| oldest.at < from) {
-            let day = oldest.at.day();
+            let day = ctx.calendar().day(oldest.at);
             self.window.pop_front();
             if self.firing.is_some() {
                 continue;

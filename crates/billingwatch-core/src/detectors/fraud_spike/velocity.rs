@@ -104,12 +104,13 @@ impl Velocity {
         if ctx.now().since(at) > WINDOW {
             return;
         }
-        self.start_day(at.day());
+        let day = ctx.calendar().day(at);
+        self.start_day(day);
         // Renewals that Stripe itself makes are no doing of somebody new.
         let is_new = event.request.is_some() && !self.known.contains(customer.key());
         self.known.insert(customer.key(), ());
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
-        let busiest = self.busiest_before(at.day());
+        let busiest = self.busiest_before(day);
         let card_key = Key::of(fingerprint);
 
         let cards = self.customers.entry(customer.key(), Vec::new);

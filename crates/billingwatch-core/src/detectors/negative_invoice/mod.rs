@@ -105,7 +105,7 @@ impl Detector for NegativeInvoice {
             match fact {
                 Fact::Payment(payment) => {
                     self.learn(payment.currency, payment.amount);
-                    self.wave.count_payment(payment.at);
+                    self.wave.count_payment(ctx.calendar().day(payment.at));
                 }
                 Fact::InvoiceFinalized { .. } => {
                     if let EventData::Invoice(invoice) = &event.data {

@@ -79,8 +79,8 @@ pub(super) struct Wave {
 
 impl Wave {
     /// Counts a payment on its day.
-    pub(super) fn count_payment(&mut self, at: Timestamp) {
-        if let Some(day) = self.day(at.day()) {
+    pub(super) fn count_payment(&mut self, day: i64) {
+        if let Some(day) = self.day(day) {
             day.payments += 1;
         }
     }
@@ -100,7 +100,7 @@ impl Wave {
         if object.reason.as_deref() == Some("duplicate") {
             return;
         }
-        self.forget(ctx.now());
+        self.forget(ctx);
         let charge = refund.charge.unwrap_or(refund.refund);
         let is_old = ctx.now().since(refund.at) > WINDOW;
         // Several refunds of one charge are one charge refunded.
@@ -120,7 +120,7 @@ impl Wave {
             currency: refund.currency,
         });
         self.unreported += 1;
-        if let Some((severity, _)) = self.judge(ctx.now(), settings)
+        if let Some((severity, _)) = self.judge(today(ctx), settings)
             && self.firing.is_none_or(|known| severity > known)
         {
             self.report(settings, ctx);
@@ -129,12 +129,12 @@ impl Wave {
 
     /// Lets time pass: ends the alert, or lets it grow.
     pub(super) fn tick(&mut self, settings: &WaveSettings, ctx: &mut Context<'_>) {
-        self.forget(ctx.now());
+        self.forget(ctx);
         if self.firing.is_none() {
             return;
         }
         let count = self.window.len() as u64;
-        let expected = self.expected(ctx.now());
+        let expected = self.expected(today(ctx));
         if poisson_tail(count, expected * 2.0) > 0.01 {
             self.firing = None;
             self.unreported = 0;
@@ -161,10 +161,10 @@ impl Wave {
     }
 
     /// What leaves the window in peace becomes part of what is usual.
-    fn forget(&mut self, now: Timestamp) {
-        let from = now - WINDOW;
+    fn forget(&mut self, ctx: &Context<'_>) {
+        let (from, calendar) = (ctx.now() - WINDOW, ctx.calendar());
         while let Some(oldest) = self.window.front().filter(|oldest| oldest.at < from) {
-            let day = oldest.at.day();
+            let day = calendar.day(oldest.at);
             self.window.pop_front();
             let is_peace = self.firing.is_none();
             if let Some(day) = self.day(day) {
@@ -176,15 +176,14 @@ impl Wave {
 
     /// How many are usual in a window: refunded charges per payment, times payments a day of the
     /// newest week.
-    fn expected(&self, now: Timestamp) -> f64 {
+    fn expected(&self, today: i64) -> f64 {
         let payments: u64 = self.days.iter().map(|day| day.payments).sum();
         let refunded: u64 = self.days.iter().map(|day| day.refunded).sum();
         let rate = (as_f64(refunded) + PRIOR.0) / (as_f64(payments) + PRIOR.1);
-        (rate * self.payments_a_day(now)).max(0.5)
+        (rate * self.payments_a_day(today)).max(0.5)
     }
 
-    fn payments_a_day(&self, now: Timestamp) -> f64 {
-        let today = now.day();
+    fn payments_a_day(&self, today: i64) -> f64 {
         let week = || {
             self.days
                 .iter()
@@ -198,23 +197,23 @@ impl Wave {
         as_f64(sum) / as_f64(u64::try_from(known).unwrap_or(1).max(1))
     }
 
-    fn judge(&self, now: Timestamp, settings: &WaveSettings) -> Option<(Severity, f64)> {
+    fn judge(&self, today: i64, settings: &WaveSettings) -> Option<(Severity, f64)> {
         let count = self.window.len() as u64;
         let payments: u64 = self.days.iter().map(|day| day.payments).sum();
         let is_enough = i64::try_from(count).unwrap_or(i64::MAX) >= settings.count_min;
         let first = self.days.front().map_or(i64::MAX, |first| first.day);
-        let is_known = payments >= PAYMENTS_MIN && now.day().saturating_sub(first) >= DAYS_MIN;
+        let is_known = payments >= PAYMENTS_MIN && today.saturating_sub(first) >= DAYS_MIN;
         if !is_enough || !is_known {
             return None;
         }
         if count * 2 <= self.busiest() * 3 {
             return None;
         }
-        let chance = poisson_tail(count, self.expected(now) * 2.0);
+        let chance = poisson_tail(count, self.expected(today) * 2.0);
         if chance * 1e6 > as_f64(u64::try_from(settings.chance_ppm_max).unwrap_or(0)) {
             return None;
         }
-        let severity = match self.share_bps(now) {
+        let severity = match self.share_bps(today) {
             5_000.. => Severity::Critical,
             1_000.. => Severity::High,
             _ => Severity::Medium,
@@ -238,8 +237,8 @@ impl Wave {
     }
 
     /// Refunded charges per payment of a usual day.
-    fn share_bps(&self, now: Timestamp) -> i64 {
-        let payments = rounded(self.payments_a_day(now)).max(1);
+    fn share_bps(&self, today: i64) -> i64 {
+        let payments = rounded(self.payments_a_day(today)).max(1);
         share_bps(
             i64::try_from(self.window.len()).unwrap_or(i64::MAX),
             payments,
@@ -247,13 +246,13 @@ impl Wave {
     }
 
     fn report(&mut self, settings: &WaveSettings, ctx: &mut Context<'_>) {
-        let Some((severity, chance)) = self.judge(ctx.now(), settings) else {
+        let Some((severity, chance)) = self.judge(today(ctx), settings) else {
             return;
         };
         let severity = self.firing.map_or(severity, |known| known.max(severity));
         self.firing = Some(severity);
         let count = self.window.len();
-        let expected = self.expected(ctx.now());
+        let expected = self.expected(today(ctx));
         let mut finding = Finding::new(KEY, severity, "Refunds come in a wave");
         finding.anomaly_score = anomaly_score(chance);
         finding.occurrences = std::mem::take(&mut self.unreported);
@@ -264,7 +263,7 @@ impl Wave {
             let sum = same.fold(0_i64, |sum, one| sum.saturating_add(one.amount));
             Money::new(sum, currency)
         });
-        let share = self.share_bps(ctx.now());
+        let share = self.share_bps(today(ctx));
         finding.message = format!(
             "{count} charges were refunded within {WINDOW}, where {expected:.1} are usual: {} of \
              the payments of a day",
@@ -301,4 +300,9 @@ impl Wave {
         ));
         ctx.fire(finding);
     }
+}
+
+/// The merchant's day.
+fn today(ctx: &Context<'_>) -> i64 {
+    ctx.calendar().day(ctx.now())
 }

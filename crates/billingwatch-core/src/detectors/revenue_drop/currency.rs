@@ -101,7 +101,7 @@ impl Watched {
     pub(super) fn judge(
         &mut self,
         currency: Currency,
-        past: Past,
+        past: Past<'_>,
         end: i64,
         settings: &Settings,
         is_lost: impl Fn(&Gap) -> Option<Trouble>,
@@ -116,11 +116,11 @@ impl Watched {
     }
 
     /// Whether this would be told, were all events there.
-    pub(super) fn would_miss(&self, past: Past, end: i64, settings: &Settings) -> bool {
+    pub(super) fn would_miss(&self, past: Past<'_>, end: i64, settings: &Settings) -> bool {
         self.incident.is_none() && self.worst(past, end, settings).is_some()
     }
 
-    fn worst(&self, past: Past, end: i64, settings: &Settings) -> Option<Gap> {
+    fn worst(&self, past: Past<'_>, end: i64, settings: &Settings) -> Option<Gap> {
         let gap = |len, shift| self.habits.gap(&self.hours, past, (end, len, shift), true);
         let is_missing = |gap: &Gap| is_implausible(gap, settings);
         let is_shifted =
@@ -132,7 +132,7 @@ impl Watched {
 
     fn look(
         &mut self,
-        past: Past,
+        past: Past<'_>,
         end: i64,
         settings: &Settings,
         is_lost: impl Fn(&Gap) -> Option<Trouble>,
@@ -167,7 +167,7 @@ impl Watched {
 
     /// Many renewals that were asked for and not paid at once, said once a day: retries bring most
     /// of them in, and a wave of declines is `charge_failure_spike`'s to tell.
-    pub(super) fn dunning(&mut self, past: Past, end: i64, settings: &Settings) -> Option<Gap> {
+    pub(super) fn dunning(&mut self, past: Past<'_>, end: i64, settings: &Settings) -> Option<Gap> {
         if end - self.dunning_told < 24 {
             return None;
         }
@@ -181,7 +181,7 @@ impl Watched {
         &mut self,
         currency: Currency,
         mut incident: Incident,
-        past: Past,
+        past: Past<'_>,
         end: i64,
         settings: &Settings,
     ) -> Step {
@@ -234,7 +234,7 @@ impl Watched {
     fn recovery(
         &self,
         incident: &Incident,
-        past: Past,
+        past: Past<'_>,
         end: i64,
         settings: &Settings,
     ) -> Option<Gap> {
@@ -256,7 +256,7 @@ impl Watched {
             .find(is_back)
     }
 
-    fn learn(&mut self, past: Past, end: i64) {
+    fn learn(&mut self, past: Past<'_>, end: i64) {
         // After a long pause only the newest are looked at: the rest was not judged either.
         for hour in self.judged.max(end - WINDOW_MAX)..end {
             if self.judged > 0 {
@@ -266,7 +266,7 @@ impl Watched {
         }
     }
 
-    fn day_expected(&self, past: Past, end: i64) -> i64 {
+    fn day_expected(&self, past: Past<'_>, end: i64) -> i64 {
         self.habits
             .gap(&self.hours, past, (end, 24, 0), false)
             .expected

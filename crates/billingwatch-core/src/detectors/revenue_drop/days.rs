@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::calendar::Calendar;
 use crate::money::{Currency, Money, share_bps};
-use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
 use super::Settings;
@@ -99,7 +99,7 @@ impl Series {
         if self.is_firing && drop <= settings.recovery_bps_max {
             self.is_firing = false;
             let seen = Money::new(today.collected, currency);
-            return Verdict::Over(format!("{} collected {seen} again", date(day)));
+            return Verdict::Over(format!("{} collected {seen} again", Calendar::date(day)));
         }
         if drop <= settings.drop_bps_min || payments < settings.payments_min {
             return Verdict::Nothing;
@@ -127,7 +127,7 @@ fn describe(
     let mut finding = Finding::new(currency.as_str(), severity, "Revenue dropped");
     finding.message = format!(
         "{} collected {}, {} below the average of {} of the 7 days before",
-        date(today.day),
+        Calendar::date(today.day),
         Money::new(today.collected, currency),
         percent(drop),
         Money::new(average, currency),
@@ -142,11 +142,6 @@ fn describe(
         Measure::new("payments", today.payments, Unit::Count).expected(payments),
     ];
     let details = &mut finding.evidence.details;
-    details.insert("day".to_owned(), date(today.day));
+    details.insert("day".to_owned(), Calendar::date(today.day));
     finding
-}
-
-fn date(day: i64) -> String {
-    let shown = (Timestamp::EPOCH + Span::days(day)).to_string();
-    shown.split('T').next().unwrap_or_default().to_owned()
 }

@@ -146,7 +146,7 @@ impl Habits {
     pub(super) fn gap(
         &self,
         hours: &Hours,
-        past: Past,
+        past: Past<'_>,
         (end, len, shift): (i64, i64, i64),
         only_calm: bool,
     ) -> Gap {
@@ -257,10 +257,12 @@ impl Habits {
     }
 
     /// Learns how far sales fall short, when a window of one of the lengths is complete.
-    pub(super) fn learn_stray(&mut self, hours: &Hours, past: Past, end: i64) {
+    pub(super) fn learn_stray(&mut self, hours: &Hours, past: Past<'_>, end: i64) {
         for (index, len) in WINDOWS.into_iter().enumerate() {
             let every = len.min(24);
-            if end % every != 0 || (end - len..end).any(|hour| hours.hour(hour).is_incident) {
+            if !past.is_whole(end, every)
+                || (end - len..end).any(|hour| hours.hour(hour).is_incident)
+            {
                 continue;
             }
             let Some(usual) = usual(hours, past, (end, len, 0), |_| true) else {

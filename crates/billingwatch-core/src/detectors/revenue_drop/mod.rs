@@ -78,7 +78,7 @@ crate::settings! {
     /// Days that must be known before the absence of sales says anything. Renewals are foretold,
     /// and judged from the first day.
     days_min: i64 = 8, 8 => 35;
-    /// Only complete days (UTC) against the average of the seven before, as the plainest form of
+    /// Only complete days against the average of the seven before, as the plainest form of
     /// the rule: no weekday, no calendar, no subscriptions, no chance.
     is_literal: bool = false;
     /// The plainest form only: payments a day must have on average before its sum says anything.
@@ -149,7 +149,7 @@ impl Detector for RevenueDrop {
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) if !self.counted.0.contains(payment.charge) => {
-                    self.take(payment.currency, payment.amount, ctx.event_at());
+                    self.take(payment.currency, payment.amount, ctx);
                 }
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
@@ -224,10 +224,11 @@ impl RevenueDrop {
         Some(self.watched.entry(currency).or_default())
     }
 
-    fn take(&mut self, currency: Currency, amount: i64, event_at: Timestamp) {
+    fn take(&mut self, currency: Currency, amount: i64, ctx: &Context<'_>) {
+        let event_at = ctx.event_at();
         if let Some(watched) = self.watched(currency) {
             // When it succeeded, not when it was made: a bank debit is money days later.
-            watched.days.take(event_at.day(), amount);
+            watched.days.take(ctx.calendar().day(event_at), amount);
             watched.hours.sale(event_at, amount, 1);
         }
     }
@@ -244,7 +245,7 @@ impl RevenueDrop {
         let amount = received.or(intent.amount).unwrap_or_default();
         if !is_told && amount > 0 && !self.counted.0.contains(key) {
             self.counted.0.insert(key, ());
-            self.take(currency, amount, ctx.event_at());
+            self.take(currency, amount, ctx);
         }
     }
 
@@ -295,7 +296,7 @@ impl RevenueDrop {
         let horizon = Timestamp::EPOCH + Span::hours(hour);
         self.dues.book_until(horizon, &mut self.bookings);
         self.book();
-        let past = self.past(hour);
+        let past = self.past(hour, ctx);
         let mut missing: Vec<(Currency, Missing)> = Vec::new();
         let mut muted = Vec::new();
         let mut over = None;
@@ -370,7 +371,7 @@ impl RevenueDrop {
             return;
         }
         self.muted_hour = hour;
-        let past = self.past(hour);
+        let past = self.past(hour, ctx);
         for (currency, watched) in &self.watched {
             if watched.would_miss(past, hour, &self.settings) {
                 let message = format!("{trouble}: what is missing may be on its way");
@@ -380,16 +381,17 @@ impl RevenueDrop {
         }
     }
 
-    fn past(&self, hour: i64) -> Past {
+    fn past<'a>(&self, hour: i64, ctx: &Context<'a>) -> Past<'a> {
         Past {
+            calendar: ctx.calendar(),
             known_from: self.known_from.unwrap_or(hour),
             hours_min: self.settings.days_min * 24,
         }
     }
 
     fn judge_day(&mut self, horizon: Timestamp, ctx: &mut Context<'_>) {
-        let yesterday = (ctx.now() - SETTLE).day() - 1;
-        let day_end = Timestamp::EPOCH + Span::days(yesterday + 1);
+        let yesterday = ctx.calendar().day(ctx.now() - SETTLE) - 1;
+        let day_end = ctx.calendar().day_start(yesterday + 1);
         let is_seen = horizon >= day_end || ctx.intake().fresh_at() >= day_end - DAY_SEEN;
         if yesterday <= self.judged_day || !is_seen {
             return;

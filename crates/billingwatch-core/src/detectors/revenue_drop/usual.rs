@@ -5,18 +5,46 @@
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
 use super::hours::{Hour, Hours, WEEK, WEEKS};
+use crate::calendar::Calendar;
 use crate::stats::median;
+use crate::time::{Span, Timestamp};
 
 /// The share of a past window that may be part of an incident, one in so many hours.
 const INCIDENT_SHARE: i64 = 8;
 
-/// Which past may be looked at.
+/// Which past may be looked at, and by whose clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Past {
+pub(super) struct Past<'a> {
+    pub(super) calendar: &'a Calendar,
     /// The first whole hour that was watched.
     pub(super) known_from: i64,
     /// Hours that must be known before the absence of sales says anything.
     pub(super) hours_min: i64,
+}
+
+impl Past<'_> {
+    /// The hour, so many before, in which the clocks showed the same minutes that many hours earlier: an
+    /// hour more or less where they were put forward or back in between.
+    fn before(self, hour: i64, hours: i64) -> i64 {
+        let then = hour - hours;
+        if self.calendar.is_fixed() {
+            return then;
+        }
+        let ahead = |hour: i64| {
+            self.calendar
+                .offset_at(Timestamp::EPOCH + Span::hours(hour))
+                .as_secs()
+        };
+        // Half an hour (Lord Howe Island) is rounded.
+        then + (ahead(hour) - ahead(then) + 1_800).div_euclid(3_600)
+    }
+
+    /// Whether the clocks show a multiple of so many hours of the day.
+    pub(super) fn is_whole(self, hour: i64, hours: i64) -> bool {
+        let at = Timestamp::EPOCH + Span::hours(hour);
+        let shown = hour + self.calendar.offset_at(at).as_secs().div_euclid(3_600);
+        shown % hours == 0
+    }
 }
 
 /// Sales of a window as they usually are.
@@ -35,7 +63,7 @@ pub(super) struct Usual {
 /// forward or back in between, or a nightly run came a little sooner, that is the same hour.
 pub(super) fn usual(
     hours: &Hours,
-    past: Past,
+    past: Past<'_>,
     (end, len, shift): (i64, i64, i64),
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<Usual> {
@@ -46,7 +74,7 @@ pub(super) fn usual(
     let known = (1..=WEEKS).take_while(|week| start - week * WEEK - shift >= past.known_from);
     let slots: Vec<Slots> = known
         .clone()
-        .map(|week| slots(hours, past, start - week * WEEK, start))
+        .map(|week| slots(hours, past, (start, week * WEEK)))
         .collect();
     let level = Level::of(&slots)?;
     // Day by day: a launch in one of three days shall not make a peak of all three.
@@ -57,14 +85,14 @@ pub(super) fn usual(
     for (index, week) in known.enumerate() {
         let back = week * WEEK;
         let incidents: i64 = (start..end)
-            .map(|hour| i64::from(hours.hour(hour - back).is_incident))
+            .map(|hour| i64::from(hours.hour(past.before(hour, back)).is_incident))
             .sum();
         if incidents * INCIDENT_SHARE > len {
             continue;
         }
         let factor = level.over(typical_week(&slots, index));
         for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
-            let (count, amount) = sum(hours, *from, *until, back + shift, counts);
+            let (count, amount) = sum(hours, past, (*from, *until), (back, shift), counts);
             sales.push(signed_f64(count) * factor);
             amounts.push(signed_f64(amount) * factor);
         }
@@ -83,7 +111,7 @@ pub(super) fn usual(
     for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
         if weeks <= 2 {
             // One of so few may be a launch or the first of a month: no more than a day is expected.
-            let (day, day_amount) = usual_day(hours, *from, *until, counts);
+            let (day, day_amount) = usual_day(hours, past, (*from, *until), counts);
             sales.push(signed_f64(day));
             amounts.push(signed_f64(day_amount));
         }
@@ -93,17 +121,17 @@ pub(super) fn usual(
     Some(usual)
 }
 
-/// Sales, and their amount, so many hours before the hours that count.
+/// Sales, and their amount, so many hours by the clock before the hours that count, and then some.
 fn sum(
     hours: &Hours,
-    from: i64,
-    until: i64,
-    back: i64,
+    past: Past<'_>,
+    (from, until): (i64, i64),
+    (back, shift): (i64, i64),
     counts: impl Fn(&Hour) -> bool,
 ) -> (i64, i64) {
     let counted = (from..until).filter(|hour| counts(&hours.hour(*hour)));
     let (count, amount) = counted.fold((0_i64, 0_i64), |(count, amount), hour| {
-        let then = hours.hour(hour - back);
+        let then = hours.hour(past.before(hour, back) - shift);
         let amount = amount.saturating_add(then.sales_amount);
         (count + i64::from(then.sales), amount)
     });
@@ -173,16 +201,16 @@ fn median_of(values: impl Iterator<Item = i64>) -> i64 {
     }
 }
 
-/// Sales of the week that begins with `from`. What is known of an hour of an incident is what
-/// another week had instead, before `until`.
-fn slots(hours: &Hours, past: Past, from: i64, until: i64) -> Slots {
+/// Sales of the week that began so many hours before `until`, by the clock. What is known
+/// of an hour of an incident is what another week had instead, before `until`.
+fn slots(hours: &Hours, past: Past<'_>, (until, back): (i64, i64)) -> Slots {
     let clean = |hour: i64| {
         let known = hours.hour(hour);
         if !known.is_incident {
             return known.sales;
         }
-        let before = (1..=WEEKS).map(|week| hour - week * WEEK);
-        let after = (1..=WEEKS).map(|week| hour + week * WEEK);
+        let before = (1..=WEEKS).map(|week| past.before(hour, week * WEEK));
+        let after = (1..=WEEKS).map(|week| past.before(hour, -week * WEEK));
         let mut others = before
             .take_while(|hour| *hour >= past.known_from)
             .chain(after.take_while(|hour| *hour < until))
@@ -191,8 +219,9 @@ fn slots(hours: &Hours, past: Past, from: i64, until: i64) -> Slots {
         other.unwrap_or_default().sales
     };
     let mut slots = [0; 7];
-    for (begin, slot) in (from..).step_by(24).zip(&mut slots) {
-        let sales: i64 = (begin..begin + 24).map(|hour| i64::from(clean(hour))).sum();
+    for (begin, slot) in (until..).step_by(24).zip(&mut slots) {
+        let day = past.before(begin, back)..past.before(begin + 24, back);
+        let sales: i64 = day.map(|hour| i64::from(clean(hour))).sum();
         *slot = sales.max(0);
     }
     slots
@@ -201,11 +230,11 @@ fn slots(hours: &Hours, past: Past, from: i64, until: i64) -> Slots {
 /// The median of what the same hours of the seven days before brought.
 fn usual_day(
     hours: &Hours,
-    from: i64,
-    until: i64,
+    past: Past<'_>,
+    window: (i64, i64),
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> (i64, i64) {
-    let days = (1..=7).map(|day| sum(hours, from, until, day * 24, counts));
+    let days = (1..=7).map(|day| sum(hours, past, window, (day * 24, 0), counts));
     let (mut sales, mut amounts): (Vec<i64>, Vec<i64>) = days.unzip();
     (median(&mut sales), median(&mut amounts))
 }

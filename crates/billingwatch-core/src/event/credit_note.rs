@@ -19,6 +19,9 @@ pub struct CreditNote {
     pub currency: Option<Currency>,
     /// Minor units, all taxes included.
     pub total: Option<i64>,
+    /// Minor units it gave back of a paid invoice by other ways than `refunds`: to the customer's
+    /// balance, or outside Stripe. As little as its fields are sure of.
+    pub amount_beside_refunds: i64,
     /// `duplicate`, `fraudulent`, `order_change`, `product_unsatisfactory`.
     pub reason: Option<Box<str>>,
     /// Withdrawn.

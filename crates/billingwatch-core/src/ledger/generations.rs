@@ -81,6 +81,11 @@ impl<V> Generations<V> {
         self.young.entry(key).or_insert_with(new)
     }
 
+    /// All values, in an order that depends on their history alone.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.old.values().chain(self.young.values())
+    }
+
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()

@@ -96,6 +96,18 @@ impl Ledger {
         self.payments.get(charge)
     }
 
+    /// What all payments of an invoice collected, minor units. Looks at every payment: for what is
+    /// rare.
+    pub(crate) fn collected_for(&self, invoice: Key) -> i64 {
+        let own = self
+            .payments
+            .values()
+            .filter(|payment| payment.invoice == Some(invoice));
+        own.fold(0, |sum, payment| {
+            sum.saturating_add(payment.amount_collected)
+        })
+    }
+
     /// The successful charge of a payment intent.
     #[must_use]
     pub fn charge_of_intent(&self, intent: Key) -> Option<Key> {

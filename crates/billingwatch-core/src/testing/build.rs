@@ -139,6 +139,7 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
             currency: line.currency(),
             total: line.number("total"),
             reason: None,
+            amount_beside_refunds: line.number("beside").unwrap_or_default(),
             refunds: Vec::new(),
             is_voided: line.name == "credit_note.voided",
         })),
@@ -209,7 +210,7 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
             country: line.get("country").map(Into::into),
             funding: line.get("funding").map(Into::into),
         }),
-        payment_method_type: None,
+        payment_method_type: line.get("type").map(Into::into),
     }
 }
 

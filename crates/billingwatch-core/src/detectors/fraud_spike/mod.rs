@@ -9,6 +9,7 @@
 //! disputes: no money moved and no network counts them unless they escalate. Severity follows how
 //! near the window's rate, and the month, are to the programmes of the networks ([`programme`]).
 
+mod guests;
 mod programme;
 mod velocity;
 
@@ -62,6 +63,9 @@ crate::settings! {
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
+    /// Payments of one card without a customer within 3 hours before that is spoken of; more, where
+    /// the busiest of eight weeks had half so many, and twice as many while no week is known.
+    guest_payments_min: i64 = 6, 3 => 100;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
@@ -127,8 +131,8 @@ impl Detector for FraudSpike {
                         if let Some(network) = brand.and_then(Network::of_brand) {
                             self.programme.count_payment(network, payment.at);
                         }
-                        let count_min = self.settings.velocity_min;
-                        self.velocity.take(charge, event, count_min, ctx);
+                        let least = (self.settings.velocity_min, self.settings.guest_payments_min);
+                        self.velocity.take(charge, event, least, ctx);
                     }
                 }
                 Fact::Dispute(fact) => self.take(fact, false, event, ctx),

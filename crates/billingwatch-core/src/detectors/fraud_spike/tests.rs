@@ -176,3 +176,64 @@ fn a_launch_is_no_fraud_and_a_burst_of_risky_newcomers_is() {
     assert_eq!(told.matches(" firing ").count(), 1, "{told}");
     assert!(told.contains("new_customers"), "{told}");
 }
+
+/// Ten days of guests, each with a card of their own; one buys three times.
+fn guests() -> String {
+    let mut days = String::new();
+    for day in 0..10 {
+        days += &format!("+4h charge.succeeded guest card=fp_{day} amt=2500\n");
+        days += &format!("+5m charge.succeeded guest card=fp_{day} amt=1900\n");
+        days += &format!("+40m charge.succeeded guest card=fp_{day} amt=4900\n");
+        days += &format!("+19h charge.succeeded guest card=fp_b{day} amt=2500\n");
+    }
+    days
+}
+
+/// So many purchases of one guest's card, six minutes apart.
+fn spree(card: &str, purchases: i64) -> String {
+    let purchase = |n| {
+        format!(
+            "+6m charge.succeeded guest card={card} amt={}\n",
+            4_000 + n * 700
+        )
+    };
+    (0..purchases).map(purchase).collect()
+}
+
+#[test]
+fn a_guests_card_that_pays_again_and_again() {
+    let told = check(
+        "fraud_spike",
+        &(guests() + &spree("fp_x", 9) + "+2d wait\n"),
+    );
+    assert_snapshot!(told, @"
+        d9 22:12:00 firing medium guest:fp_x: card fp_x paid 7 times without a customer within 3h, 427.00 USD
+        d10 22:24:00 resolved medium guest:fp_x: no more of it within 1d
+        ");
+    assert_eq!(check("fraud_spike", &(guests() + &spree("fp_x", 6))), "");
+}
+
+#[test]
+fn before_a_week_is_known_it_takes_twice_as_many() {
+    assert_eq!(check("fraud_spike", &spree("fp_x", 11)), "");
+    let told = check("fraud_spike", &spree("fp_x", 12));
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+}
+
+#[test]
+fn cards_that_pay_often_here_are_usual() {
+    // A vending machine's regulars, and a donor's monthly list.
+    let days: String = (0..12).map(|_| spree("fp_v", 5) + "+1d wait\n").collect();
+    assert_eq!(check("fraud_spike", &(days + &spree("fp_w", 9))), "");
+    // One purchase sent nine times is a duplicate, and told as such.
+    let again = "+1m charge.succeeded guest card=fp_x amt=4000 x9/1m\n";
+    assert_eq!(check("fraud_spike", &(guests() + again)), "");
+    // At a counter, and by a known customer.
+    let counter = spree("fp_x", 9).replace("guest", "guest type=card_present");
+    assert_eq!(check("fraud_spike", &(guests() + &counter)), "");
+    let known = spree("fp_x", 9).replace("guest", "cus=cus_1");
+    assert_eq!(check("fraud_spike", &(guests() + &known)), "");
+    // Slowly, over a day.
+    let slow = spree("fp_x", 12).replace("+6m", "+40m");
+    assert_eq!(check("fraud_spike", &(guests() + &slow)), "");
+}

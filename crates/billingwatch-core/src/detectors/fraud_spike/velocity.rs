@@ -1,4 +1,4 @@
-//! One card on many new customers, one customer with many cards, and bursts of new customers whose
+//! One card on many new customers or [again and again](super::guests), one customer with many cards, and bursts of new customers whose
 //! payments look risky.
 //!
 //! Only payments that succeeded count: cards that are tried and declined are card testing, which
@@ -19,6 +19,8 @@ use crate::ledger::Generations;
 use crate::money::Money;
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
+
+use super::guests::Guests;
 
 /// How long cards and customers are counted together.
 const WINDOW: Span = Span::days(1);
@@ -61,6 +63,8 @@ pub(super) struct Velocity {
     cards: Generations<Partners>,
     /// Cards by customer.
     customers: Generations<Partners>,
+    /// Cards of those who are no customers.
+    guests: Guests,
     /// The busiest card and customer of each day, as far as they were not told.
     busiest: VecDeque<(i64, usize, usize)>,
     /// New customers of the last hour: when, the charge, whether risky.
@@ -77,6 +81,7 @@ impl Default for Velocity {
             known: Generations::new(KNOWN.0, KNOWN.1),
             cards: Generations::new(WINDOW, WATCHED_MAX),
             customers: Generations::new(WINDOW, WATCHED_MAX),
+            guests: Guests::default(),
             busiest: VecDeque::new(),
             burst: VecDeque::new(),
             usual: (0.0, 0.0),
@@ -91,13 +96,11 @@ impl Velocity {
         &mut self,
         charge: &Charge,
         event: &Event,
-        count_min: i64,
+        (count_min, guest_min): (i64, i64),
         ctx: &mut Context<'_>,
     ) {
-        let (Some(customer), Some(card)) = (&charge.customer, &charge.card) else {
-            return;
-        };
-        let Some(fingerprint) = card.fingerprint.as_deref() else {
+        let card = charge.card.as_ref();
+        let Some(fingerprint) = card.and_then(|card| card.fingerprint.as_deref()) else {
             return;
         };
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
@@ -105,6 +108,14 @@ impl Velocity {
             return;
         }
         let day = ctx.calendar().day(at);
+        let Some(customer) = &charge.customer else {
+            let guest = (charge, fingerprint);
+            if let Some(finding) = self.guests.take(guest, event, (at, day), guest_min) {
+                self.open.insert(finding.key.clone(), ctx.now());
+                ctx.fire(finding);
+            }
+            return;
+        };
         self.start_day(day);
         // Renewals that Stripe itself makes are no doing of somebody new.
         let is_new = event.request.is_some() && !self.known.contains(customer.key());
@@ -157,6 +168,7 @@ impl Velocity {
         self.known.advance_to(now);
         self.cards.advance_to(now);
         self.customers.advance_to(now);
+        self.guests.advance_to(now);
         self.forget_burst(now);
         if self
             .open

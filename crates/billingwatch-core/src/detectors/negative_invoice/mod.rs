@@ -6,6 +6,7 @@
 //!   subscription paid so far;
 //! - refunds of a charge that add up to more than the charge took;
 //! - credit notes of an invoice that add up to more than its total;
+//! - refunds and credits of one invoice that [together](given) are more than it was for;
 //! - a single refund or credit note far above this merchant's usual payments, unless it gives back
 //!   what a subscription's invoice billed;
 //!
@@ -14,6 +15,7 @@
 //! It looks at `total`, at finalisation: drafts change, and `amount_paid` and `amount_due` never
 //! go below zero. Closes when the invoice is voided, the refund comes back, or after [`HOLD`].
 
+mod given;
 mod settled;
 mod wave;
 
@@ -26,12 +28,14 @@ use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues,
 use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{BillingReason, Invoice};
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
+use crate::ids::Key;
 use crate::ledger::{Fact, RefundFact};
 use crate::money::{Currency, Money};
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 
+use given::Given;
 use settled::Settled;
 use wave::{Wave, WaveSettings};
 
@@ -89,6 +93,7 @@ pub(super) struct NegativeInvoice {
     settings: Settings,
     usual: BTreeMap<Currency, AmountHistogram>,
     settled: Settled,
+    given: Given,
     wave: Wave,
     /// When each open alert fired, by key.
     open: BTreeMap<String, Timestamp>,
@@ -129,8 +134,23 @@ impl Detector for NegativeInvoice {
                 }
                 _ => {}
             }
+            if let Fact::Refund(refund) | Fact::RefundReversed(refund) = fact
+                && let Some(charge) = refund.charge
+            {
+                let invoice = self.given.hear_of_refund(charge, ctx);
+                self.judge_given(invoice, event, ctx);
+            }
         }
         match &event.data {
+            // It may be the first to say which invoice the charge has paid.
+            EventData::Charge(charge) if charge.amount_refunded > Some(0) => {
+                let invoice = self.given.hear_of_refund(charge.id.key(), ctx);
+                self.judge_given(invoice, event, ctx);
+            }
+            EventData::CreditNote(note) => {
+                let invoice = self.given.hear_of_note(note);
+                self.judge_given(invoice, event, ctx);
+            }
             EventData::Invoice(invoice) => self.settled.hear_of_invoice(invoice),
             EventData::Subscription(subscription) => {
                 let is_birth = event.event_type == EventType::SubscriptionCreated;
@@ -154,6 +174,7 @@ impl Detector for NegativeInvoice {
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
         self.settled.advance_to(now);
+        self.given.advance_to(now);
         let settings = self.wave_settings();
         self.wave.tick(&settings, ctx);
         if self
@@ -356,6 +377,71 @@ impl NegativeInvoice {
             .subjects
             .extend(note.customer.as_ref().map(ToString::to_string));
         finding.evidence.measures.push(measure);
+        finding.evidence.reasons.push(reason.to_owned());
+        self.open(finding, event, ctx);
+    }
+
+    /// Holds refunds and credits of an invoice together against what it was for.
+    fn judge_given(&mut self, invoice: Option<Key>, event: &Event, ctx: &mut Context<'_>) {
+        let Some(invoice) = invoice else { return };
+        let Some(id) = self.given.id_of(invoice) else {
+            return;
+        };
+        let key = format!("given_back:{id}");
+        let Some(excess) = self.given.excess(invoice, ctx) else {
+            self.close(&key, "no more is given back than it was for", ctx);
+            return;
+        };
+        if self.open.contains_key(&key) {
+            return;
+        }
+        let id = excess.invoice_id.to_string();
+        let currency = excess
+            .charges
+            .first()
+            .and_then(|charge| ctx.ledger().payment(*charge))
+            .map(|payment| payment.currency);
+        let shown = |amount: i64| {
+            currency.map_or_else(
+                || amount.to_string(),
+                |currency| Money::new(amount, currency).to_string(),
+            )
+        };
+        let total = excess.refunded.saturating_add(excess.credited);
+        let title = "An invoice was refunded and credited as well";
+        let mut finding = Finding::new(key, Severity::High, title);
+        finding.message = format!(
+            "{id} was for {}, and {} was given back: {} refunded, and {} credited beside it",
+            shown(excess.billed),
+            shown(total),
+            shown(excess.refunded),
+            shown(excess.credited),
+        );
+        finding.currency = currency;
+        finding.amount_at_stake = Some(total.saturating_sub(excess.billed));
+        finding.subject = Some(id.clone());
+        finding.subjects.push(id);
+        if let EventData::CreditNote(note) = &event.data {
+            finding.subjects.push(note.id.to_string());
+            finding
+                .subjects
+                .extend(note.customer.as_ref().map(ToString::to_string));
+        }
+        if let EventData::Refund(refund) = &event.data {
+            finding.subjects.push(refund.id.to_string());
+            finding
+                .subjects
+                .extend(refund.charge.as_ref().map(ToString::to_string));
+        }
+        finding.evidence.measures = vec![
+            Measure::new("given_back", total, Unit::MinorUnits)
+                .expected(excess.billed)
+                .threshold(excess.billed),
+            Measure::new("refunded", excess.refunded, Unit::MinorUnits),
+            Measure::new("credited", excess.credited, Unit::MinorUnits),
+        ];
+        let reason = "no credit note accounts for the refund: Stripe does not hold one against the \
+                      other";
         finding.evidence.reasons.push(reason.to_owned());
         self.open(finding, event, ctx);
     }

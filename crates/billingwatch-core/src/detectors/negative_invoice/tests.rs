@@ -213,3 +213,52 @@ fn refunds_of_duplicates_and_parts_of_one_charge_are_no_wave() {
     );
     assert_eq!(told, "");
 }
+
+#[test]
+fn refunded_in_full_and_credited_as_well_is_told_and_ends_with_the_void() {
+    assert_snapshot!(check("negative_invoice", "
+        +0s   charge.succeeded ch=ch_1 in=in_1 cus=cus_1 amt=12000
+        +0s   invoice.paid in=in_1 ch=ch_1 cus=cus_1 total=12000
+        +1h   refund.created re=re_1 ch=ch_1 amt=12000
+        +40m  credit_note.created cn=cn_1 in=in_1 cus=cus_1 total=12000 beside=12000
+        +1h   credit_note.voided cn=cn_1 in=in_1 cus=cus_1 total=12000 beside=12000
+    "), @"
+        d0 01:40:00 firing high given_back:in_1: in_1 was for 120.00 USD, and 240.00 USD was given back: 120.00 USD refunded, and 120.00 USD credited beside it
+        d0 02:40:00 resolved high given_back:in_1: no more is given back than it was for
+        ");
+}
+
+#[test]
+fn a_refund_that_came_back_and_is_credited_instead_is_no_excess() {
+    let paid = "
+        +0s   charge.succeeded ch=ch_1 in=in_1 cus=cus_1 amt=12000
+        +0s   invoice.paid in=in_1 ch=ch_1 cus=cus_1 total=12000
+    ";
+    for back in [
+        // Came back, and credited instead.
+        "
+        +1h   refund.created re=re_1 ch=ch_1 amt=12000
+        +1d   refund.failed re=re_1 ch=ch_1 amt=12000
+        +1h   credit_note.created cn=cn_1 in=in_1 total=12000 beside=12000
+        ",
+        // A part each.
+        "
+        +1h   refund.created re=re_1 ch=ch_1 amt=5000
+        +1h   credit_note.created cn=cn_1 in=in_1 total=7000 beside=7000
+        ",
+        // Paid twice, and all of it given back.
+        "
+        +1h   charge.succeeded ch=ch_2 in=in_1 cus=cus_1 amt=12000
+        +1h   refund.created re=re_1 ch=ch_2 amt=12000
+        +1h   credit_note.created cn=cn_1 in=in_1 total=12000 beside=12000
+        ",
+        // The credit note made the refund.
+        "
+        +1h   credit_note.created cn=cn_1 in=in_1 total=12000
+        +0s   refund.created re=re_1 ch=ch_1 amt=12000
+        ",
+    ] {
+        let told = check("negative_invoice", &format!("{paid}{back}"));
+        assert_eq!(told.matches(" firing ").count(), 0, "{back}: {told}");
+    }
+}

@@ -1,10 +1,11 @@
 //! From a webhook to the first byte of its alert at a channel: the release binary, 1,000 events a
 //! second, and a receiver on this machine.
 //!
-//! Every tenth of a second a customer is charged twice, 0.2 s apart. Counted from when the second
-//! charge's event was due to be posted until the first byte of its alert arrives at the webhook
-//! channel: signature, journal, detectors, the alert's commit, outbox, request. Goal: p99 of 500 ms.
-//! In the same run, the limit: the answer to the post itself, which is when the event is durable.
+//! Every fifth of a second an invoice is finalised with a total below zero, which is an alert of its
+//! own, among payments. Counted from when its event was due to be posted until the first byte of its
+//! alert arrives at the webhook channel: signature, journal, detectors, the alert's commit, outbox,
+//! request. Goal: p99 of 500 ms. In the same run, the limit: the answer to the post itself, which is
+//! when the event is durable.
 //!
 //! `cargo build --release -p billingwatch && cargo bench -p billingwatch-benches --bench alert_latency`
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
@@ -26,17 +27,15 @@ const RATE: u32 = 1_000;
 
 const GOAL: Duration = Duration::from_millis(500);
 
-/// From one pair of charges to the next, in events; and between the two of a pair.
-const PAIRS_APART: u32 = 100;
-/// See [`PAIRS_APART`].
-const WITHIN_PAIR: u32 = 200;
+/// From one invoice below zero to the next, in events.
+const INVOICES_APART: u32 = 200;
 
 const CONNECTIONS: usize = 32;
 
 /// Longer than this no alert is waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// When the first byte of each customer's alert came.
+/// When the first byte of each invoice's alert came.
 type Arrived = Arc<Mutex<HashMap<String, Instant>>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -58,49 +57,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let served = Served::start_with(&binary, folder.path(), &[("ALERT_WEBHOOK_URL", &url)])?;
     let now_secs = SystemClock.now().as_secs();
-    let mut seconds: Vec<(u32, String)> = Vec::new();
+    let mut invoices: Vec<(u32, String)> = Vec::new();
     let bodies: Vec<String> = (0..RATE * secs)
         .map(|index| {
-            let first = index.is_multiple_of(PAIRS_APART);
-            let second = index >= WITHIN_PAIR && first;
-            // At one place in a hundred stand the second charge of a pair and the first of another
-            // by turns: neither hides the other.
-            let customer = if second && (index / PAIRS_APART) % 4 >= 2 {
-                let customer = format!("cus_pair{:09}", index - WITHIN_PAIR);
-                seconds.push((index, customer.clone()));
-                customer
-            } else if first {
-                format!("cus_pair{index:09}")
+            let created = now_secs + i64::from(index / RATE);
+            if index % INVOICES_APART == INVOICES_APART / 2 {
+                let id = format!("in_below{index:09}");
+                let body = invoice(index, &id, created);
+                invoices.push((index, id));
+                body
             } else {
-                format!("cus_other{index:09}")
-            };
-            charge(index, &customer, now_secs + i64::from(index / RATE))
+                charge(index, created)
+            }
         })
         .collect();
     let posts = signed_bodies(bodies.iter().map(String::as_bytes));
     let outcome = load::run(served.addr, &posts, CONNECTIONS, Pace::PerSecond(RATE))?;
 
     let waited_from = Instant::now();
-    let is_complete = || lock(&arrived).len() >= seconds.len();
+    let is_complete = || lock(&arrived).len() >= invoices.len();
     while !is_complete() && waited_from.elapsed() < WAIT_MAX {
         std::thread::sleep(Duration::from_millis(20));
     }
     let arrived = lock(&arrived);
-    let mut took: Vec<Duration> = seconds
+    let mut took: Vec<Duration> = invoices
         .iter()
-        .filter_map(|(index, customer)| {
+        .filter_map(|(index, id)| {
             let due_at = outcome.started_at + Duration::from_secs(1) * *index / RATE;
-            Some(arrived.get(customer)?.duration_since(due_at))
+            Some(arrived.get(id)?.duration_since(due_at))
         })
         .collect();
     took.sort_unstable();
     println!(
         "{} events/s for {secs} s; {} alerts, {} of them told",
         RATE,
-        seconds.len(),
+        invoices.len(),
         took.len()
     );
-    if took.len() < seconds.len() {
+    if took.len() < invoices.len() {
         return Err("some alerts were never told".into());
     }
     tell("limit: post to answer", &outcome.latencies);
@@ -129,9 +123,15 @@ fn permille(sorted: &[Duration], part: usize) -> Duration {
     sorted.get(index).copied().unwrap_or_default()
 }
 
-fn charge(index: u32, customer: &str, created: i64) -> String {
+fn charge(index: u32, created: i64) -> String {
     format!(
-        r#"{{"id":"evt_1Pqk{index:020}","object":"event","api_version":"2022-11-15","created":{created},"livemode":true,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"charge.succeeded","data":{{"object":{{"id":"ch_3Pqk{index:020}","object":"charge","amount":4900,"amount_captured":4900,"amount_refunded":0,"captured":true,"created":{created},"currency":"usd","customer":"{customer}","description":null,"invoice":null,"metadata":{{}},"payment_intent":"pi_3Pqk{index:020}","status":"succeeded","payment_method_details":{{"type":"card","card":{{"brand":"visa","country":"US","fingerprint":"fp{customer}","funding":"credit"}}}}}}}}}}"#
+        r#"{{"id":"evt_1Pqk{index:020}","object":"event","api_version":"2022-11-15","created":{created},"livemode":true,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"charge.succeeded","data":{{"object":{{"id":"ch_3Pqk{index:020}","object":"charge","amount":4900,"amount_captured":4900,"amount_refunded":0,"captured":true,"created":{created},"currency":"usd","customer":"cus_{index:09}","description":null,"invoice":null,"metadata":{{}},"payment_intent":"pi_3Pqk{index:020}","status":"succeeded","payment_method_details":{{"type":"card","card":{{"brand":"visa","country":"US","fingerprint":"fp{index:09}","funding":"credit"}}}}}}}}}}"#
+    )
+}
+
+fn invoice(index: u32, id: &str, created: i64) -> String {
+    format!(
+        r#"{{"id":"evt_1Pqk{index:020}","object":"event","api_version":"2022-11-15","created":{created},"livemode":true,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"invoice.finalized","data":{{"object":{{"id":"{id}","object":"invoice","amount_due":0,"amount_paid":0,"amount_remaining":0,"billing_reason":"manual","collection_method":"charge_automatically","created":{created},"currency":"usd","customer":"cus_{index:09}","lines":{{"object":"list","data":[],"has_more":false}},"status":"open","subscription":null,"subtotal":-4900,"total":-4900}}}}}}"#
     )
 }
 
@@ -172,7 +172,7 @@ fn receive_on(stream: TcpStream, arrived: &Arrived) -> io::Result<()> {
         let subjects = message["data"]["subjects"].as_array();
         for subject in subjects.into_iter().flatten() {
             let id = subject.as_str().unwrap_or_default();
-            if id.starts_with("cus_pair") {
+            if id.starts_with("in_below") {
                 lock(arrived).entry(id.to_owned()).or_insert(first_byte_at);
             }
         }

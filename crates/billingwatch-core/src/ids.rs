@@ -2,54 +2,75 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use crate::key::{Entry, Key, KeyMap};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(Box<str>);
+        // The key is made with the id, while its text is at hand: the engine asks for it several
+        // times, when the text has long left the cache.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+        #[serde(from = "Box<str>")]
+        pub struct $name {
+            text: Box<str>,
+            key: Key,
+        }
 
         impl $name {
             /// The id as Stripe wrote it.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.text
             }
 
             /// A fixed-size stand-in for maps.
             #[must_use]
-            pub fn key(&self) -> Key {
-                Key::of(&self.0)
+            pub const fn key(&self) -> Key {
+                self.key
             }
         }
 
         impl<T: Into<Box<str>>> From<T> for $name {
             fn from(text: T) -> Self {
-                Self(text.into())
+                let text = text.into();
+                let key = Key::of(&text);
+                Self { text, key }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.text)
+            }
+        }
+
+        // As the text alone, since it may be borrowed as such.
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, hasher: &mut H) {
+                self.text.hash(hasher);
             }
         }
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                &self.text
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.text)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.text)
             }
         }
     )+};

@@ -18,6 +18,12 @@ use twox_hash::XxHash3_64;
 #[serde(transparent)]
 pub struct Key(NonZeroU64);
 
+/// Ends a part: no text has such a byte.
+const PART_END: u8 = 0xff;
+
+/// Parts of so many bytes together are hashed at once.
+const TOGETHER_MAX: usize = 256;
+
 impl Key {
     /// The key of a text; the same on every machine and in every release.
     #[must_use]
@@ -28,10 +34,25 @@ impl Key {
     /// The key of several parts, kept apart from any other division of the same text.
     #[must_use]
     pub fn of_parts(parts: &[&str]) -> Self {
+        // At once, as long as it fits: what hashes piece by piece is large and slow to set up.
+        let mut together = [0; TOGETHER_MAX];
+        let mut len = 0;
+        for part in parts {
+            let Some(place) = together.get_mut(len..=len + part.len()) else {
+                return Self::of_long_parts(parts);
+            };
+            place[..part.len()].copy_from_slice(part.as_bytes());
+            place[part.len()] = PART_END;
+            len += part.len() + 1;
+        }
+        Self::of_hash(XxHash3_64::oneshot(&together[..len]))
+    }
+
+    fn of_long_parts(parts: &[&str]) -> Self {
         let mut hasher = XxHash3_64::new();
         for part in parts {
             hasher.write(part.as_bytes());
-            hasher.write(&[0xff]);
+            hasher.write(&[PART_END]);
         }
         Self::of_hash(hasher.finish())
     }
@@ -51,8 +72,8 @@ impl Key {
 }
 
 /// From so many entries on a map grows by an eighth at a time: the double of gigabytes would be
-/// gigabytes of nothing.
-const DOUBLES_BELOW: usize = 4096;
+/// gigabytes of nothing. Below, growing so often costs more than the room is worth.
+const DOUBLES_BELOW: usize = 1 << 18;
 
 /// A map by [`Key`] whose order depends on nothing but what was done to it: new entries go to the
 /// end, and the last takes the place of one that goes.
@@ -272,6 +293,11 @@ mod tests {
         // Snapshots hold keys: a changed hash would silently forget everything in them.
         assert_eq!(Key::of("ch_1").as_u64(), Key::of("ch_1").as_u64());
         assert_ne!(Key::of_parts(&["a", "bc"]), Key::of_parts(&["ab", "c"]));
+        for len in [0, 1, 100, 125, 126, 127, 128, 129, 300] {
+            let part = "x".repeat(len);
+            let parts = [part.as_str(), "y", part.as_str()];
+            assert_eq!(Key::of_parts(&parts), Key::of_long_parts(&parts));
+        }
         assert_eq!(Key::of("").as_u64(), 0x2d06_8005_38d3_94c2);
     }
 
@@ -321,7 +347,7 @@ mod tests {
     #[test]
     fn a_large_one_has_little_room_to_spare() {
         let mut map = KeyMap::default();
-        for n in 0..100_000 {
+        for n in 0..1_000_000 {
             map.insert(key(n), ());
             let (len, capacity) = (map.len(), map.entries.capacity());
             assert!(capacity <= (len + len / 8).max(2 * DOUBLES_BELOW));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::Context;
 use crate::ids::Key;
+use crate::ledger::IdText;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
@@ -13,7 +14,7 @@ use super::paid::Paid;
 /// Payments of one payer, amount and currency, in order of time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Set {
-    pub(super) payer_id: Box<str>,
+    pub(super) payer_id: IdText,
     pub(super) amount: i64,
     pub(super) currency: Currency,
     pub(super) paid: Vec<Paid>,
@@ -51,7 +52,7 @@ impl Set {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Member {
     pub(super) charge: Key,
-    pub(super) charge_id: Box<str>,
+    pub(super) charge_id: IdText,
     /// Not the first of those that are taken for one.
     pub(super) is_surplus: bool,
 }
@@ -63,7 +64,7 @@ pub(super) struct Group {
     pub(super) members: Vec<Member>,
     pub(super) surplus: i64,
     pub(super) currency: Currency,
-    pub(super) payer_id: Box<str>,
+    pub(super) payer_id: IdText,
     /// When the first of its charges was made.
     pub(super) at: Timestamp,
     pub(super) opened_at: Timestamp,

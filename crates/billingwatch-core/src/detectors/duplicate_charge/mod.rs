@@ -212,7 +212,8 @@ impl DuplicateCharge {
             payer_id,
             amount: payment.amount,
             currency: payment.currency,
-            paid: Vec::new(),
+            // Nearly all stay alone.
+            paid: Vec::with_capacity(1),
         });
         set.insert(paid);
         if set.paid.len() > 1 {

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::event::charge::Charge;
 use crate::event::intent::PaymentIntent;
 use crate::ids::Key;
+use crate::ledger::IdText;
 use crate::time::{Span, Timestamp};
 
 use super::bills::Bills;
@@ -29,14 +30,15 @@ const SIGNUP_SPAN: Span = Span::secs(30);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Paid {
     pub(super) charge: Key,
-    pub(super) charge_id: Box<str>,
-    pub(super) event_id: Box<str>,
+    pub(super) charge_id: IdText,
+    pub(super) event_id: IdText,
     pub(super) purchase: Option<Key>,
     pub(super) at: Timestamp,
     pub(super) card: Option<Key>,
     pub(super) description: Option<Key>,
     /// Words of the description that may name an invoice.
     pub(super) words: Vec<Key>,
+    /// All of it: what of it tells purchases apart is asked where two are compared, which is rare.
     pub(super) metadata: Vec<(Box<str>, Key)>,
     pub(super) idempotency_key: Option<Box<str>>,
     /// Described in Stripe's own words for the charges of invoices.
@@ -45,6 +47,13 @@ pub(super) struct Paid {
     pub(super) settles_at: Timestamp,
     /// Known from its intent alone: the charge's own event says more.
     pub(super) is_sketch: bool,
+}
+
+impl Paid {
+    /// Metadata by which two purchases can be told apart.
+    fn telling_metadata(&self) -> impl Iterator<Item = &(Box<str>, Key)> {
+        self.metadata.iter().filter(|(name, _)| is_telling(name))
+    }
 }
 
 /// How two equal payments of one payer stand to each other.
@@ -104,7 +113,7 @@ pub(super) fn compare(
             Verdict::Twins
         };
     }
-    for (name, value) in &first.metadata {
+    for (name, value) in first.telling_metadata() {
         let other = second.metadata.iter().find(|(other, _)| other == name);
         if other.is_some_and(|(_, other)| other != value) {
             let message = format!("metadata `{name}` differs");
@@ -134,7 +143,8 @@ pub(super) fn compare(
         ties.0.is_some() || first.speaks_of_invoice,
         ties.1.is_some() || second.speaks_of_invoice,
     );
-    let says_more = |paid: &Paid| paid.description.is_some() || !paid.metadata.is_empty();
+    let says_more =
+        |paid: &Paid| paid.description.is_some() || paid.telling_metadata().next().is_some();
     let is_beside_invoice = match is_invoiced {
         (true, false) => says_more(second),
         (false, true) => says_more(first),
@@ -172,7 +182,7 @@ pub(super) fn of_charge(
     charge: &Charge,
     event: &Event,
     ctx: &Context<'_>,
-) -> Option<(Box<str>, Paid)> {
+) -> Option<(IdText, Paid)> {
     let card = charge
         .card
         .as_ref()
@@ -190,7 +200,7 @@ pub(super) fn of_charge(
         card: card.map(Key::of),
         description: charge.description.as_deref().map(Key::of),
         words: telling_words(charge.description.as_deref()),
-        metadata: telling_metadata(&charge.metadata),
+        metadata: keyed(&charge.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
         speaks_of_invoice: charge.invoice.is_some()
             || speaks_of_invoice(charge.description.as_deref()),
@@ -205,7 +215,7 @@ pub(super) fn of_intent(
     intent: &PaymentIntent,
     event: &Event,
     ctx: &Context<'_>,
-) -> Option<(Box<str>, Paid)> {
+) -> Option<(IdText, Paid)> {
     let charge = intent.latest_charge.as_ref()?;
     let payer = intent.customer.as_ref()?;
     let request = event.request.as_ref();
@@ -218,7 +228,7 @@ pub(super) fn of_intent(
         card: None,
         description: intent.description.as_deref().map(Key::of),
         words: telling_words(intent.description.as_deref()),
-        metadata: telling_metadata(&intent.metadata),
+        metadata: keyed(&intent.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
         speaks_of_invoice: intent.invoice.is_some()
             || speaks_of_invoice(intent.description.as_deref()),
@@ -234,10 +244,10 @@ pub(super) fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
         .and_then(|payment| payment.invoice)
 }
 
-/// Metadata by which two purchases can be told apart.
-fn telling_metadata(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
-    let telling = metadata.iter().filter(|(name, _)| is_telling(name));
-    telling
+/// Metadata with its values as keys.
+fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
+    let pairs = metadata.iter();
+    pairs
         .map(|(name, value)| (name.clone(), Key::of(value)))
         .collect()
 }

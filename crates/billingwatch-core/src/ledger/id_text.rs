@@ -10,24 +10,20 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest text that stands in place: Stripe's subscriptions have 28 bytes, customers 18.
-const INLINE_BYTES_MAX: usize = 30;
-
-/// An id, in 32 bytes; a longer one than Stripe makes takes memory of its own.
+/// An id, in two bytes more than `N`, the longest that stands in place: Stripe's charges,
+/// subscriptions and events have up to 28 bytes, customers 18 or 21. A longer one takes memory of
+/// its own.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Box<str>", into = "Box<str>")]
-pub struct IdText(Place);
+pub struct IdText<const N: usize = 30>(Place<N>);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Place {
-    Here {
-        len: u8,
-        bytes: [u8; INLINE_BYTES_MAX],
-    },
+enum Place<const N: usize> {
+    Here { len: u8, bytes: [u8; N] },
     Elsewhere(Box<str>),
 }
 
-impl IdText {
+impl<const N: usize> IdText<N> {
     /// The id as Stripe wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -42,9 +38,9 @@ impl IdText {
     }
 }
 
-impl From<&str> for IdText {
+impl<const N: usize> From<&str> for IdText<N> {
     fn from(text: &str) -> Self {
-        let mut bytes = [0; INLINE_BYTES_MAX];
+        let mut bytes = [0; N];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
             (Some(place), Ok(len)) => {
                 place.copy_from_slice(text.as_bytes());
@@ -55,19 +51,19 @@ impl From<&str> for IdText {
     }
 }
 
-impl From<Box<str>> for IdText {
+impl<const N: usize> From<Box<str>> for IdText<N> {
     fn from(text: Box<str>) -> Self {
         Self::from(&*text)
     }
 }
 
-impl From<IdText> for Box<str> {
-    fn from(id: IdText) -> Self {
+impl<const N: usize> From<IdText<N>> for Box<str> {
+    fn from(id: IdText<N>) -> Self {
         id.as_str().into()
     }
 }
 
-impl Deref for IdText {
+impl<const N: usize> Deref for IdText<N> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -75,13 +71,13 @@ impl Deref for IdText {
     }
 }
 
-impl fmt::Display for IdText {
+impl<const N: usize> fmt::Display for IdText<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for IdText {
+impl<const N: usize> fmt::Debug for IdText<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }
@@ -95,6 +91,7 @@ mod tests {
     #[test]
     fn a_text_of_any_length_comes_back_as_it_was() {
         assert_eq!(size_of::<Option<IdText>>(), 32);
+        assert_eq!(size_of::<Option<IdText<22>>>(), 24);
         for text in [
             "",
             "sub_1PqkAA2eZvKYlo2CXXXXXXXX",
@@ -102,7 +99,8 @@ mod tests {
             "thirty_one_bytes_long_this_text",
             "ünïcödé that ends beyond the thirtieth byte: ß",
         ] {
-            let id = IdText::from(text);
+            let id: IdText = text.into();
+            assert_eq!(&*IdText::<22>::from(text), text);
             assert_eq!(&*id, text);
             let bytes = crate::snapshot::encode(&id).unwrap();
             assert_eq!(crate::snapshot::decode::<IdText>(&bytes).unwrap(), id);

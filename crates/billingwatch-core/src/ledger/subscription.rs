@@ -19,18 +19,20 @@ const BOUNDARY_SLACK: Span = Span::days(1);
 /// finalises the renewal invoice about an hour after the period turns.
 const FRESH_PERIOD: Span = Span::hours(12);
 
+/// Stands for a price that cannot be known.
+const UNKNOWN_PRICE: i64 = i64::MIN;
+
 /// What is remembered of one subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionRecord {
     /// `sub_…`.
     pub id: IdText,
     /// `cus_…`.
-    pub customer: Option<IdText>,
+    pub customer: Option<IdText<22>>,
     /// Where it stands.
     pub status: SubscriptionStatus,
-    /// The price of one period, minor units, discounts off; `None` when it cannot be known
-    /// (tiers, amounts below a minor unit, discounts sent as bare ids).
-    pub amount: Option<i64>,
+    // See `amount()`: a number beyond all prices for none takes 8 bytes less than an option.
+    price: i64,
     /// Its currency.
     pub currency: Option<Currency>,
     /// The current period.
@@ -39,8 +41,8 @@ pub struct SubscriptionRecord {
     pub period_end: Option<Timestamp>,
     /// The unit of its period.
     pub interval: Interval,
-    /// Intervals in a period.
-    pub interval_count: i64,
+    /// Intervals in a period: at most three years of days (Stripe's limit).
+    pub interval_count: u16,
     /// The end of the service that paid invoices cover.
     pub paid_through: Option<Timestamp>,
     /// The largest invoice it ever paid, minor units.
@@ -49,8 +51,8 @@ pub struct SubscriptionRecord {
     pub trial_end: Option<Timestamp>,
     /// When it will end.
     pub ends_at: Option<Timestamp>,
-    /// Time to pay a sent invoice; zero when charged automatically.
-    pub payment_term: Span,
+    /// Days to pay a sent invoice; zero when charged automatically.
+    pub payment_term_days: u16,
     /// Collection is paused.
     pub is_paused: bool,
     /// Every price is by use.
@@ -113,7 +115,7 @@ impl SubscriptionRecord {
             id: subscription.id.as_str().into(),
             customer: None,
             status: SubscriptionStatus::Unknown,
-            amount: None,
+            price: UNKNOWN_PRICE,
             currency: None,
             period_start: None,
             period_end: None,
@@ -123,7 +125,7 @@ impl SubscriptionRecord {
             largest_paid: 0,
             trial_end: None,
             ends_at: None,
-            payment_term: Span::ZERO,
+            payment_term_days: 0,
             is_paused: false,
             is_metered: false,
             has_schedule: false,
@@ -174,10 +176,11 @@ impl SubscriptionRecord {
         self.period_end = subscription.current_period_end.or(self.period_end);
         self.trial_end = subscription.trial_end;
         self.ends_at = end_of(subscription);
-        self.payment_term = match subscription.collection_method {
-            CollectionMethod::ChargeAutomatically => Span::ZERO,
+        self.payment_term_days = match subscription.collection_method {
+            CollectionMethod::ChargeAutomatically => 0,
             CollectionMethod::SendInvoice => {
-                Span::days(subscription.days_until_due.unwrap_or(30).clamp(0, 365))
+                let days = subscription.days_until_due.unwrap_or(30).clamp(0, 365);
+                u16::try_from(days).unwrap_or_default()
             }
         };
         self.is_paused = subscription.pause_collection.is_some();
@@ -188,10 +191,11 @@ impl SubscriptionRecord {
             !subscription.items.is_empty() && subscription.items.iter().all(|item| item.is_metered);
         if let Some(item) = subscription.items.first() {
             self.interval = item.interval;
-            self.interval_count = item.interval_count.max(1);
+            self.interval_count = u16::try_from(item.interval_count.max(1)).unwrap_or(u16::MAX);
         }
         if !subscription.items.is_empty() {
-            self.amount = price_of(&subscription.items, &subscription.discounts);
+            self.price =
+                price_of(&subscription.items, &subscription.discounts).unwrap_or(UNKNOWN_PRICE);
         }
         if was_paused && !self.is_paused {
             // What was due in the pause is forgiven; the next period is the first to be paid.
@@ -204,6 +208,19 @@ impl SubscriptionRecord {
         let through = through.or(self.period_end);
         self.paid_through = self.paid_through.max(through);
         self.largest_paid = self.largest_paid.max(amount_paid);
+    }
+
+    /// The price of one period, minor units, discounts off; `None` when it cannot be known
+    /// (tiers, amounts below a minor unit, discounts sent as bare ids).
+    #[must_use]
+    pub fn amount(&self) -> Option<i64> {
+        Some(self.price).filter(|price| *price != UNKNOWN_PRICE)
+    }
+
+    /// Time to pay a sent invoice; zero when charged automatically.
+    #[must_use]
+    pub fn payment_term(&self) -> Span {
+        Span::days(i64::from(self.payment_term_days))
     }
 
     /// When its next payment should arrive, or why none is expected.
@@ -223,10 +240,10 @@ impl SubscriptionRecord {
         if self.is_metered {
             return Err(NothingDue::Metered);
         }
-        if self.amount == Some(0) {
+        if self.price == 0 {
             return Err(NothingDue::Free);
         }
-        let is_price_known = self.amount.is_some() && !self.has_opaque_discounts;
+        let is_price_known = self.amount().is_some() && !self.has_opaque_discounts;
         if self.largest_paid <= 0 && (!is_price_known || self.has_schedule) {
             return Err(NothingDue::UnknownPrice);
         }
@@ -235,7 +252,7 @@ impl SubscriptionRecord {
         if self.ends_at.is_some_and(|end| end <= turn + BOUNDARY_SLACK) {
             return Err(NothingDue::Ending);
         }
-        Ok(turn + self.payment_term)
+        Ok(turn + self.payment_term())
     }
 
     /// The first turn of a period that no payment covers.

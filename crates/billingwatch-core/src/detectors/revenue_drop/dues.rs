@@ -230,8 +230,8 @@ impl Due {
 /// When a subscription charged automatically pays next, and how much, if that can be said.
 fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
     let at = record.due_at().ok()?;
-    let is_certain = record.payment_term == Span::ZERO && !record.has_opaque_discounts;
-    let amount = record.amount.filter(|amount| *amount > 0)?;
+    let is_certain = record.payment_term_days == 0 && !record.has_opaque_discounts;
+    let amount = record.amount().filter(|amount| *amount > 0)?;
     let currency = record.currency.filter(|_| is_certain)?;
     let due = Due {
         amount,

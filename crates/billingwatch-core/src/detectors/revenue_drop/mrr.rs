@@ -223,8 +223,8 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
         return Standing::Gone;
     }
     let amount = record
-        .amount
-        .and_then(|amount| monthly(amount, record.interval, record.interval_count));
+        .amount()
+        .and_then(|amount| monthly(amount, record.interval, i64::from(record.interval_count)));
     match (amount, record.currency) {
         (Some(amount), Some(currency)) => Standing::Committed(Commitment { currency, amount }),
         _ => Standing::Excluded,

@@ -218,7 +218,7 @@ impl SilentLapse {
             // Judged by the next tick, so that a burst of late events is read to its end first.
             self.set_deadline(key, ctx.now());
         } else if !self.is_excused(key, record, due_at, ctx) {
-            let owed = record.currency.zip(record.amount);
+            let owed = record.currency.zip(record.amount());
             let customer = record.customer.as_deref().map(Into::into);
             let lapse = Lapse::new(record.id.as_str().into(), customer, due_at, owed);
             self.lapsed.add(key, lapse, ctx.now());
@@ -246,7 +246,7 @@ impl SilentLapse {
                 return true;
             }
         }
-        let turn = due_at - record.payment_term;
+        let turn = due_at - record.payment_term();
         let lost = ctx
             .intake()
             .lost_between(Family::Invoice, turn, due_at + TOLD);
@@ -340,7 +340,7 @@ fn describe(
         "An active subscription stopped paying",
     );
     let money = record
-        .amount
+        .amount()
         .zip(record.currency)
         .map(|(amount, currency)| {
             finding.currency = Some(currency);

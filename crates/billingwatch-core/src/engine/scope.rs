@@ -192,7 +192,7 @@ impl ScopeState {
         let is_historical = !self.has_live;
         self.seen.advance_to(now);
         self.ledger.advance_to(now);
-        self.intake.tick(now);
+        self.intake.tick(now, self.ledger.renewals());
         self.book.advance_to(now);
         for slot in &mut self.slots {
             if !slot.is_at_work() {

@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::event::Family;
+use crate::ledger::{Awaited, Foretold, Renewals};
 use crate::time::{Span, Timestamp};
 
 pub(crate) use lateness::Late;
@@ -107,6 +108,7 @@ struct FamilyWatch {
     rhythm: Rhythm,
     others: (f64, f64),
     open: Option<Trouble>,
+    foretold: Foretold,
 }
 
 /// How events arrive in one scope.
@@ -117,6 +119,8 @@ pub struct Intake {
     #[serde(skip)]
     calendar: Calendar,
     stream: Rhythm,
+    /// Periods that turned in the pause since the last event.
+    foretold: Foretold,
     families: Vec<FamilyWatch>,
     lateness: Lateness,
     open: Option<Trouble>,
@@ -139,6 +143,7 @@ impl Default for Intake {
             criteria: default_criteria(),
             calendar: Calendar::utc(),
             stream: Rhythm::default(),
+            foretold: Foretold::default(),
             families: Vec::new(),
             lateness: Lateness::default(),
             open: None,
@@ -199,6 +204,21 @@ impl Intake {
         })
     }
 
+    /// The silences, past or present, that hit events of this family made between the two instants.
+    pub(crate) fn silences(
+        &self,
+        family: Family,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = &Trouble> {
+        let all = self.past.iter().chain(&self.open);
+        all.chain(self.family_troubles()).filter(move |trouble| {
+            let until = trouble.back_at.unwrap_or(Timestamp::MAX);
+            let is_silence = trouble.kind != TroubleKind::Lag;
+            is_silence && trouble.affects(family) && trouble.since < to && until > from
+        })
+    }
+
     /// The newest arrival of an event that was on time.
     #[must_use]
     pub const fn fresh_at(&self) -> Timestamp {
@@ -207,7 +227,8 @@ impl Intake {
 
     /// The pause since the last event.
     pub(crate) fn pause(&self) -> Option<Pause> {
-        self.stream.pause(1.0, self.criteria.silences_ppm_a_day)
+        let ppm_a_day = self.criteria.silences_ppm_a_day;
+        self.stream.pause(1.0, ppm_a_day, self.foretold)
     }
 
     /// The pause of a family since its last event.
@@ -295,13 +316,14 @@ impl Intake {
             trouble.back_at = Some(now);
             trouble.expected = self
                 .stream
-                .pause(1.0, 1)
+                .pause(1.0, 1, Foretold::default())
                 .map_or(0.0, |pause| pause.expected);
         }
         // A pause whose events come late in the end was none of the stream's own: it is no
         // yardstick for others, and neither is any while something is wrong.
         let is_unusual = self.open.is_some() || (is_late && made_at >= last_at);
         self.stream.arrive(now, is_unusual);
+        self.foretold = Foretold::default();
         self.arrive_family(now, made_at, family, is_late, is_unusual);
         self.is_draining = is_late && self.recover(made_at);
         if is_late {
@@ -335,10 +357,10 @@ impl Intake {
     }
 
     /// A point on the time grid.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
-        if self.stream.last_at().is_none() {
+    pub(crate) fn tick(&mut self, now: Timestamp, renewals: &Renewals) {
+        let Some(last_at) = self.stream.last_at() else {
             return;
-        }
+        };
         let is_busy = self.stream.is_busy();
         let share = self.stream.share(now - MINUTE);
         self.stream.tick(now);
@@ -351,7 +373,14 @@ impl Intake {
         {
             self.past.pop_front();
         }
+        self.foretold = renewals.foretold(Awaited::Turn, last_at, now);
         self.tick_stream(now);
+        for (family, watch) in WATCHED.into_iter().zip(&mut self.families) {
+            watch.foretold = match (awaited_of(family), watch.rhythm.last_at()) {
+                (Some(awaited), Some(last_at)) => renewals.foretold(awaited, last_at, now),
+                _ => Foretold::default(),
+            };
+        }
         for index in 0..self.families.len() {
             self.tick_family(index, now, is_busy, share);
         }
@@ -451,6 +480,7 @@ impl Intake {
             self.past.push_back(trouble);
         }
         watch.others = (0.0, 0.0);
+        watch.foretold = Foretold::default();
         watch.rhythm.arrive(now, was_open || is_unusual);
         if is_late {
             let families = self.past.iter_mut().rev().filter(|trouble| {
@@ -487,6 +517,15 @@ impl Intake {
     }
 }
 
+/// The events of this family that a period's turn foretells.
+const fn awaited_of(family: Family) -> Option<Awaited> {
+    match family {
+        Family::Subscription => Some(Awaited::Turn),
+        Family::Invoice => Some(Awaited::Invoice),
+        _ => None,
+    }
+}
+
 impl FamilyWatch {
     /// Its pause, held against how lively the rest of the stream was meanwhile.
     fn pause(&self, ppm_a_day: i64) -> Option<Pause> {
@@ -496,6 +535,7 @@ impl FamilyWatch {
         let (seen, expected) = self.others;
         let others = ((seen + 1.0) / (expected + 1.0)).min(1.0);
         let silences = i64::try_from(WATCHED.len()).unwrap_or(1);
-        self.rhythm.pause(others, (ppm_a_day / silences).max(1))
+        let ppm_a_day = (ppm_a_day / silences).max(1);
+        self.rhythm.pause(others, ppm_a_day, self.foretold)
     }
 }

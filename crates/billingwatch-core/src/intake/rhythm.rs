@@ -17,6 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
+use crate::ledger::Foretold;
 use crate::time::{Span, Timestamp};
 
 use super::profile::Profile;
@@ -48,6 +49,9 @@ const LIVELY_PRIOR: f64 = 3.0;
 
 /// A certain pause misses so many times what the longest usual one missed.
 const BEYOND_LONGEST: f64 = 1.5;
+
+/// The busy minutes that a period's turn makes: its own, and its invoice's.
+const MINUTES_A_TURN: f64 = 2.0;
 
 /// What pauses must miss to tell how much longer the stream's are than those of a Poisson process:
 /// most of them, and the long ones.
@@ -105,6 +109,8 @@ pub(crate) struct Pause {
     /// The chance of such a pause, and whether it is beyond chance.
     pub(crate) chance: f64,
     pub(crate) is_certain: bool,
+    /// Periods of subscriptions that turned in it.
+    pub(crate) foretold: u32,
 }
 
 impl Rhythm {
@@ -197,13 +203,19 @@ impl Rhythm {
     /// The pause since the last event. It is certain when fewer than `ppm_a_day` millionths of
     /// such pauses come by chance in a day; `scale` (at most 1) takes something off the
     /// expectation. `None` while too little is known.
-    pub(super) fn pause(&self, scale: f64, ppm_a_day: i64) -> Option<Pause> {
+    ///
+    /// What is `foretold` comes at its minute, and not by chance: it counts beside what is usual,
+    /// less the part of the usual that it is (the turn itself, and its invoice).
+    pub(super) fn pause(&self, scale: f64, ppm_a_day: i64, foretold: Foretold) -> Option<Pause> {
         let since = self.last_at?;
         let is_long = self.minute.since(since) >= COLD_SILENCE;
         if self.known < KNOWN_MIN && (self.known < COLD_KNOWN_MIN || !is_long) {
             return None;
         }
-        let missing = self.missing * scale / self.stretch();
+        let turned = f64::from(foretold.count) * MINUTES_A_TURN;
+        let rest = (1.0 - turned / self.missing_minutes.max(f64::MIN_POSITIVE)).max(0.0);
+        let with_foretold = |usual: f64| usual.max(foretold.missing * scale + usual * rest);
+        let missing = with_foretold(self.missing * scale / self.stretch());
         let share = self.average();
         let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
         let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
@@ -213,7 +225,8 @@ impl Rhythm {
             expected: self.missing_minutes * scale,
             chance: (-missing).exp(),
             is_certain: missing >= -allowed.ln()
-                && self.missing * scale >= BEYOND_LONGEST * longest,
+                && with_foretold(self.missing * scale) >= BEYOND_LONGEST * longest,
+            foretold: foretold.count,
         })
     }
 
@@ -314,7 +327,7 @@ mod tests {
         for minute in 0..(to_hour - from_hour) * 60 {
             rhythm.tick(monday + Span::hours(from_hour) + Span::minutes(minute));
         }
-        rhythm.pause(1.0, 100).unwrap()
+        rhythm.pause(1.0, 100, Foretold::default()).unwrap()
     }
 
     #[test]
@@ -342,7 +355,7 @@ mod tests {
                 rhythm.arrive(now, false);
             }
         }
-        let pause = rhythm.pause(1.0, 100).unwrap();
+        let pause = rhythm.pause(1.0, 100, Foretold::default()).unwrap();
         assert!(!pause.is_certain, "{pause:?}");
     }
 
@@ -353,6 +366,6 @@ mod tests {
         for minute in 0..600 {
             rhythm.tick(MONDAY + Span::minutes(minute));
         }
-        assert!(rhythm.pause(1.0, 100).is_none());
+        assert!(rhythm.pause(1.0, 100, Foretold::default()).is_none());
     }
 }

@@ -56,6 +56,10 @@ impl Ledger {
             || invoice.status == InvoiceStatus::Open;
         if is_final && !record.is_finalized_told {
             record.is_finalized_told = true;
+            let subscription = record.subscription;
+            if let Some(known) = subscription.and_then(|key| self.subscriptions.get(&key)) {
+                self.renewals.invoice(known, event_at);
+            }
             facts.push(Fact::InvoiceFinalized { invoice: key });
         }
         let is_paid = record.is_paid;

@@ -29,7 +29,9 @@ impl Ledger {
                 SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired
             );
         if is_over {
-            self.subscriptions.swap_remove(&key);
+            let turn = self.subscriptions.swap_remove(&key);
+            let turn = turn.and_then(|record| record.turns_at());
+            self.renewals.change(turn, None, event_at);
             self.ended.insert(key, event_at);
             facts.push(Fact::SubscriptionChanged { subscription: key });
             return;
@@ -38,13 +40,16 @@ impl Ledger {
             if !record.is_newer(subscription, event_at) {
                 return;
             }
+            let turn = record.turns_at();
             record.take(subscription, event_at);
+            self.renewals.change(turn, record.turns_at(), event_at);
         } else {
             let is_birth = *event_type == EventType::SubscriptionCreated;
             let mut record = SubscriptionRecord::new(subscription, event_at, is_birth);
             if let Some((through, amount)) = self.early_payments.get(key) {
                 record.pay(*through, *amount);
             }
+            self.renewals.change(None, record.turns_at(), event_at);
             self.subscriptions.insert(key, record);
         }
         facts.push(Fact::SubscriptionChanged { subscription: key });

@@ -20,6 +20,7 @@ mod learn_invoice;
 mod learn_subscription;
 mod payment;
 mod refund;
+mod renewals;
 mod subscription;
 
 pub use fact::{AttemptFact, DisputeFact, Fact, PaymentFact, RefundFact};
@@ -27,6 +28,7 @@ pub(crate) use generations::Generations;
 pub use id_text::IdText;
 pub use invoice::InvoiceRecord;
 pub use payment::Payment;
+pub(crate) use renewals::{Awaited, Foretold, Renewals};
 pub use subscription::{NothingDue, SubscriptionRecord};
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,8 @@ pub struct Ledger {
     early_payments: Generations<(Option<Timestamp>, i64)>,
     /// Ties to invoices that arrived before the payment: its charge or intent → the invoice.
     early_ties: Generations<Key>,
+    /// When periods turn.
+    renewals: Renewals,
     charge_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
 }
@@ -83,6 +87,7 @@ impl Default for Ledger {
             ended: Generations::new(Span::days(35), MEMORY_HALF_MAX / 5),
             early_payments: Generations::new(Span::days(35), MEMORY_HALF_MAX / 50),
             early_ties: Generations::new(Span::days(1), MEMORY_HALF_MAX / 50),
+            renewals: Renewals::default(),
             charge_seen_at: None,
             intent_seen_at: None,
         }
@@ -133,6 +138,11 @@ impl Ledger {
             .map(|(key, record)| (*key, record))
     }
 
+    /// When periods turn, and how soon the events of it come.
+    pub(crate) const fn renewals(&self) -> &Renewals {
+        &self.renewals
+    }
+
     /// How many payments, invoices and subscriptions are remembered.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize, usize) {
@@ -153,6 +163,7 @@ impl Ledger {
         self.ended.advance_to(now);
         self.early_payments.advance_to(now);
         self.early_ties.advance_to(now);
+        self.renewals.advance_to(now);
     }
 
     /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.

@@ -255,6 +255,19 @@ impl SubscriptionRecord {
         Ok(turn + self.payment_term())
     }
 
+    /// When its period turns next, with events that say so; `None` where that cannot be said.
+    pub(super) fn turns_at(&self) -> Option<Timestamp> {
+        let is_running = matches!(
+            self.status,
+            SubscriptionStatus::Trialing
+                | SubscriptionStatus::Active
+                | SubscriptionStatus::PastDue
+                | SubscriptionStatus::Unpaid
+        );
+        self.period_end
+            .filter(|_| is_running && !self.has_test_clock)
+    }
+
     /// The first turn of a period that no payment covers.
     fn next_unpaid_turn(&self) -> Option<Timestamp> {
         let (Some(start), Some(end)) = (self.period_start, self.period_end) else {

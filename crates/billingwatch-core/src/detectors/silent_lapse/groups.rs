@@ -4,8 +4,10 @@
 //! A broken renewal run lets many subscriptions lapse within hours, each at its own turn: what
 //! follows within two hours joins the alert of the one before. Two that lapse hours apart may be
 //! two customers, and each is told by itself; the third of a day opens an alert that takes in all
-//! that follow within a day. An alert is told again when it has doubled, and otherwise at most
-//! once an hour.
+//! that follow within a day.
+//!
+//! People are told again when an alert has doubled, and once a day of what else joined it; until
+//! it has a handful, of each within the hour. What joins meanwhile is in the alert at once.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +30,14 @@ const JOIN: Span = Span::hours(24);
 /// A group takes no more after this time: what goes wrong for ever is told anew.
 const OPEN_MAX: Span = Span::days(3);
 
-/// How long growth that is no doubling waits before it is told.
+/// Up to so many each is a customer to look after, and is told within the hour.
+const HANDFUL: u32 = 4;
+
+/// How long growth of a handful waits before it is told.
 const TELL_AFTER: Span = Span::minutes(55);
+
+/// How long growth that is no doubling waits.
+const TELL_REST_AFTER: Span = Span::hours(24);
 
 /// How long growth waits in any case: the renewals of one hour come minutes apart.
 const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
@@ -64,6 +72,8 @@ struct Group {
     joined: u32,
     open: u32,
     told: u32,
+    /// Those that the alert knows of, told or not.
+    noted: u32,
     /// What the open ones owe for a period each.
     owed: BTreeMap<Currency, i64>,
     due_from: Timestamp,
@@ -136,6 +146,7 @@ impl Groups {
                 joined: 0,
                 open: 0,
                 told: 0,
+                noted: 0,
                 owed: BTreeMap::new(),
                 due_from: lapse.due_at,
                 due_to: lapse.due_at,
@@ -162,23 +173,35 @@ impl Groups {
         self.lapses.insert(key, lapse);
     }
 
-    /// What is to be told now of groups that are new or grew, with the lapse itself where it is the
+    /// What is to be noted now, and told, of groups that are new or grew, with the lapse itself where it is the
     /// only one.
     pub(super) fn take_news(&mut self, now: Timestamp) -> Vec<(Finding, Option<Lapse>)> {
         let mut told = Vec::new();
         for (number, group) in &mut self.groups {
             let fresh = group.joined - group.told;
             let waited = now.since(group.told_at);
-            let is_doubled = fresh >= group.told && waited >= TELL_DOUBLED_AFTER;
-            let is_time = group.told == 0 || is_doubled || waited >= TELL_AFTER;
-            if fresh == 0 || !is_time {
+            let is_doubled = fresh >= group.told;
+            let wait = if group.joined <= HANDFUL {
+                TELL_AFTER
+            } else {
+                TELL_REST_AFTER
+            };
+            let is_worse = group.told < CROWD && group.joined >= CROWD;
+            let is_grown = is_doubled || waited >= wait || is_worse;
+            let may_grow = fresh > 0 && waited >= TELL_DOUBLED_AFTER;
+            let is_time = group.told == 0 || (may_grow && is_grown);
+            if !is_time && (!may_grow || group.noted == group.joined) {
                 continue;
             }
             let mut finding = group.describe(now);
-            finding.occurrences = u64::from(fresh);
-            finding.is_news = group.told > 0;
-            group.told = group.joined;
-            group.told_at = now;
+            finding.occurrences = u64::from(group.joined - group.noted);
+            group.noted = group.joined;
+            if is_time {
+                finding.is_news = group.told > 0;
+                group.told = group.joined;
+                group.told_at = now;
+                group.news.clear();
+            }
             let single = (group.joined == 1)
                 .then(|| self.lapses.values().find(|lapse| lapse.group == *number))
                 .flatten();
@@ -245,7 +268,7 @@ impl Group {
             "{count} subscriptions are active, yet {owed} due from {} to {} has not been paid",
             self.due_from, self.due_to
         );
-        let news: Vec<String> = self.news.drain(..).map(String::from).collect();
+        let news: Vec<String> = self.news.iter().map(ToString::to_string).collect();
         if !news.is_empty() {
             let named = news.iter().take(NAMED).cloned().collect::<Vec<_>>();
             let more = news.len().saturating_sub(NAMED);

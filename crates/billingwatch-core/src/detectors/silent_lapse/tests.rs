@@ -162,25 +162,91 @@ fn a_silence_of_the_whole_stream_is_one_incident_not_one_a_subscription() {
     let told = check("silent_lapse", &format!("{timeline}{backlog}"));
     assert_eq!(told.matches("firing").count(), 1, "{told}");
     assert!(told.contains(": 18 subscriptions"), "{told}");
-    // No backlog comes: what was paid meanwhile is not known, and nobody is blamed for it.
-    let told = check(
-        "silent_lapse",
-        &format!("{timeline}+1m customer.created x100/5m\n"),
-    );
-    assert!(!told.contains("firing"), "{told}");
-    assert_eq!(
-        told.matches("quiet events_missing sub_").count(),
-        20,
-        "{told}"
-    );
+    // No backlog comes: what was paid meanwhile is not known, and nobody is blamed for it, neither
+    // while Stripe delivers again nor afterwards.
+    for (rest, times) in [("x100/5m", 1), ("x1000/5m", 2)] {
+        let told = check(
+            "silent_lapse",
+            &format!("{timeline}+1m customer.created {rest}\n"),
+        );
+        assert!(!told.contains("firing"), "{told}");
+        assert_eq!(
+            told.matches("quiet events_missing sub_").count(),
+            20 * times,
+            "{told}"
+        );
+    }
 }
 
-/// Subscriptions that paid once, each a minute after the one before, for 30 days.
-fn renewals(count: u32) -> String {
+/// Thirty-one periods turn on the eleventh day and after, an hour apart, and are paid an hour later;
+/// all but the last, which is not paid at all. Then `rest`. Events come every five minutes.
+fn the_last_of_many(rest: &str) -> String {
+    let lively = "invoice.upcoming x11/5m\n";
+    let mut timeline = String::new();
+    for n in 0..31 {
+        timeline += &format!(
+            "+5m customer.subscription.created sub=sub_{n} to=10d\n\
+             +1s invoice.paid in=in_{n} sub=sub_{n} through=10d\n\
+             +299s {lively}"
+        );
+    }
+    timeline += "+5m invoice.upcoming x2509/5m\n";
+    for n in 0..31 {
+        timeline += &format!("+5m customer.subscription.updated sub=sub_{n} to=30d\n");
+        if n > 0 {
+            let paid = n - 1;
+            timeline += &format!("+0s invoice.paid in=in_r{paid} sub=sub_{paid} through=29d\n");
+        }
+        if n < 30 {
+            timeline += &format!("+5m {lively}");
+        }
+    }
+    check("silent_lapse", &(timeline + rest))
+}
+
+/// When the first alert fired.
+fn fired_at(told: &str) -> Option<&str> {
+    let mut lines = told.lines().filter(|line| line.contains("firing"));
+    lines
+        .next()
+        .and_then(|line| line.get(..line.find(" firing")?))
+}
+
+#[test]
+fn an_outage_when_it_could_not_have_paid_postpones_the_verdict() {
+    // Its period turns on day 11 at 06:05.
+    let usual = the_last_of_many("+5m invoice.upcoming x2000/5m");
+    assert_eq!(fired_at(&usual), Some("d14 06:06:00"), "{usual}");
+    // Six hours without events, in the night of the day. They never come: what Stripe may still
+    // deliver is awaited, and no longer.
+    let lost = the_last_of_many("+5m invoice.upcoming x180/5m\n+6h invoice.upcoming x2000/5m");
+    assert_eq!(fired_at(&lost), Some("d15 03:10:00"), "{lost}");
+    assert_eq!(lost.matches("quiet events_missing sub_30").count(), 1);
+    // They come: the grace stood still meanwhile.
+    let backlog: String = (0..70)
+        .map(|n| format!("+1s invoice.upcoming late={}m\n", 350 - 5 * n))
+        .collect();
+    let late = the_last_of_many(&format!(
+        "+5m invoice.upcoming x180/5m\n+6h invoice.upcoming\n{backlog}+5m invoice.upcoming x2000/5m"
+    ));
+    assert_eq!(fired_at(&late), Some("d14 12:06:00"), "{late}");
+}
+
+#[test]
+fn an_outage_when_it_may_have_paid_leaves_it_to_the_next_turn() {
+    let told = the_last_of_many("+5m invoice.upcoming x2/5m\n+6h invoice.upcoming x5000/5m");
+    assert_eq!(fired_at(&told), None, "{told}");
+    assert!(told.contains("may have been paid unseen"), "{told}");
+    let told = the_last_of_many("+5m invoice.upcoming x2/5m\n+6h invoice.upcoming x9600/5m");
+    assert!(fired_at(&told).is_some(), "{told}");
+}
+
+/// Subscriptions that paid once, each some minutes after the one before, for 30 days.
+fn renewals(count: u32, minutes: u32) -> String {
     (0..count)
         .map(|n| {
             format!(
-                "+1m customer.subscription.created sub=sub_{n} cus=cus_{n} amt=1000\n\
+                "+{minutes}m customer.subscription.created sub=sub_{n} cus=cus_{n} amt=1000\n\
                  +1s invoice.paid sub=sub_{n} total=1000 through=30d\n"
             )
         })
@@ -189,16 +255,30 @@ fn renewals(count: u32) -> String {
 
 #[test]
 fn many_at_once_are_one_alert_that_grows_and_ends() {
-    let mut timeline = renewals(12) + "+34d wait\n";
+    let mut timeline = renewals(12, 1) + "+34d wait\n";
     for n in 0..12 {
         timeline += &format!("+1s invoice.paid in=in_late{n} sub=sub_{n} total=1000 through=30d\n");
     }
     assert_snapshot!(check("silent_lapse", &timeline), @"
         d33 00:02:00 firing high sub_0: sub_0 is active, yet 10.00 USD due 2024-04-03T00:01:01Z has not been paid for 3d
         d33 00:12:00 escalated critical sub_0: 11 subscriptions are active, yet 110.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:11:11Z has not been paid; newest: sub_1, sub_2, sub_3, sub_4, sub_5 and 5 more
-        d33 01:07:00 escalated critical sub_0: 12 subscriptions are active, yet 120.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:12:12Z has not been paid; newest: sub_11
+        d34 00:12:00 escalated critical sub_0: 12 subscriptions are active, yet 120.00 USD due from 2024-04-03T00:01:01Z to 2024-04-03T00:12:12Z has not been paid; newest: sub_11
         d34 00:12:24 resolved critical sub_0: none of 12 is unpaid any more; the last: paid; next due 2024-05-07T00:12:24Z
         ");
+}
+
+/// Of a crowd people hear when it has doubled, and once a day; of a handful within the hour.
+#[test]
+fn growth_is_told_at_doublings_and_once_a_day() {
+    let grown = |renewals: &str| {
+        let told = check("silent_lapse", &format!("{renewals}+36d wait\n"));
+        assert_eq!(told.matches("firing").count(), 1, "{told}");
+        let grown = told.lines().filter(|line| line.contains("escalated"));
+        let count_of = |line: &str| line.split(' ').nth(5).map(str::to_owned);
+        grown.filter_map(count_of).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(grown(&hours_apart(3, 1)), "2 3");
+    assert_eq!(grown(&renewals(40, 17)), "2 4 8 16 32 40");
 }
 
 /// Subscriptions that paid once, hours apart.

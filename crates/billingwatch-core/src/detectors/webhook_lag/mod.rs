@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::{Event, FamilySet};
-use crate::intake::{Criteria, Trouble, TroubleKind};
+use crate::intake::{Criteria, Pause, Trouble, TroubleKind};
 use crate::money::share_bps;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
@@ -281,6 +281,7 @@ fn silence(trouble: &Trouble, ctx: &Context<'_>) -> Finding {
             "such a silence comes by chance with probability {:.1e}",
             pause.chance
         ));
+        finding.evidence.reasons.extend(foretold(&pause, "it"));
         measure = measure.expected(0);
         finding.evidence.measures = vec![
             measure,
@@ -324,6 +325,16 @@ fn back(trouble: &Trouble, back_at: Timestamp) -> Finding {
     finding
 }
 
+/// What subscriptions foretold of a pause.
+fn foretold(pause: &Pause, name: &str) -> Option<String> {
+    let turns = match pause.foretold {
+        0 => return None,
+        1 => "1 subscription's period".to_owned(),
+        count => format!("the periods of {count} subscriptions"),
+    };
+    Some(format!("{turns} turned in {name}, and no event said so"))
+}
+
 fn family_silence(silent: &[&Trouble], ctx: &Context<'_>) -> Finding {
     let mut finding = Finding::new(
         FAMILIES,
@@ -347,6 +358,8 @@ fn family_silence(silent: &[&Trouble], ctx: &Context<'_>) -> Finding {
                 "such a silence of {prefix}.* comes by chance with probability {:.1e}",
                 pause.chance
             ));
+            let silence = format!("the silence of {prefix}.*");
+            finding.evidence.reasons.extend(foretold(&pause, &silence));
         }
         finding.evidence.measures.push(
             Measure::new(

@@ -261,3 +261,28 @@ fn a_small_shop_is_told_of_days_without_any_event_once() {
         "{told}"
     );
 }
+
+/// Forty subscriptions whose periods turn an hour apart, from the eleventh day on; the last ten
+/// turn when `last` says. Nothing arrives after the thirtieth.
+fn nothing_after_thirty_turns(last: &str) -> String {
+    let mut timeline = String::new();
+    for n in 0..40 {
+        let to = if n < 30 { "10d" } else { last };
+        timeline += &format!("+1h customer.subscription.created sub=sub_{n} to={to}\n");
+    }
+    timeline += "+1h customer.created x200/1h\n";
+    for n in 0..30 {
+        timeline += &format!("+1h customer.subscription.updated sub=sub_{n} to=30d\n");
+    }
+    let told = check("webhook_lag", &(timeline + "+20h wait\n"));
+    let mut lines = told.lines().filter(|line| line.contains("delivery:"));
+    lines.next().unwrap_or_default().to_owned()
+}
+
+/// A stream of an event an hour is silent for most of a day before that is beyond chance; where
+/// periods turn meanwhile, it is after a few of them.
+#[test]
+fn periods_that_turn_without_a_word_make_a_silence_certain() {
+    assert_snapshot!(nothing_after_thirty_turns("10d"), @"d11 11:07:00 firing high delivery: no event for 5h 7m (since 2024-03-15T06:00:00Z), where 5 minutes with events were to be expected");
+    assert_snapshot!(nothing_after_thirty_turns("20d"), @"d11 20:45:00 firing high delivery: no event for 14h 45m (since 2024-03-15T06:00:00Z), where 15 minutes with events were to be expected");
+}

@@ -36,7 +36,7 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 86_400);
 
 enum Actor {
     Writer(WriterLoop),
-    Pump(PumpLoop),
+    Pump(Box<PumpLoop>),
     Channel(usize, DeliverLoop),
 }
 
@@ -171,7 +171,7 @@ impl Host {
         world.note(b's', number, || format!("process {} starts", self.id));
         let mut slots = vec![
             Slot::new(loops.writer.control(), Actor::Writer(loops.writer)),
-            Slot::new(loops.pump.control(), Actor::Pump(loops.pump)),
+            Slot::new(loops.pump.control(), Actor::Pump(Box::new(loops.pump))),
         ];
         for (n, channel) in loops.channels.into_iter().enumerate() {
             slots.push(Slot::new(channel.control(), Actor::Channel(n, channel)));

@@ -9,6 +9,10 @@
 //!
 //! `cargo build --release -p billingwatch && cargo bench -p billingwatch-benches --bench ingest`
 //!
+//! With `BILLINGWATCH_TEST_POSTGRES_URL` (a server on which databases may be made, and are dropped
+//! again) each round also floods a PostgreSQL journal, beside a limit of its own; `INGEST_ONLY`
+//! passes over the other backend (`sqlite`, `postgresql`).
+//!
 //! `INGEST_ROUNDS` and `INGEST_FLOOD` (events) make it shorter or longer; `BILLINGWATCH_BIN=OLD:NEW`
 //! holds two versions against each other in turns.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
@@ -26,7 +30,7 @@ use billingwatch_benches::{Corpus, is_measured, rate, thousands};
 use billingwatch_core::stripe::payload::{PayloadError, read_envelope};
 use billingwatch_pipeline::{Clock, SystemClock, event_entry};
 use billingwatch_simulator::SimulatedEvent;
-use billingwatch_store::{NewEntry, Store, StoreOptions};
+use billingwatch_store::{NewEntry, Store, StoreOptions, testing};
 
 /// Of the limit.
 const GOAL_SHARE: f64 = 0.6;
@@ -95,12 +99,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("too few events")?;
 
     let mut figures: Vec<Figures> = binaries.iter().map(|_| Figures::default()).collect();
+    let only = std::env::var("INGEST_ONLY").ok();
     for _ in 0..plan.rounds {
         for (binary, figures) in binaries.iter().zip(&mut figures) {
             println!("\n{}", binary.display());
             // Next to each other, so that whatever else the machine does slows both.
-            let limit = limit(flood)?;
-            round(binary, flood, rest, &plan, limit, figures)?;
+            if only.as_deref() != Some("postgresql") {
+                let limit = limit_on_sqlite(flood)?;
+                round(binary, flood, rest, &plan, limit, figures)?;
+            }
+            if only.as_deref() != Some("sqlite") {
+                on_postgresql(binary, flood, figures)?;
+            }
         }
     }
     println!();
@@ -132,6 +142,9 @@ struct Figures {
     p99_half: Vec<f64>,
     /// Of the flood's rate.
     busy: Vec<f64>,
+    /// As the first two.
+    postgresql: Vec<f64>,
+    postgresql_share: Vec<f64>,
 }
 
 impl Figures {
@@ -146,7 +159,16 @@ impl Figures {
                 &mut self.busy,
                 true,
             ),
+            ("PostgreSQL: flood, events/s", &mut self.postgresql, true),
+            (
+                "PostgreSQL: flood, of the limit",
+                &mut self.postgresql_share,
+                true,
+            ),
         ] {
+            if values.is_empty() {
+                continue;
+            }
             values.sort_unstable_by(f64::total_cmp);
             if is_up {
                 values.reverse();
@@ -336,8 +358,48 @@ fn tell_latencies(outcome: &Outcome) {
     );
 }
 
+/// The limit and the flood again, on the PostgreSQL server that the environment names.
+fn on_postgresql(
+    binary: &Path,
+    flood: &[&SimulatedEvent],
+    figures: &mut Figures,
+) -> Result<(), Box<dyn Error>> {
+    let Some(store) = testing::postgresql() else {
+        return Ok(());
+    };
+    let limit = limit(&store, flood)?;
+    drop(store);
+    let Some(store) = testing::postgresql() else {
+        return Ok(());
+    };
+    let folder = folder()?;
+    let settings = [("DATABASE_URL", store.options().url.as_str())];
+    let served = Served::start_with(binary, folder.path(), &settings)?;
+    let what = "flood on PostgreSQL";
+    let (taken, _) = post(&served, what, flood, CONNECTIONS, Pace::AsFastAsAnswered)?;
+    let behind = served.wait_for_detectors()?;
+    println!(
+        "  {:.2} of the limit (goal {GOAL_SHARE}); detectors caught up {:.2} s after the last answer",
+        taken / limit,
+        behind.as_secs_f64(),
+    );
+    check_kept(&served, flood.len())?;
+    figures.postgresql.push(taken);
+    figures.postgresql_share.push(taken / limit);
+    Ok(())
+}
+
+/// Appending the same rows to a new SQLite journal, events a second.
+fn limit_on_sqlite(events: &[&SimulatedEvent]) -> Result<f64, Box<dyn Error>> {
+    let folder = folder()?;
+    let path = folder.path().join("limit.db");
+    let store = Store::open(&StoreOptions::new(format!("sqlite://{}", path.display())))?;
+    store.migrate()?;
+    limit(&store, events)
+}
+
 /// Appending the same rows, events a second.
-fn limit(events: &[&SimulatedEvent]) -> Result<f64, Box<dyn Error>> {
+fn limit(store: &Store, events: &[&SimulatedEvent]) -> Result<f64, Box<dyn Error>> {
     let entry = |event: &&SimulatedEvent| {
         let envelope = read_envelope(&event.json)?;
         Ok(event_entry("default", envelope, event.json.clone()))
@@ -346,10 +408,6 @@ fn limit(events: &[&SimulatedEvent]) -> Result<f64, Box<dyn Error>> {
         .iter()
         .map(entry)
         .collect::<Result<_, PayloadError>>()?;
-    let folder = folder()?;
-    let path = folder.path().join("limit.db");
-    let store = Store::open(&StoreOptions::new(format!("sqlite://{}", path.display())))?;
-    store.migrate()?;
     let started_at = Instant::now();
     for batch in entries.chunks(BATCH_ROWS) {
         store.append(batch, SystemClock.now())?;

@@ -51,6 +51,7 @@ bugs! {
     TimePassedUnwritten = "time-passed-unwritten", 120, "ticks are crossed up to the process's own clock, not the journal's";
     WakeBeforeAppend = "wake-before-append", 120, "the pump is woken before the rows are there, sees none, and sleeps: a lost wake-up";
     DrainAskedAfterTheStep = "drain-asked-after-the-step", 400, "whether to drain is asked after the last read: rows committed in between are left behind";
+    TailPassesOverGaps = "tail-passes-over-gaps", 60, "the pump takes the newest rows from memory though rows before them are not there: a row skipped";
     LeaseForEver = "lease-for-ever", 60, "a delivery whose sender died is never given back";
     LeaseOfNoLength = "lease-of-no-length", 120, "a delivery under way may be taken by another process at once";
     LaterChangeFirst = "later-change-first", 60, "a later change of an alert does not wait for an earlier one that failed";
@@ -75,6 +76,7 @@ impl Bug {
             Self::TimePassedUnwritten => Planted::TimePassedUnwritten,
             Self::WakeBeforeAppend => Planted::WakeBeforeAppend,
             Self::DrainAskedAfterTheStep => Planted::DrainAskedAfterTheStep,
+            Self::TailPassesOverGaps => Planted::TailPassesOverGaps,
             _ => return None,
         })
     }

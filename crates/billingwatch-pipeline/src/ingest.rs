@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use billingwatch_core::stripe::payload::Envelope;
 use billingwatch_core::time::Timestamp;
@@ -23,6 +24,7 @@ use crate::ports::PipelineStore;
 use crate::spool::{Intake, Spooling, Taken};
 use crate::status::IngestCounters;
 use crate::system_clock::Stopwatch;
+use crate::tail::Tail;
 use crate::wake::Wake;
 
 /// Bounds of the queue.
@@ -145,6 +147,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     size_bytes: usize,
     is_closed: bool,
+    /// The writer sleeps until so many wait. To wake it for each one would cost more than to take it.
+    wanted: usize,
 }
 
 struct Shared {
@@ -157,6 +161,31 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until so many wait, the queue is closed, or so much time has passed.
+    fn wait_for<'a>(
+        &self,
+        mut queue: MutexGuard<'a, Queue>,
+        len: usize,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, Queue> {
+        queue.wanted = len;
+        let is_short = |queue: &mut Queue| queue.waiting.len() < len && !queue.is_closed;
+        let mut queue = match timeout {
+            None => self
+                .arrived
+                .wait_while(queue, is_short)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                self.arrived
+                    .wait_timeout_while(queue, timeout, is_short)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        queue.wanted = usize::MAX;
+        queue
     }
 }
 
@@ -193,6 +222,7 @@ impl Ingest {
             store,
             clock,
             committed,
+            tail: Arc::default(),
             intake: None,
             last_len: 0,
         };
@@ -206,7 +236,7 @@ impl Ingest {
     pub fn submit(&self, entry: NewEntry) -> Result<Receipt, IngestError> {
         let (answer, receipt) = oneshot::channel();
         let size_bytes = entry.body.len();
-        {
+        let is_awaited = {
             let options = &self.shared.options;
             let mut queue = self.shared.lock();
             if queue.is_closed {
@@ -222,8 +252,11 @@ impl Ingest {
             }
             queue.size_bytes = queue.size_bytes.saturating_add(size_bytes);
             queue.waiting.push_back(Waiting { entry, answer });
+            queue.waiting.len() >= queue.wanted
+        };
+        if is_awaited {
+            self.shared.arrived.notify_one();
         }
-        self.shared.arrived.notify_one();
         Ok(Receipt(receipt))
     }
 
@@ -252,6 +285,8 @@ pub struct IngestWriter {
     store: Arc<dyn PipelineStore>,
     clock: Arc<dyn Clock>,
     committed: Arc<Wake>,
+    /// Where the pump finds what is committed.
+    tail: Arc<Tail>,
     /// Where there is a spool.
     intake: Option<Intake>,
     /// Entries of the last commit.
@@ -261,10 +296,13 @@ pub struct IngestWriter {
 /// A last commit of so many entries means dense traffic. A lone event never waits.
 const GATHER_FROM: usize = 4;
 
-/// How long entries are gathered in dense traffic, and until how many wait.
-const GATHER: std::time::Duration = std::time::Duration::from_millis(4);
-/// See [`GATHER`].
-const GATHER_LEN: usize = 64;
+/// Entries are gathered in dense traffic for so many of these moments, until so many wait, or until
+/// a moment in which none came: then all senders wait for their answers.
+const GATHER_MOMENTS: usize = 8;
+/// See [`GATHER_MOMENTS`].
+const GATHER_MOMENT: Duration = Duration::from_micros(500);
+/// See [`GATHER_MOMENTS`].
+const GATHER_LEN: usize = 256;
 
 impl std::fmt::Debug for IngestWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -273,6 +311,11 @@ impl std::fmt::Debug for IngestWriter {
 }
 
 impl IngestWriter {
+    /// Where the pump finds what is committed.
+    pub(crate) fn tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.tail)
+    }
+
     /// What the journal does not take goes into a spool.
     pub fn spool_into(&mut self, spool: Arc<Spooling>) {
         self.intake = Some(Intake::new(Arc::clone(&self.store), spool));
@@ -290,24 +333,22 @@ impl IngestWriter {
     /// Waits for entries and writes a batch of them; `false` when closed and drained.
     pub fn run_once(&mut self) -> bool {
         {
-            let queue = self.shared.lock();
-            let queue = self
-                .shared
-                .arrived
-                .wait_while(queue, |queue| queue.waiting.is_empty() && !queue.is_closed)
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.shared.wait_for(self.shared.lock(), 1, None);
             if queue.waiting.is_empty() {
                 return false;
             }
             if self.last_len >= GATHER_FROM {
                 // In dense traffic a moment's wait makes one commit of several: each costs an fsync
                 // and a page of every index.
-                let _gathered = self
-                    .shared
-                    .arrived
-                    .wait_timeout_while(queue, GATHER, |queue| {
-                        queue.waiting.len() < GATHER_LEN && !queue.is_closed
-                    });
+                for _ in 0..GATHER_MOMENTS {
+                    let len = queue.waiting.len();
+                    let moment = Some(GATHER_MOMENT);
+                    queue = self.shared.wait_for(queue, GATHER_LEN, moment);
+                    let is_over = queue.waiting.len() >= GATHER_LEN || queue.is_closed;
+                    if is_over || queue.waiting.len() == len {
+                        break;
+                    }
+                }
             }
         }
         self.last_len = self.step();
@@ -359,11 +400,25 @@ impl IngestWriter {
     fn keep(&self, entries: &Arc<[NewEntry]>) -> Result<Vec<Taken>, StoreError> {
         let now = self.clock.now();
         match &self.intake {
-            Some(intake) => intake.keep(entries, now),
-            None => {
-                let appended = self.store.append(entries, now)?;
-                Ok(appended.into_iter().map(Taken::Journal).collect())
+            Some(intake) => {
+                let taken = intake.keep(entries, now);
+                self.leave(entries, taken.as_deref().ok().and_then(all_in_journal));
+                taken
             }
+            None => {
+                let appended = self.store.append(entries, now);
+                self.leave(entries, appended.as_ref().ok().cloned());
+                Ok(appended?.into_iter().map(Taken::Journal).collect())
+            }
+        }
+    }
+
+    /// Leaves what is in the journal for the pump. What is not, or not for certain, the journal tells
+    /// by itself when it is there again.
+    fn leave(&self, entries: &Arc<[NewEntry]>, appended: Option<Vec<Appended>>) {
+        match appended {
+            Some(appended) => self.tail.keep(entries, &appended),
+            None => self.tail.clear(),
         }
     }
 
@@ -385,13 +440,7 @@ impl IngestWriter {
 
     fn answer(&self, answers: Vec<Answer>, taken: &[Taken]) {
         let counters = &self.shared.counters;
-        let appended: Vec<Appended> = taken
-            .iter()
-            .filter_map(|taken| match taken {
-                Taken::Journal(appended) => Some(*appended),
-                _ => None,
-            })
-            .collect();
+        let appended: Vec<Appended> = taken.iter().filter_map(in_journal).collect();
         counters.batches.add(usize::from(!appended.is_empty()));
         let is_new = counters.note_appended(&appended);
         if is_new && !is_planted(Planted::WakeBeforeAppend) {
@@ -436,9 +485,22 @@ impl Drop for IngestWriter {
     }
 }
 
+/// `None` unless all of it is.
+fn all_in_journal(taken: &[Taken]) -> Option<Vec<Appended>> {
+    taken.iter().map(in_journal).collect()
+}
+
+const fn in_journal(taken: &Taken) -> Option<Appended> {
+    match taken {
+        Taken::Journal(appended) => Some(*appended),
+        Taken::Spool { .. } | Taken::Nowhere => None,
+    }
+}
+
 /// What a writer would say that answers before it appends.
 const UNWRITTEN: Appended = Appended {
     seq: 0,
+    received_at: Timestamp::EPOCH,
     is_duplicate: false,
 };
 

@@ -24,6 +24,7 @@ pub mod spool;
 pub mod status;
 pub mod supervise;
 pub mod system_clock;
+mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod threads;

@@ -109,6 +109,7 @@ impl Loops {
             Some(spooling) => Arc::new(HeldClock::new(Arc::clone(&clock), spooling)),
             None => Arc::clone(&clock),
         };
+        let tail = writer.tail();
         let writer = WriterLoop {
             writer,
             control: LoopControl::new("ingest", Arc::default()),
@@ -120,7 +121,8 @@ impl Loops {
                 DeliverLoop::new(deliverer, options.grace)
             })
             .collect();
-        let pump = Pump::new(store, pump_clock, registry, routes.clone(), options.pump);
+        let mut pump = Pump::new(store, pump_clock, registry, routes.clone(), options.pump);
+        pump.follow(tail);
         let control = LoopControl::new("pump", pump_wake);
         let wakes = channels
             .iter()

@@ -19,6 +19,8 @@ pub enum Planted {
     DrainAskedAfterTheStep,
     /// What waited in the spool is removed before it is in the journal, not after.
     SpoolRemovedBeforeAppend,
+    /// The pump takes the newest rows from memory though rows before them are not there.
+    TailPassesOverGaps,
 }
 
 #[cfg(any(test, feature = "testing"))]

@@ -20,7 +20,7 @@ use billingwatch_alert::Route;
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::engine::{Applied, Engine, Registry, TICK};
 use billingwatch_core::time::{Span, Timestamp};
-use billingwatch_store::{Cursor, EntryKind, Head, JournalEntry, Lease, Step, StoreError};
+use billingwatch_store::{Cursor, EntryKind, Head, Lease, Step, StoreError};
 use tokio::sync::broadcast;
 
 pub(crate) use self::collect::Collected;
@@ -29,9 +29,10 @@ use crate::clock::Clock;
 use crate::error::PumpError;
 use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
-use crate::record::Records;
+use crate::record::{Records, Row};
 use crate::status::PumpCounters;
 use crate::system_clock::Stopwatch;
+use crate::tail::{Tail, TailRow};
 
 /// The name of the engine's cursor and snapshots in the store.
 pub const CONSUMER: &str = "engine";
@@ -97,6 +98,8 @@ pub struct Pump {
     is_renumbering: bool,
     /// Under which the steps are, where the database is shared.
     lease: Option<Lease>,
+    /// What this process's own writer has just committed.
+    tail: Arc<Tail>,
 }
 
 enum State {
@@ -144,7 +147,13 @@ impl Pump {
             doubtful: None,
             is_renumbering: false,
             lease: None,
+            tail: Arc::default(),
         }
+    }
+
+    /// Takes the newest rows from here, as far as they are here.
+    pub(crate) fn follow(&mut self, tail: Arc<Tail>) {
+        self.tail = tail;
     }
 
     /// Alert changes as they are committed, from now on. A subscriber that falls behind by 1,024
@@ -196,6 +205,7 @@ impl Pump {
     /// When the store fails.
     pub fn observe(&mut self) -> Result<(), PumpError> {
         self.state = State::Cold;
+        self.tail.clear();
         let head = self.store.head()?;
         self.counters.head_seq.raise_to(head.last_seq);
         if let Some(cursor) = self.store.cursor(CONSUMER)? {
@@ -247,15 +257,22 @@ impl Pump {
     }
 
     fn advance(&mut self, mut ready: Box<Ready>) -> Result<StepReport, PumpError> {
-        let limit = i64::from(self.options.batch_rows.max(1));
-        let rows = match self.store.read_after(ready.cursor.seq, limit) {
-            Ok(rows) => rows,
-            Err(error) => {
-                // Nothing was applied: the engine is still good.
-                self.state = State::Ready(ready);
-                return Err(error.into());
+        let limit = self.options.batch_rows.max(1);
+        let fresh = self.tail.take_after(ready.cursor.seq, limit.into());
+        let stored = if fresh.is_empty() {
+            match self.store.read_after(ready.cursor.seq, limit.into()) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    // Nothing was applied: the engine is still good.
+                    self.state = State::Ready(ready);
+                    return Err(error.into());
+                }
             }
+        } else {
+            Vec::new()
         };
+        let fresh = fresh.iter().filter_map(TailRow::row);
+        let rows: Vec<Row<'_>> = fresh.chain(stored.iter().map(Row::from)).collect();
         let Some(last) = rows.last() else {
             return self.idle(ready);
         };
@@ -340,15 +357,15 @@ impl Pump {
     }
 
     /// Applies rows and gathers what comes of them.
-    fn apply(&mut self, engine: &mut Engine, rows: &[JournalEntry]) -> Collected {
-        for row in rows {
+    fn apply(&mut self, engine: &mut Engine, rows: &[Row<'_>]) -> Collected {
+        for row in rows.iter().copied() {
             self.apply_row(engine, row, true);
         }
         Collected::take(engine)
     }
 
     /// Applies one row; one that nobody can read is passed over, and time still passes.
-    fn apply_row(&mut self, engine: &mut Engine, row: &JournalEntry, is_counted: bool) {
+    fn apply_row(&mut self, engine: &mut Engine, row: Row<'_>, is_counted: bool) {
         let record = match self.records.read(row) {
             Ok(record) => record,
             Err(reason) => {

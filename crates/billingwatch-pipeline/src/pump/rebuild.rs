@@ -28,6 +28,7 @@ pub(super) struct CatchUp {
 impl Pump {
     /// Starts from the newest snapshot that can be used.
     pub(super) fn load(&mut self) -> Result<StepReport, PumpError> {
+        self.tail.clear();
         let target = self.store.cursor(CONSUMER)?.unwrap_or(Cursor {
             seq: 0,
             at: Timestamp::EPOCH,
@@ -96,7 +97,7 @@ impl Pump {
                 return Err(PumpError::Gap(catch_up.at_seq + 1));
             };
             for row in &rows {
-                self.apply_row(&mut catch_up.engine, row, false);
+                self.apply_row(&mut catch_up.engine, row.into(), false);
                 self.counters
                     .last_event_at_ms
                     .raise_to(row.received_at.as_millis());

@@ -40,7 +40,7 @@ pub fn replay_journal(
         at_seq = last.seq;
         for row in &rows {
             report.lines += 1;
-            let Ok(record) = records.read(row) else {
+            let Ok(record) = records.read(row.into()) else {
                 report.bad_lines += 1;
                 engine.advance_to(row.received_at);
                 continue;
@@ -88,7 +88,7 @@ impl Replay {
             at_seq = last.seq;
             for row in rows.iter().filter(|row| row.kind == EntryKind::Event) {
                 self.report.lines += 1;
-                match records.read(row) {
+                match records.read(row.into()) {
                     Ok(record) => self.record(&record, sink)?,
                     Err(reason) => {
                         let number = u64::try_from(row.seq).unwrap_or_default();

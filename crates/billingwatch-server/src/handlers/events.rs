@@ -165,10 +165,11 @@ pub(crate) async fn list(
     let query = query.into_inner();
     let filter = query.filter()?;
     let page = paging::page(query.limit, query.after)?;
-    let found = state
-        .query(move |store| store.list_events(&filter, &page))
-        .await?;
-    Ok(Json(Paged::map(found, EventSummary::of)))
+    let found = state.query(move |store| {
+        let found = store.list_events(&filter, &page)?;
+        Ok(Paged::map(found, EventSummary::of))
+    });
+    Ok(Json(found.await?))
 }
 
 /// What did this event say?

@@ -104,6 +104,8 @@ pub struct NewEntry {
 pub struct Appended {
     /// Where it stands in the journal; for a duplicate, where its first arrival stands.
     pub seq: i64,
+    /// When the journal says that it was received; for a duplicate, the journal's time now.
+    pub received_at: Timestamp,
     /// Whether it was there already (or earlier in the same batch): nothing was written.
     pub is_duplicate: bool,
 }

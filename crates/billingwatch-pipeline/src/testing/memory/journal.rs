@@ -28,6 +28,7 @@ impl Tables {
             if let Some(seq) = self.known_seq(entry) {
                 appended.push(Appended {
                     seq,
+                    received_at: self.head_at,
                     is_duplicate: true,
                 });
                 continue;
@@ -45,6 +46,7 @@ impl Tables {
             self.journal.push(row(entry, seq, self.head_at));
             appended.push(Appended {
                 seq,
+                received_at: self.head_at,
                 is_duplicate: false,
             });
         }

@@ -106,6 +106,28 @@ pub fn negative_binomial_head(count: u64, mean: f64, stray: f64) -> f64 {
         .map_or(1.0, |distribution| distribution.cdf(count))
 }
 
+/// The probability of `count` or more when about `mean` are usual and the mean itself strays, or is
+/// only known, to a relative variance of `stray` (negative binomial).
+///
+/// ```
+/// use billingwatch_core::stats::{negative_binomial_tail, poisson_tail};
+/// assert!(negative_binomial_tail(8, 0.9, 0.1) > 5.0 * poisson_tail(8, 0.9)); // hardly known
+/// assert!((negative_binomial_tail(8, 0.9, 1e-6) / poisson_tail(8, 0.9) - 1.0).abs() < 1e-3);
+/// ```
+#[must_use]
+pub fn negative_binomial_tail(count: u64, mean: f64, stray: f64) -> f64 {
+    use statrs::distribution::NegativeBinomial;
+    if count == 0 {
+        return 1.0;
+    }
+    if mean <= 0.0 {
+        return 0.0;
+    }
+    let shape = 1.0 / stray.max(1e-6);
+    NegativeBinomial::new(shape, shape / (shape + mean))
+        .map_or(1.0, |distribution| distribution.sf(count - 1))
+}
+
 /// A count for arithmetic with probabilities; exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 const fn as_f64(count: u64) -> f64 {

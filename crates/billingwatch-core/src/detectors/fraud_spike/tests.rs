@@ -11,22 +11,97 @@ fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
         +1h  radar.early_fraud_warning.created x3/1h
         +2d  wait
     "), @"
-        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.1 are usual: 21.7 % of the payments of such a time; 60.00 USD at stake
-        d14 03:01:00 resolved high all: 0 in the window for 12h at most, 0.1 are usual
+        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.1 are usual: 20.8 % of the payments of such a time; 60.00 USD at stake
+        d14 03:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }
 
 #[test]
-fn four_in_a_day_and_five_in_five_days_are_none() {
+fn four_in_a_day_or_now_and_then_are_none() {
     let told = check(
         "fraud_spike",
         "
         +0s  charge.succeeded x300/1h
         +1h  charge.dispute.created x4/1h
-        +3d  charge.dispute.created x5/25h
+        +60d charge.succeeded x300/1h
+        +1h  charge.dispute.created x4/49h
     ",
     );
     assert_eq!(told, "");
+    // A slow constant rate is the merchant's own: one dispute in 400 payments every other day.
+    let mut days = String::new();
+    for _ in 0..60 {
+        days += "+1m charge.succeeded x400/7m\n+1h charge.dispute.created\n";
+    }
+    assert_eq!(check("fraud_spike", &days), "");
+}
+
+#[test]
+fn a_wave_of_three_a_day_shows_over_days_and_is_one_alert() {
+    let mut days = "+0s charge.succeeded x960/1h\n".to_owned();
+    for _ in 0..6 {
+        days += "+1m charge.succeeded x16/1h\n+1h charge.dispute.created x3/2h\n";
+    }
+    days += "+1m charge.succeeded x240/1h\n";
+    assert_snapshot!(check("fraud_spike", &days), @"
+        d41 13:02:00 firing high all: 5 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 20.8 % of the payments of such a time; 100.00 USD at stake
+        d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.1 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
+        d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.3 are usual
+        ");
+}
+
+#[test]
+fn a_wave_teaches_nothing_and_the_next_one_is_told_like_the_first() {
+    let wave = "+1m charge.succeeded x480/1h\n+1h charge.dispute.created x6/9h\n";
+    let told = check("fraud_spike", &wave.repeat(4));
+    assert_eq!(told.matches(" firing ").count(), 4, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 3, "{told}");
+}
+
+#[test]
+fn the_disputes_of_a_big_month_come_when_it_is_over() {
+    let mut days = String::new();
+    for day in 0..150 {
+        // December brings ten times as much, and January its disputes: 0.4 % of the payments.
+        let payments = if (60..90).contains(&day) { 1_200 } else { 120 };
+        let disputes = if (95..125).contains(&day) {
+            5
+        } else {
+            i64::from(day % 2 == 0)
+        };
+        days += &format!("+0s charge.succeeded x{payments}/30s\n");
+        if disputes > 0 {
+            days += &format!("+1h charge.dispute.created x{disputes}/1h\n");
+        }
+        let spent = (payments - 1) * 30 + if disputes > 0 { disputes * 3_600 } else { 0 };
+        days += &format!("+{}s wait\n", 86_400 - spent);
+    }
+    assert_eq!(check("fraud_spike", &days), "");
+}
+
+#[test]
+fn a_rate_that_stays_is_usual_in_the_end() {
+    let mut days = "+0s charge.succeeded x2400/1h\n".to_owned();
+    for _ in 0..80 {
+        days += "+1m charge.succeeded x20/1h\n+1h charge.dispute.created x2/1h\n";
+    }
+    let told = check("fraud_spike", &days);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn the_first_week_of_a_merchant_with_many_disputes_is_no_wave() {
+    // 1.6 a day of 400 payments, and once eight in a day: the rate is hardly known yet.
+    let mut days = String::new();
+    for disputes in [1, 2, 1, 2, 0, 1, 2, 8] {
+        days += "+0s charge.succeeded x400/2m\n";
+        if disputes > 0 {
+            days += &format!("+10m charge.dispute.created x{disputes}/10m\n");
+        }
+        days += &format!("+{}s wait\n", 86_400 - 399 * 120 - disputes * 600);
+    }
+    assert_eq!(check("fraud_spike", &days), "");
 }
 
 #[test]

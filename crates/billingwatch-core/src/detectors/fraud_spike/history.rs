@@ -1,0 +1,225 @@
+//! Payments and what was held against them, day by day: what a window is compared with.
+//!
+//! The days of a wave are known as such and teach nothing, also those from before it was told: a
+//! wave never becomes its own yardstick, be it told early, late, or over a longer window.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::detectors::words::as_f64;
+use crate::stats::poisson_tail;
+
+/// Days that are remembered: a payment can be disputed for about so long (Stripe docs: Measuring
+/// disputes).
+const DAYS_MAX: i64 = 120;
+
+/// Disputes per payment until the merchant's own rate is known: 0.3 %, weighing as much as 1,000
+/// payments. Healthy card businesses see about 0.1 %; a stranger gets the benefit of the doubt.
+const PRIOR: (f64, f64) = (3.0, 1_000.0);
+
+/// Disputes follow payments by weeks, so what came in may belong to the busiest of the months
+/// before.
+const MONTH_DAYS: i64 = 28;
+
+/// Months that begin a week apart are compared; the last of them ends so many weeks ago.
+const WEEKS: i64 = (DAYS_MAX - MONTH_DAYS) / WEEK_DAYS;
+
+const WEEK_DAYS: i64 = 7;
+
+/// A week this unlikely at the rate of all days shows that the rate is another by now.
+const LATELY_CHANCE: f64 = 0.01;
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Day {
+    number: i64,
+    payments: u64,
+    against: u64,
+    is_wave: bool,
+}
+
+/// What is usual a day, and how well that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usual {
+    pub(super) a_day: f64,
+    /// Charges it was learned from, those of the prior among them.
+    pub(super) known: f64,
+}
+
+/// The newest days, oldest first; those that brought nothing have no entry.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct History {
+    days: VecDeque<Day>,
+}
+
+impl History {
+    pub(super) fn count_payment(&mut self, day: i64) {
+        if let Some(day) = self.day(day) {
+            day.payments += 1;
+        }
+    }
+
+    pub(super) fn count_against(&mut self, day: i64) {
+        if let Some(day) = self.day(day) {
+            day.against += 1;
+        }
+    }
+
+    /// Those since then are a wave and no example; or are what is usual after all.
+    pub(super) fn set_wave_since(&mut self, from: i64, is_wave: bool) {
+        let newest_first = self.days.iter_mut().rev();
+        for day in newest_first.take_while(|day| day.number >= from) {
+            day.is_wave = is_wave;
+        }
+    }
+
+    /// Payments of a day: of the newest week, of the newest month, or of the busiest month before,
+    /// whichever were most. Today is not over and counts only when there is nothing else.
+    pub(super) fn payments_a_day(&self, today: i64) -> f64 {
+        let Some(first) = self.days.front().map(|day| day.number.min(today)) else {
+            return 0.0;
+        };
+        if first == today {
+            return as_f64(self.sums(today, today + 1, true).0);
+        }
+        let mean = |from: i64, to: i64| {
+            let from = from.max(first);
+            let days = u64::try_from(to - from).unwrap_or(1).max(1);
+            as_f64(self.sums(from, to, true).0) / as_f64(days)
+        };
+        let ends = (0..=WEEKS).map(|week| today - week * WEEK_DAYS);
+        // Of the oldest month at least a week: a single busy day says little.
+        let whole = ends.take_while(|end| *end == today || end - first >= WEEK_DAYS);
+        whole
+            .map(|end| mean(end - MONTH_DAYS, end))
+            .fold(mean(today - WEEK_DAYS, today), f64::max)
+    }
+
+    /// How many are usual a day, by the days before a window that begins on day `from`.
+    pub(super) fn usual(&self, from: i64, today: i64) -> Usual {
+        let payments_a_day = self.payments_a_day(today);
+        let (payments, against, _) = self.sums(i64::MIN, from, false);
+        // The disputes of the last weeks' payments are still to come. Of a young shop that leaves
+        // little, so half of the payments count at least.
+        let ripe = self.sums(i64::MIN, from - MONTH_DAYS, false).0;
+        let payments = as_f64(ripe).max(as_f64(payments) / 2.0);
+        let known = as_f64(against) + PRIOR.0;
+        let rate = known / (payments + PRIOR.1);
+        Usual {
+            a_day: (rate * payments_a_day).max(self.lately(from, rate)),
+            known,
+        }
+    }
+
+    /// How many came a day in the week before a window, where that is more than chance: disputes
+    /// follow payments by weeks, so a young or growing shop's rate lags behind what is usual by now.
+    fn lately(&self, from: i64, rate: f64) -> f64 {
+        let (payments, against, days) = self.sums(from - WEEK_DAYS, from, false);
+        if poisson_tail(against, rate * as_f64(payments)) > LATELY_CHANCE {
+            return 0.0;
+        }
+        as_f64(against) / as_f64(days.max(1))
+    }
+
+    /// Payments, charges against, and days with either, from a day to before another.
+    fn sums(&self, from: i64, to: i64, with_waves: bool) -> (u64, u64, u64) {
+        let days = self.days.iter();
+        let days = days.filter(|day| (from..to).contains(&day.number));
+        days.filter(|day| with_waves || !day.is_wave).fold(
+            (0, 0, 0),
+            |(payments, against, days), day| {
+                (payments + day.payments, against + day.against, days + 1)
+            },
+        )
+    }
+
+    /// The entry of a day, made when it is missing; none for days too long ago.
+    fn day(&mut self, number: i64) -> Option<&mut Day> {
+        let newest = self.days.back().map_or(number, |day| day.number);
+        if newest - number >= DAYS_MAX {
+            return None;
+        }
+        // Nearly always the last one: events come nearly in order.
+        let later = self.days.iter().rev();
+        let later = later.take_while(|day| day.number > number).count();
+        let mut index = self.days.len() - later;
+        let is_known = index > 0 && self.days[index - 1].number == number;
+        if is_known {
+            index -= 1;
+        } else {
+            let day = Day {
+                number,
+                ..Day::default()
+            };
+            self.days.insert(index, day);
+            let oldest = number.max(newest) - DAYS_MAX;
+            while self.days.front().is_some_and(|day| day.number <= oldest) {
+                self.days.pop_front();
+                index = index.saturating_sub(1);
+            }
+        }
+        self.days.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop(days: std::ops::Range<i64>, payments: u64) -> History {
+        let mut history = History::default();
+        for day in days {
+            (0..payments).for_each(|_| history.count_payment(day));
+        }
+        history
+    }
+
+    #[test]
+    fn days_are_bounded_and_stragglers_find_theirs() {
+        let mut history = shop(0..500, 1);
+        assert_eq!(history.days.len(), 120);
+        history.count_payment(379);
+        history.count_payment(380);
+        assert_eq!(history.days.len(), 120);
+        assert_eq!(history.sums(0, 500, true).0, 121);
+    }
+
+    #[test]
+    fn after_a_big_month_its_disputes_are_awaited() {
+        let mut history = shop(0..30, 10);
+        for day in 30..58 {
+            (0..100).for_each(|_| history.count_payment(day));
+        }
+        for day in 58..86 {
+            history.count_payment(day);
+        }
+        assert!((history.payments_a_day(86) - 100.0).abs() < 1e-9);
+        assert!(history.payments_a_day(58 + 120) < 2.0);
+    }
+
+    #[test]
+    fn waves_teach_nothing() {
+        let mut history = shop(0..40, 100);
+        let before = history.usual(40, 40).a_day;
+        (30..35).for_each(|day| (0..20).for_each(|_| history.count_against(day)));
+        assert!(history.usual(40, 40).a_day > 3.0 * before);
+        history.set_wave_since(30, true);
+        let after = history.usual(40, 40).a_day;
+        assert!(after < 1.3 * before, "{before} {after}");
+    }
+
+    #[test]
+    fn a_shop_that_grows_is_held_against_its_last_week() {
+        let mut history = shop(0..60, 1_000);
+        (40..60).for_each(|day| (0..9).for_each(|_| history.count_against(day)));
+        let usual = history.usual(60, 60);
+        assert!((usual.a_day - 9.0).abs() < 0.01, "{usual:?}");
+    }
+
+    #[test]
+    fn on_the_first_day_the_prior_counts() {
+        let history = shop(7..8, 1_000);
+        let usual = history.usual(6, 7);
+        assert!((usual.a_day - 3.0).abs() < 1e-9 && (usual.known - 3.0).abs() < 1e-9);
+    }
+}

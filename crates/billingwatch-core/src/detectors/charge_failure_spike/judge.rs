@@ -1,11 +1,14 @@
 //! The two questions: do too many attempts fail, and does somebody try cards?
 
+use std::collections::BTreeMap;
+
 use crate::alert::Severity;
 use crate::calendar::{Calendar, LocalTime};
 use crate::money::share_bps;
 use crate::stats::beta_binomial_tail;
 use crate::time::Span;
 
+use super::failures::{Failures, Refusal};
 use super::minutes::{Minutes, Sums};
 use super::usual::{Share, Usual};
 use super::{KEPT, Settings};
@@ -16,6 +19,12 @@ const WINDOWS: [(i64, i64); 5] = [(1, 12), (1, 4), (1, 1), (3, 1), (12, 1)];
 
 /// Failures of machines are rare at every merchant: three different payers are enough to ask.
 const TECHNICAL_MIN: u64 = 3;
+
+/// Fewer failing payers than this are a handful: see [`Bench::doubt`].
+const HANDFUL: u64 = 10;
+
+/// A handful without a common code must be less likely by this factor.
+const MIXED_DOUBT: f64 = 0.05;
 
 /// Failing payers without which nothing is critical, however high the rate.
 const CRITICAL_MIN: u64 = 10;
@@ -38,6 +47,7 @@ pub(super) struct Bench<'a> {
     pub(super) settings: &'a Settings,
     pub(super) usual: &'a Usual,
     pub(super) minutes: &'a Minutes,
+    pub(super) failures: &'a Failures,
     pub(super) calendar: &'a Calendar,
 }
 
@@ -63,13 +73,36 @@ impl Bench<'_> {
             let window = self.part(times, parts);
             let sums = self.minutes.spike_sums(window);
             let found = self.weigh(window, sums);
-            if let Some(found) = found.filter(|found| found.chance <= chance_max)
+            let is_implausible = |found: &Verdict| found.chance <= self.doubt(found) * chance_max;
+            if let Some(found) = found.filter(is_implausible)
                 && worst.is_none_or(|known| found.chance < known.chance)
             {
                 worst = Some(found);
             }
         }
         worst
+    }
+
+    /// A fault has one cause, and most of its failures one code. A handful of payers who are
+    /// declined for different reasons have nothing in common but the hour, and chance brings a
+    /// handful together sooner than any test of the rate alone allows for.
+    fn doubt(&self, found: &Verdict) -> f64 {
+        let failed = found.sums.both().failed;
+        if found.is_technical || failed >= HANDFUL {
+            return 1.0;
+        }
+        let since = self.failures.since(self.minutes.spike_since(found.window));
+        let payers = since.filter(|failure| failure.is_new_payer);
+        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+        for failure in payers.filter(|failure| failure.refusal == Refusal::Declined) {
+            *counts.entry(failure.code).or_default() += 1;
+        }
+        let most = counts.values().max().copied().unwrap_or(0);
+        if most * 4 >= failed * 3 {
+            1.0
+        } else {
+            MIXED_DOUBT
+        }
     }
 
     /// A window beyond the line, and how likely it is by chance.

@@ -165,10 +165,15 @@ impl Minutes {
         sums
     }
 
+    /// Where a window begins, as far as it can belong to a spike.
+    pub(super) fn spike_since(&self, window: Span) -> Timestamp {
+        self.floor_at.max(self.newest_at - window)
+    }
+
     /// What of it can belong to a spike: not the last spike's own, and of an attack only renewals.
     pub(super) fn spike_sums(&self, window: Span) -> Sums {
         let mut sums = Sums::default();
-        for minute in self.since(self.floor_at.max(self.newest_at - window)) {
+        for minute in self.since(self.spike_since(window)) {
             let of_attack = Sums {
                 renewal: minute.sums.renewal,
                 ..Sums::default()

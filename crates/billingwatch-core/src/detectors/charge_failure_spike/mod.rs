@@ -13,6 +13,7 @@
 mod failures;
 mod judge;
 mod minutes;
+mod recovery;
 mod report;
 mod usual;
 mod words_seen;
@@ -35,21 +36,15 @@ use crate::time::{Span, Timestamp};
 
 use super::words::{charge_of, decline_code};
 use failures::{Failure, Failures, Refusal, Who};
-use judge::{Bench, Verdict, rate_bps, signs};
+use judge::{Bench, Verdict, signs};
 use minutes::{Counts, Hand, Minutes};
+use recovery::Course;
 use usual::Usual;
 
 /// How long attempts are remembered by the minute: as long as the longest window that is judged,
 /// and as long again for the decision whether they are to be learned from. Busy merchants' leave
 /// earlier.
 const KEPT: Span = Span::hours(24);
-
-/// How many of the newest attempts decide about recovery, and without how many nothing is decided.
-const RECENT_MAX: usize = 20;
-const RECENT_MIN: usize = 10;
-
-/// How long attempts must have gone well again: an attack comes in waves.
-const RECOVERY_SPAN: Span = Span::minutes(30);
 
 /// How long after its last card an attack is over.
 const TESTING_QUIET: Span = Span::hours(1);
@@ -111,6 +106,7 @@ struct Incident {
     usual: f64,
     unreported: u64,
     is_testing: bool,
+    course: Course,
 }
 
 /// One scope's attempts.
@@ -347,16 +343,6 @@ impl ChargeFailureSpike {
         minute
     }
 
-    fn remember(&mut self, is_failed: bool) {
-        if self.spike.is_none() {
-            return;
-        }
-        if self.recent.len() >= RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(is_failed);
-    }
-
     fn know_amount(&mut self, currency: Currency, amount: i64) {
         let known = self
             .amounts
@@ -391,6 +377,7 @@ impl ChargeFailureSpike {
             settings: &self.settings,
             usual: &self.usual,
             minutes: &self.minutes,
+            failures: &self.failures,
             calendar: ctx.calendar(),
         }
     }
@@ -442,6 +429,7 @@ impl ChargeFailureSpike {
             usual: verdict.usual.share,
             unreported: verdict.sums.both().failed,
             is_testing: false,
+            course: Course::of(verdict.sums.both()),
         });
         known.severity = verdict.severity;
         if known.opened_at == ctx.now() {
@@ -467,6 +455,7 @@ impl ChargeFailureSpike {
             usual: verdict.usual.share,
             unreported: verdict.sums.cards,
             is_testing: true,
+            course: Course::default(),
         });
         known.severity = severity;
         for minute in self.minutes.since_mut(since) {
@@ -502,38 +491,16 @@ impl ChargeFailureSpike {
             self.spike = None;
             self.minutes.begin_anew();
             ctx.clear("all", reason);
-        } else if incident.unreported > 0 {
+            return;
+        }
+        let usual = self.usual_share(ctx);
+        if let Some(incident) = &mut self.spike {
+            incident.course.know_usual(usual);
+        }
+        if incident.unreported > 0 {
             self.look(ctx);
             self.report_growth(ctx);
         }
-    }
-
-    /// Why the spike is over, if it is.
-    fn recovered(&self, incident: &Incident, ctx: &Context<'_>) -> Option<String> {
-        let usual = report::with_margin(incident.usual.max(self.usual_share(ctx)));
-        let line = self.settings.recovery_bps_max.max(usual);
-        let is_quiet = self.minutes.newest_at().since(self.last_failed_at) >= RECOVERY_SPAN;
-        // The newest ten are enough where none of them failed.
-        let newest = if is_quiet { RECENT_MIN } else { RECENT_MAX };
-        let recent = self.recent.iter().rev().take(newest);
-        let all = recent.clone().count() as u64;
-        let failed = recent.filter(|failed| **failed).count() as u64;
-        if self.recent.len() < newest || rate_bps(failed, all) > line {
-            return None;
-        }
-        let lately = self.minutes.spike_sums(RECOVERY_SPAN).both();
-        if rate_bps(lately.failed, lately.all) > line {
-            return None;
-        }
-        Some(format!("{failed} of the newest {all} attempts failed"))
-    }
-
-    fn usual_share(&self, ctx: &Context<'_>) -> f64 {
-        let sums = self.minutes.spike_sums(RECOVERY_SPAN);
-        let before = minutes::Sums::default();
-        self.usual
-            .failing(self.bench(ctx).at(), &sums, &before)
-            .share
     }
 
     fn tick_testing(&mut self, ctx: &mut Context<'_>) {

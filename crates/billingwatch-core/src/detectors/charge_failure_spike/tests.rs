@@ -217,6 +217,60 @@ fn it_does_not_flap_while_every_third_attempt_fails() {
 }
 
 #[test]
+fn it_does_not_flap_while_one_currency_of_five_fails() {
+    // Nearly all of the euros fail, and they are a fifth of the payments: twenty in a row may look
+    // well, and the share of an hour strays around the line.
+    let calm = "+2m charge.succeeded x24/2m\n+2m charge.failed card=new code=insufficient_funds\n";
+    let part = |failed: &str| {
+        format!(
+            "+1m charge.succeeded x12/1m\n+1m charge.failed card=new cur=eur code=processing_error x{failed}/30s\n"
+        )
+    };
+    let outage: String = ["5", "4", "1", "1", "1", "5", "1", "1", "4", "3"]
+        .map(part)
+        .concat();
+    let told = told(&format!("{}{outage}{}", calm.repeat(60), calm.repeat(4)));
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn a_handful_without_a_common_cause_takes_more() {
+    let handful = |codes: [&str; 5]| {
+        let tries = codes.map(|code| format!("+3m charge.failed card=new code={code}\n"));
+        fired(&format!("{}{}", ordinary_weeks(), tries.concat()))
+    };
+    let declined = "do_not_honor";
+    assert_eq!(handful([declined; 5]), 1);
+    let mixed = [
+        "insufficient_funds",
+        declined,
+        "expired_card",
+        "incorrect_cvc",
+    ];
+    let four =
+        mixed.map(|code| format!("+3m charge.failed card=new code={code}\n+1m charge.succeeded\n"));
+    assert_eq!(fired(&format!("{}{}", ordinary_weeks(), four.concat())), 0);
+}
+
+#[test]
+fn four_of_five_at_a_tiny_merchant_are_chance() {
+    // Five attempts a day, one of 24 of which fails.
+    let day = "+4h charge.succeeded x5/4h\n+4h wait\n";
+    let weeks = format!(
+        "{}+1h charge.failed card=new code=expired_card\n",
+        day.repeat(5)
+    )
+    .repeat(6);
+    let burst = "+9h charge.succeeded\n+9m charge.failed card=new code=insufficient_funds x2/9m\n\
+                 +9m charge.failed card=new code=do_not_honor x2/9m\n";
+    assert_eq!(told(&format!("{weeks}{burst}")), "");
+    // A gateway that is down is not.
+    let outage = "+9h charge.succeeded\n+9m charge.failed card=new code=processing_error x4/9m\n";
+    assert_eq!(fired(&format!("{weeks}{outage}")), 1);
+}
+
+#[test]
 fn evidence_splits_by_what_the_failures_have_in_common() {
     let alert = open_alert(&format!(
         "{}{}",

@@ -31,8 +31,9 @@ const KEPT_A_DAY: f64 = 27.0 / 28.0;
 /// Until so many attempts are learned, what lies before the window judged counts as known too.
 const KNOWN_MIN: f64 = 200.0;
 
-/// A day has at least so many looks, whatever the merchant: each attempt is one.
-const LOOKS_A_DAY_MIN: f64 = 20.0;
+/// A day has at least so many looks, whatever the merchant. Each attempt is one; a merchant with a
+/// few a day would be granted a chance that four declines in a row have now and then.
+const LOOKS_A_DAY_MIN: f64 = 80.0;
 
 /// How many of the five windows' looks are looks of their own: they overlap.
 const WINDOWS: f64 = 2.0;

@@ -12,6 +12,9 @@ use super::rhythm::MINUTE;
 /// A backlog that brought this share of the busy minutes that were expected is taken for whole.
 const RECOVERED_MIN: f64 = 0.3;
 
+/// From this share on nothing of it is missing: what is expected is itself an estimate.
+const WHOLE_MIN: f64 = 0.8;
+
 /// What is wrong with the arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -70,6 +73,11 @@ impl Trouble {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.kind != TroubleKind::Lag && self.arrived < self.expected * RECOVERED_MIN
+    }
+
+    /// Whether a silence's backlog brought all that it held back.
+    pub(super) fn is_whole(&self) -> bool {
+        self.arrived >= self.expected * WHOLE_MIN
     }
 
     /// Busy minutes that a silence had to have, by what is usual.

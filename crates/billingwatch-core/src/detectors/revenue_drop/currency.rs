@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::intake::{Trouble, TroubleKind};
+use crate::intake::Trouble;
 use crate::money::{Currency, Money, share_bps};
 
 use super::super::words::as_f64;
@@ -10,6 +10,7 @@ use super::Settings;
 use super::days::Series;
 use super::gap::{Gap, Habits, WINDOWS};
 use super::hours::{Hours, WINDOW_MAX};
+use super::mute::Blind;
 use super::usual::Past;
 
 /// What is missing against an hour earlier or later too is missing: merchants live by local time,
@@ -104,11 +105,11 @@ impl Watched {
         past: Past<'_>,
         end: i64,
         settings: &Settings,
-        is_lost: impl Fn(&Gap) -> Option<Trouble>,
+        blind: impl Fn(&Gap) -> Option<Blind>,
     ) -> Step {
         self.learn(past, end);
         let step = match self.incident {
-            None => self.look(past, end, settings, is_lost),
+            None => self.look(past, end, settings, blind),
             Some(incident) => self.follow(currency, incident, past, end, settings),
         };
         self.judged = end;
@@ -135,16 +136,14 @@ impl Watched {
         past: Past<'_>,
         end: i64,
         settings: &Settings,
-        is_lost: impl Fn(&Gap) -> Option<Trouble>,
+        blind: impl Fn(&Gap) -> Option<Blind>,
     ) -> Step {
         let Some(gap) = self.worst(past, end, settings) else {
             return Step::Calm;
         };
-        if let Some(trouble) = is_lost(&gap) {
-            if trouble.kind != TroubleKind::Silence {
-                // Its events will not come any more: no yardstick.
-                self.hours.mark(end - gap.hours, end);
-            }
+        if let Some(Blind { trouble, hours }) = blind(&gap) {
+            // Neither judged nor a yardstick.
+            self.hours.mark(hours.0, hours.1.min(end));
             return Step::Muted(trouble);
         }
         self.hours.mark(end - gap.hours, end);
@@ -302,7 +301,10 @@ fn drop_of(gap: &Gap) -> i64 {
 }
 
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
-    drop_of(gap) > settings.drop_bps_min && gap.chance <= chance_max(settings)
+    drop_of(gap) > settings.drop_bps_min
+        && gap.chance <= chance_max(settings)
+        && share_bps(gap.least.saturating_sub(gap.collected), gap.least)
+            > settings.drop_bps_min * 2 / 3
 }
 
 fn chance_max(settings: &Settings) -> f64 {

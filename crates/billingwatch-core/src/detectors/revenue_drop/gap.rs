@@ -86,6 +86,8 @@ impl Default for Habits {
 pub(super) struct Gap {
     pub(super) hours: i64,
     pub(super) expected: i64,
+    /// The same, were sales those of the poorest of the weeks: what is below that, too, is missing.
+    pub(super) least: i64,
     pub(super) collected: i64,
     pub(super) due: u64,
     pub(super) paid: u64,
@@ -154,6 +156,7 @@ impl Habits {
         let mut gap = Gap {
             hours: len,
             expected: 0,
+            least: 0,
             collected: 0,
             due: 0,
             paid: 0,
@@ -178,6 +181,7 @@ impl Habits {
         }
         let usual = usual(hours, past, (end, len, shift), counts);
         gap.expected = scaled(due_amount, 1.0 - self.silent_share());
+        gap.least = gap.expected;
         gap.collected = due_amount.saturating_sub(silent_amount);
         if let Some(usual) = usual {
             gap.sales = u64::try_from(sales).unwrap_or_default();
@@ -186,8 +190,14 @@ impl Habits {
             gap.usual_amount = rounded(usual.amount);
             gap.collected = gap.collected.saturating_add(sales_amount);
             gap.expected = gap.expected.saturating_add(gap.usual_amount);
+            gap.least = gap
+                .least
+                .saturating_add(scaled(gap.usual_amount, usual.least_share));
         }
         (gap.chance, gap.is_of_worth) = self.chance(&gap, usual.map_or(1.0, |usual| usual.weeks));
+        if gap.is_of_worth {
+            gap.least = gap.expected;
+        }
         gap
     }
 

@@ -301,8 +301,8 @@ impl RevenueDrop {
         let mut muted = Vec::new();
         let mut over = None;
         for (currency, watched) in &mut self.watched {
-            let is_lost = |gap: &Gap| mute::lost(ctx, gap, hour);
-            match watched.judge(*currency, past, hour, &self.settings, is_lost) {
+            let blind = |gap: &Gap| mute::lost(ctx, gap, hour);
+            match watched.judge(*currency, past, hour, &self.settings, blind) {
                 Step::Calm => {}
                 Step::Muted(trouble) => muted.push((*currency, trouble)),
                 Step::Missing(one) => missing.push((*currency, one)),

@@ -5,30 +5,49 @@ use crate::event::Family;
 use crate::intake::{Trouble, TroubleKind};
 use crate::time::{Span, Timestamp};
 
+use super::dues::SETTLE;
 use super::gap::Gap;
+use super::hours::{HOUR, hour_of};
 
-/// How long a backlog is awaited after a silence, at least and at most. Stripe's next try comes
-/// about as long after an outage as that lasted; of its last hours, within the hour. So a silence that
-/// brings nothing at all for hours was no outage.
-const BACKLOG_MIN: Span = Span::hours(2);
-/// See [`BACKLOG_MIN`].
-const BACKLOG_MAX: Span = Span::hours(4);
+/// Sales, in basis points of what is usual, that may be missing where renewals alone are unseen.
+const SALES_LOST_MAX: i64 = 1_500;
+
+/// Trouble with deliveries that may explain a gap.
+#[derive(Debug)]
+pub(super) struct Blind {
+    pub(super) trouble: Trouble,
+    /// The hours of which too little is known: from the first until before the second.
+    pub(super) hours: (i64, i64),
+}
 
 /// The trouble with deliveries that may explain this gap in the hours before `end`.
 ///
-/// A silence explains it until its backlog must have come: Stripe delivers again for three days, so
-/// what does not come then never was. Charges alone that are silent explain it when renewals are
-/// told as paid all the same.
-pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Trouble> {
+/// A silence explains it for good unless its backlog came: it is told by `webhook_lag`, and what
+/// was sold in it nobody knows. Renewals due in it show two hours after it. Charges alone
+/// that are silent explain it when renewals are told as paid all the same, and invoices alone when it
+/// is renewals that are missing.
+pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Blind> {
     let to = Timestamp::EPOCH + Span::hours(end);
     let from = to - Span::hours(gap.hours);
-    let trouble = ctx.intake().lost_between(Family::Charge, from, to)?;
-    let is_blind = match trouble.kind {
-        TroubleKind::FamilySilence(_) => gap.paid > 0,
-        _ => trouble.back_at.is_none_or(|back_at| {
-            let lasted = back_at.since(trouble.since);
-            ctx.now() < back_at + lasted.clamp(BACKLOG_MIN, BACKLOG_MAX)
-        }),
-    };
-    is_blind.then(|| trouble.clone())
+    if let Some(silence) = ctx.intake().silent_between(from - SETTLE - HOUR, to) {
+        let back_at = silence.back_at.unwrap_or(to);
+        return Some(Blind {
+            trouble: silence.clone(),
+            hours: (hour_of(silence.since), hour_of(back_at + SETTLE) + 1),
+        });
+    }
+    let charges = ctx.intake().lost_between(Family::Charge, from, to);
+    let invoices = || ctx.intake().lost_between(Family::Invoice, from, to);
+    let of_family = |trouble: &&Trouble| matches!(trouble.kind, TroubleKind::FamilySilence(_));
+    let trouble = charges
+        .filter(of_family)
+        .filter(|_| gap.paid > 0)
+        .or_else(|| {
+            let is_of_renewals = gap.silent > 0 && gap.lost_bps().1 < SALES_LOST_MAX;
+            invoices().filter(of_family).filter(|_| is_of_renewals)
+        })?;
+    Some(Blind {
+        trouble: trouble.clone(),
+        hours: (end - gap.hours, end),
+    })
 }

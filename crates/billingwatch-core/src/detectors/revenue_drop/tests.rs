@@ -12,6 +12,8 @@ const DAY: i64 = 86_400;
 struct Story {
     lines: Vec<(i64, String)>,
     is_over_at: i64,
+    /// Nothing arrives of it, ever.
+    lost: std::ops::Range<i64>,
 }
 
 impl Story {
@@ -98,7 +100,8 @@ impl Story {
         lines.sort_by_key(|(at, _)| *at);
         let mut timeline = String::new();
         let mut now = 0;
-        for (at, line) in lines.iter().filter(|(at, _)| *at <= self.is_over_at) {
+        let is_told = |at: i64| at <= self.is_over_at && !self.lost.contains(&at);
+        for (at, line) in lines.iter().filter(|(at, _)| is_told(*at)) {
             timeline += &format!("+{}s {line}\n", at - now);
             now = *at;
         }
@@ -537,4 +540,29 @@ fn a_quarter_lost_is_one_incident_until_it_is_over() {
     let told = Story::default().sales(0, &days).told_until(30);
     assert_eq!(told.matches(" firing ").count(), 1, "{told}");
     assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+}
+
+#[test]
+fn what_was_sold_in_a_silence_nobody_knows() {
+    let mut story = Story::default();
+    let mut days = weeks(5);
+    days[30] = 4;
+    story.sales(0, &days);
+    story.lost = 24 * DAY + 6 * 3_600..24 * DAY + 21 * 3_600;
+    let told = story.told_until(34);
+    assert!(told.contains("quiet events_missing"), "{told}");
+    // The day that brought too little is told, and the one that is not known is not.
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert!(told.contains("d30 "), "{told}");
+}
+
+#[test]
+fn ordinary_weeks_between_sales_are_no_drops() {
+    let mut days = weeks(9);
+    for week in [1, 3, 5, 7] {
+        for day in 2..5 {
+            days[week * 7 + day] *= 3;
+        }
+    }
+    assert_eq!(Story::default().sales(0, &days).told_until(63), "");
 }

@@ -12,6 +12,12 @@ use crate::time::{Span, Timestamp};
 /// The share of a past window that may be part of an incident, one in so many hours.
 const INCIDENT_SHARE: i64 = 8;
 
+/// So many weeks know how poor one may be.
+const POOREST_OF: u32 = 3;
+
+/// The most that the poorest week is brought up to what weeks have by now: after a season it is not.
+const GROWTH_MAX: f64 = 1.25;
+
 /// Which past may be looked at, and by whose clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Past<'a> {
@@ -55,6 +61,8 @@ pub(super) struct Usual {
     pub(super) sales: f64,
     /// Minor units.
     pub(super) amount: f64,
+    /// Of these sales, the share that the poorest of three weeks or more had.
+    pub(super) least_share: f64,
 }
 
 /// Sales of a window as they usually are; `None` until a week before it is known.
@@ -82,6 +90,7 @@ pub(super) fn usual(
         .map(|day| (end - (day + 1) * len.min(24), end - day * 24))
         .collect();
     let mut values = vec![(Vec::new(), Vec::new()); chunks.len()];
+    let mut least = f64::INFINITY;
     for (index, week) in known.enumerate() {
         let back = week * WEEK;
         let incidents: i64 = (start..end)
@@ -91,11 +100,14 @@ pub(super) fn usual(
             continue;
         }
         let factor = level.over(typical_week(&slots, index));
+        let mut sum_of_week = 0.0;
         for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
             let (count, amount) = sum(hours, past, (*from, *until), (back, shift), counts);
             sales.push(signed_f64(count) * factor);
             amounts.push(signed_f64(amount) * factor);
+            sum_of_week += signed_f64(count) * factor.min(GROWTH_MAX);
         }
+        least = least.min(sum_of_week);
     }
     let weeks = values.first().map_or(0, |(sales, _)| sales.len());
     let weeks = u32::try_from(weeks).ok().filter(|weeks| *weeks > 0)?;
@@ -107,6 +119,7 @@ pub(super) fn usual(
         weeks: f64::from(weeks),
         sales: 0.0,
         amount: 0.0,
+        least_share: 1.0,
     };
     for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
         if weeks <= 2 {
@@ -117,6 +130,9 @@ pub(super) fn usual(
         }
         usual.sales += typical(sales, weeks);
         usual.amount += typical(amounts, weeks);
+    }
+    if weeks >= POOREST_OF {
+        usual.least_share = (least / usual.sales.max(1.0)).min(1.0);
     }
     Some(usual)
 }

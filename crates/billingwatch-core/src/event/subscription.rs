@@ -25,6 +25,8 @@ pub struct Subscription {
     /// The end of the current period: the subscription's own (before basil), or the earliest of
     /// its items' (the next time it has to pay).
     pub current_period_end: Option<Timestamp>,
+    /// When its billing cycle begins: ahead where no payment is asked for until then.
+    pub billing_cycle_anchor: Option<Timestamp>,
     /// What it is made of (the embedded first page).
     pub items: Vec<SubscriptionItem>,
     /// Who collects.

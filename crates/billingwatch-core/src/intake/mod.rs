@@ -67,6 +67,19 @@ const DRAIN_MAX: Span = Span::hours(2);
 /// Deliveries must have been on time for so long before a trouble is over.
 const ON_TIME_MIN: Span = Span::minutes(10);
 
+/// After a silence events come again at this share of the usual rate, at least: a stray refund or a
+/// changed address is no end of it.
+const BACK_MIN: f64 = 0.3;
+
+/// In so many busy minutes the rate shows, however few were to be expected.
+const BACK_MINUTES: f64 = 3.0;
+
+/// How many expected busy minutes the rate since a silence remembers.
+const BACK_MEMORY: f64 = 10.0;
+
+/// A silence is over in any case when events have come for so long: business became less.
+const BACK_OVER: Span = Span::hours(12);
+
 /// A lag is over in any case when nothing came late for so long, and something came on time.
 const LAG_OVER: Span = Span::hours(6);
 
@@ -127,6 +140,8 @@ pub struct Intake {
     past: VecDeque<Trouble>,
     /// The newest pause that a backlog may come of: from the last event to the next.
     pause: (Timestamp, Timestamp),
+    /// Busy minutes of late since the newest silence: seen and expected.
+    back: (f64, f64),
     /// The newest pause that was odd.
     odd: OddPause,
     /// The newest arrival of an event that was on time.
@@ -149,6 +164,7 @@ impl Default for Intake {
             open: None,
             past: VecDeque::new(),
             pause: (Timestamp::EPOCH, Timestamp::EPOCH),
+            back: (0.0, 0.0),
             odd: OddPause::default(),
             fresh_at: Timestamp::EPOCH,
             late_at: Timestamp::EPOCH,
@@ -324,6 +340,7 @@ impl Intake {
             && was_silent
         {
             trouble.back_at = Some(now);
+            self.back = (0.0, 0.0);
             trouble.expected = self
                 .stream
                 .pause(1.0, 1, Foretold::default())
@@ -374,6 +391,9 @@ impl Intake {
         let is_busy = self.stream.is_busy();
         let share = self.stream.share(now - MINUTE);
         self.stream.tick(now);
+        let kept = (-share / BACK_MEMORY).exp();
+        self.back.0 = self.back.0 * kept + f64::from(u8::from(is_busy));
+        self.back.1 = self.back.1 * kept + share;
         self.lateness.tick(now, &self.criteria);
         while self.past.len() > PAST_MAX
             || self
@@ -423,18 +443,34 @@ impl Intake {
             // The backlog comes while new events are on time again, or before them.
             (_, Some(back_at)) => {
                 let drain = back_at.since(trouble.since).clamp(DRAIN_MIN, DRAIN_MAX);
-                self.is_on_time(back_at, now) && now >= back_at + drain
+                self.is_back(back_at, now) && now >= back_at + drain
             }
             (_, None) => false,
         };
         if is_over && let Some(mut trouble) = self.open.take() {
             trouble.ended_at = Some(now);
+            // Nothing of it ever came: there was nothing, and that is part of what is usual.
+            if let (TroubleKind::Silence, Some(back_at), true) =
+                (trouble.kind, trouble.back_at, trouble.is_empty())
+            {
+                let is_it = self.odd.from == trouble.since;
+                let missing = if is_it { self.odd.missing } else { 0.0 };
+                self.stream.amend(trouble.since, back_at, missing);
+            }
             self.past.push_back(trouble);
         }
     }
 
+    /// Whether events arrive again since a silence, on time and not just a stray one.
+    pub(crate) fn is_back(&self, since: Timestamp, now: Timestamp) -> bool {
+        let (seen, expected) = self.back;
+        let is_rate_back =
+            seen >= BACK_MIN * expected && (seen >= BACK_MINUTES || seen >= expected);
+        self.is_on_time(since, now) && (is_rate_back || now.since(since) >= BACK_OVER)
+    }
+
     /// Whether events have been arriving on time since, and none late of late.
-    pub(crate) fn is_on_time(&self, since: Timestamp, now: Timestamp) -> bool {
+    fn is_on_time(&self, since: Timestamp, now: Timestamp) -> bool {
         self.fresh_at >= since && now >= since.max(self.late_at) + ON_TIME_MIN
     }
 

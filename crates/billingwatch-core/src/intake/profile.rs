@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// Hours of a week.
 const HOURS: usize = 168;
@@ -30,6 +30,14 @@ const UNKNOWN: u8 = u8::MAX;
 /// Minutes of an hour that must have been counted for the hour to be remembered: the others had an
 /// outage.
 const COUNTED_MIN: u8 = 40;
+
+const HOUR: Span = Span::hours(1);
+
+/// An hour is quiet when so many minutes of it were.
+const QUIET_MIN: Span = Span::minutes(40);
+
+/// The end of a silence that is taken for quiet afterwards: a day.
+const AMENDED_MAX: Span = Span::hours(24);
 
 /// From so many weeks on an hour is its own measure of what is plausible.
 const WEEKS_MIN: usize = 3;
@@ -68,6 +76,24 @@ impl Profile {
         }
         self.hour.1 += u8::from(is_busy);
         self.hour.2 += 1;
+    }
+
+    /// The hours that lie in between were quiet, though they were not counted.
+    pub(super) fn amend(&mut self, from: Timestamp, to: Timestamp) {
+        if self.hours.is_empty() {
+            return;
+        }
+        let from = from.max(to - AMENDED_MAX);
+        let mut hour = self.calendar.hour_start(from);
+        while hour < to {
+            let quiet = to.min(hour + HOUR).since(from.max(hour));
+            if quiet >= QUIET_MIN && hour != self.hour.0 {
+                let weeks = &mut self.hours[self.calendar.local(hour).hour_of_week() % HOURS];
+                weeks.rotate_right(1);
+                weeks[0] = 0;
+            }
+            hour = hour + HOUR;
+        }
     }
 
     fn remember(&mut self) {
@@ -121,11 +147,10 @@ fn counted_on(own: &[f64], daily: f64) -> f64 {
         return daily;
     };
     let weeks = f64::from(weeks);
-    let mut quieter = quieter_half(own);
+    let mut usual = plausible(own, quieter_half(own));
     if own.len() < WEEKS_MIN {
-        quieter = quieter.min(daily);
+        usual = usual.min(daily);
     }
-    let usual = plausible(own, quieter);
     usual.min((usual * weeks + daily * POOL) / (weeks + POOL))
 }
 
@@ -149,7 +174,6 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
 
     #[test]
     fn one_night_of_renewals_is_not_expected_again_a_week_later() {
@@ -158,6 +182,25 @@ mod tests {
         // Nor after two weeks, of which one had it.
         let early = counted_on(&[0.0, 16.0], 0.0);
         assert!(early < 1.0, "{early}");
+    }
+
+    #[test]
+    fn a_silence_that_was_none_makes_its_hours_quiet() {
+        let mut profile = Profile::default();
+        let monday = Timestamp::from_secs(1_709_510_400);
+        for minute in 0..3 * 7 * 24 * 60 {
+            profile.count(monday + Span::minutes(minute), minute % 2 == 0);
+        }
+        let noon = |hour| monday + Span::days(14) + Span::hours(hour);
+        let usual = |profile: &Profile, hour| profile.share(noon(hour)).unwrap_or_default();
+        assert!(usual(&profile, 12) > 0.45);
+        for week in 3..7 {
+            let from = monday + Span::days(7 * week) + Span::hours(12);
+            profile.amend(from + Span::minutes(10), from + Span::minutes(70));
+        }
+        assert!(usual(&profile, 12) < 0.2, "{}", usual(&profile, 12));
+        // Ten minutes of the next hour are no quiet hour.
+        assert!(usual(&profile, 13) > 0.4, "{}", usual(&profile, 13));
     }
 
     #[test]

@@ -47,8 +47,11 @@ const LIVELY_MEMORY: f64 = 20.0;
 /// See [`LIVELY_MEMORY`].
 const LIVELY_PRIOR: f64 = 3.0;
 
-/// A certain pause misses so many times what the longest usual one missed.
-const BEYOND_LONGEST: f64 = 1.5;
+/// A certain pause misses more than any usual one, by so much: one odd day a month is no measure.
+const BEYOND_LONGEST: f64 = 1.1;
+
+/// And so many times what the longest of the second longest week missed.
+const BEYOND_SECOND: f64 = 1.5;
 
 /// The busy minutes that a period's turn makes: its own, and its invoice's.
 const MINUTES_A_TURN: f64 = 2.0;
@@ -219,13 +222,12 @@ impl Rhythm {
         let share = self.average();
         let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
         let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
-        let longest = self.longest.iter().copied().fold(0.0, f64::max);
         Some(Pause {
             since,
             expected: self.missing_minutes * scale,
             chance: (-missing).exp(),
             is_certain: missing >= -allowed.ln()
-                && with_foretold(self.missing * scale) >= BEYOND_LONGEST * longest,
+                && with_foretold(self.missing * scale) >= self.longest_usual(),
             foretold: foretold.count,
         })
     }
@@ -256,6 +258,13 @@ impl Rhythm {
         self.lively = (self.lively.0 * kept + seen, self.lively.1 * kept + expected);
     }
 
+    /// A silence from which nothing was missing in the end: its hours were quiet, and its pause is
+    /// one of those that come.
+    pub(super) fn amend(&mut self, from: Timestamp, to: Timestamp, missing: f64) {
+        self.profile.amend(from, to);
+        self.longest[0] = self.longest[0].max(missing * self.stretch());
+    }
+
     fn note_longest(&mut self, now: Timestamp) {
         let week = now.day().div_euclid(7);
         if week != self.week {
@@ -276,6 +285,16 @@ impl Rhythm {
                 }
             }
         }
+    }
+
+    /// What a pause must miss to be beyond those that come.
+    fn longest_usual(&self) -> f64 {
+        let (mut longest, mut second) = (0.0_f64, 0.0_f64);
+        for missing in self.longest {
+            second = second.max(missing.min(longest));
+            longest = longest.max(missing);
+        }
+        (longest * BEYOND_LONGEST).max(second * BEYOND_SECOND)
     }
 
     /// How much longer the pauses of this stream are than those of a Poisson process.
@@ -357,6 +376,19 @@ mod tests {
         }
         let pause = rhythm.pause(1.0, 100, Foretold::default()).unwrap();
         assert!(!pause.is_certain, "{pause:?}");
+    }
+
+    #[test]
+    fn one_odd_pause_of_a_month_is_no_measure_and_two_are() {
+        let mut rhythm = Rhythm {
+            longest: [3.0, 20.0, 4.0, 2.0],
+            ..Rhythm::default()
+        };
+        assert!((rhythm.longest_usual() - 22.0).abs() < 1e-9);
+        rhythm.longest = [3.0, 20.0, 18.0, 2.0];
+        assert!((rhythm.longest_usual() - 27.0).abs() < 1e-9);
+        rhythm.longest = [10.0, 0.0, 0.0, 0.0];
+        assert!((rhythm.longest_usual() - 11.0).abs() < 1e-9);
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Trouble {
         self.arrived >= self.expected * WHOLE_MIN
     }
 
+    /// Whether nothing of it has ever come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived <= 0.0
+    }
+
     /// Busy minutes that a silence had to have, by what is usual.
     pub(crate) fn expected_minutes(&self) -> i64 {
         crate::stats::rounded(self.expected)

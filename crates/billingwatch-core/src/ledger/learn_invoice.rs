@@ -6,12 +6,13 @@ use crate::event::invoice::{Invoice, InvoicePayment, InvoiceStatus};
 use crate::ids::Key;
 use crate::time::{Span, Timestamp};
 
+use super::subscription::are_debits;
 use super::{Fact, InvoiceRecord, Ledger, PaymentFact};
 
 /// How long a bank debit may be under way without a word, where neither its charge nor its intent is
 /// told: six business days as a rule, with a holiday among them (Stripe docs: SEPA Direct Debit,
 /// ACH, Bacs).
-const DEBIT_UNDER_WAY: Span = Span::days(9);
+pub(super) const DEBIT_UNDER_WAY: Span = Span::days(9);
 
 impl Ledger {
     pub(super) fn learn_invoice(
@@ -63,6 +64,9 @@ impl Ledger {
             facts.push(Fact::InvoiceFinalized { invoice: key });
         }
         let is_paid = record.is_paid;
+        if is_final && !is_paid {
+            self.open_seen_at = self.open_seen_at.max(Some(event_at));
+        }
         if *event_type == EventType::InvoicePaymentFailed
             && let Some(subscription) = record.subscription
             && let Some(known) = self.subscriptions.get_mut(&subscription)
@@ -71,7 +75,7 @@ impl Ledger {
         }
         if is_final
             && !is_paid
-            && is_paid_by_debit(invoice)
+            && are_debits(&invoice.payment_method_types)
             && let Some(subscription) = record.subscription
             && let Some(known) = self.subscriptions.get_mut(&subscription)
         {
@@ -192,13 +196,6 @@ impl Ledger {
             self.early_ties.insert(early, invoice);
         }
     }
-}
-
-/// Whether nothing but bank debits can pay it. They take days to come in, or to fail.
-fn is_paid_by_debit(invoice: &Invoice) -> bool {
-    let types = &invoice.payment_method_types;
-    let is_debit = |kind: &str| kind.ends_with("_debit") || kind == "us_bank_account";
-    !types.is_empty() && types.iter().all(|kind| is_debit(kind))
 }
 
 /// The end of the service an invoice bills: `period_end` of the invoice itself is something else.

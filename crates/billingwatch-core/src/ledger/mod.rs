@@ -48,6 +48,9 @@ pub const MEMORY_HALF_MAX: usize = 5_000_000;
 /// their own: one payment is one charge.
 const WITNESS_SPAN: Span = Span::days(7);
 
+/// An endpoint to which no final, unpaid invoice came for so long is not subscribed to them.
+const ANNOUNCED_SPAN: Span = Span::days(35);
+
 /// What is known of one scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ledger {
@@ -70,6 +73,8 @@ pub struct Ledger {
     renewals: Renewals,
     charge_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
+    /// When an invoice was last announced that was final and not paid.
+    open_seen_at: Option<Timestamp>,
 }
 
 impl Default for Ledger {
@@ -90,6 +95,7 @@ impl Default for Ledger {
             renewals: Renewals::default(),
             charge_seen_at: None,
             intent_seen_at: None,
+            open_seen_at: None,
         }
     }
 }
@@ -136,6 +142,18 @@ impl Ledger {
         self.subscriptions
             .iter()
             .map(|(key, record)| (*key, record))
+    }
+
+    /// How long a debit of this subscription may be under way without a word: where invoices are
+    /// announced before they are paid, each says so itself.
+    #[must_use]
+    pub(crate) fn unannounced_debit(&self, record: &SubscriptionRecord, now: Timestamp) -> Span {
+        let is_announced = |seen_at: Timestamp| now.since(seen_at) < ANNOUNCED_SPAN;
+        if record.is_by_debit && !self.open_seen_at.is_some_and(is_announced) {
+            learn_invoice::DEBIT_UNDER_WAY
+        } else {
+            Span::ZERO
+        }
     }
 
     /// When periods turn, and how soon the events of it come.

@@ -61,6 +61,8 @@ pub struct SubscriptionRecord {
     pub has_schedule: bool,
     /// Something is taken off, nobody knows how much.
     pub has_opaque_discounts: bool,
+    /// Nothing but bank debits can pay it: they take days.
+    pub is_by_debit: bool,
     /// Runs on simulated time.
     pub has_test_clock: bool,
     /// When an attempt to collect last failed, it last became active again, or a bank debit of it
@@ -130,6 +132,7 @@ impl SubscriptionRecord {
             is_metered: false,
             has_schedule: false,
             has_opaque_discounts: false,
+            is_by_debit: false,
             has_test_clock: false,
             unrest_at: None,
             seen_at: event_at,
@@ -138,8 +141,14 @@ impl SubscriptionRecord {
         let is_fresh = record
             .period_start
             .is_some_and(|start| (Span::ZERO..FRESH_PERIOD).contains(&event_at.since(start)));
+        // Begun without an invoice, to be billed from an anchor on: until then it is free (Stripe
+        // docs: Set the subscription billing cycle; `proration_behavior=none`).
+        let is_free_at_first = subscription.latest_invoice.is_none()
+            && subscription
+                .billing_cycle_anchor
+                .is_some_and(|anchor| anchor > event_at + FRESH_PERIOD);
         // Met in mid-life: what came before is unknown, so the period at hand counts as paid.
-        record.paid_through = if is_birth || is_fresh {
+        record.paid_through = if (is_birth || is_fresh) && !is_free_at_first {
             record.period_start
         } else {
             record.period_end
@@ -186,6 +195,7 @@ impl SubscriptionRecord {
         self.is_paused = subscription.pause_collection.is_some();
         self.has_schedule = subscription.has_schedule;
         self.has_opaque_discounts = subscription.has_opaque_discounts;
+        self.is_by_debit = are_debits(&subscription.payment_method_types);
         self.has_test_clock = subscription.has_test_clock;
         self.is_metered =
             !subscription.items.is_empty() && subscription.items.iter().all(|item| item.is_metered);
@@ -283,6 +293,13 @@ impl SubscriptionRecord {
             Some(paid)
         }
     }
+}
+
+/// Whether all of these kinds of payment method are bank debits, which take days to come in, or to
+/// fail; false where none is named.
+pub(super) fn are_debits(kinds: &[Box<str>]) -> bool {
+    let is_debit = |kind: &str| kind.ends_with("_debit") || kind == "us_bank_account";
+    !kinds.is_empty() && kinds.iter().all(|kind| is_debit(kind))
 }
 
 /// Whether the status can still change: of two in one second the more final is the later.

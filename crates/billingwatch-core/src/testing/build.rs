@@ -313,6 +313,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         currency: line.currency(),
         current_period_start: Some(line.at("from", now).unwrap_or(now)),
         current_period_end: Some(line.at("to", now).unwrap_or(now + Span::days(30))),
+        billing_cycle_anchor: line.at("anchor", now),
         items: vec![SubscriptionItem {
             unit_amount: line.number("amt").or(Some(2_000)),
             quantity: line.number("qty"),

@@ -3,8 +3,8 @@
 //!
 //! A broken renewal run lets many subscriptions lapse within hours, each at its own turn: what
 //! follows within two hours joins the alert of the one before. Two that lapse hours apart may be
-//! two customers, and each is told by itself; the third of a day opens an alert that takes in all
-//! that follow within a day.
+//! two customers, and each is told by itself; the third of a day joins the second's alert, which
+//! takes in all that follow within a day from then on.
 //!
 //! People are told again when an alert has doubled, and once a day of what else joined it; until
 //! it has a handful, of each within the hour. What joins meanwhile is in the alert at once.
@@ -18,7 +18,7 @@ use crate::ids::{Key, KeyMap};
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
-/// So many alerts within [`JOIN`] stand by themselves, before the next opens a crowd.
+/// So many alerts within [`JOIN`] stand by themselves; what follows joins the newest of them.
 const SINGLES: usize = 2;
 
 /// A lapse this soon after the newest of a group belongs to it.
@@ -130,8 +130,11 @@ impl Groups {
             let join = if group.is_crowd { JOIN } else { CLOSE };
             now.since(group.opened_at) <= OPEN_MAX && now.since(group.joined_at) <= join
         };
+        let is_crowd = self.singles.iter().all(|at| now.since(*at) <= JOIN);
+        if is_crowd && let Some(newest) = self.groups.get_mut(&self.newest) {
+            newest.is_crowd = true;
+        }
         if !self.groups.get(&self.newest).is_some_and(is_near) {
-            let is_crowd = self.singles.iter().all(|at| now.since(*at) <= JOIN);
             if !is_crowd {
                 self.singles.rotate_left(1);
                 self.singles[SINGLES - 1] = now;

@@ -221,6 +221,11 @@ impl SilentLapse {
             }
             None => {}
         }
+        // Looked up when it is due: what is announced by then decides.
+        if deadline <= ctx.now() {
+            let debit = ctx.ledger().unannounced_debit(record, ctx.now());
+            deadline = deadline.max(due_at + debit);
+        }
         if let Some(unrest_at) = record.unrest_at {
             deadline = deadline.max(unrest_at + RECOVERY);
         }

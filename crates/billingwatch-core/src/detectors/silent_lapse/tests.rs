@@ -293,13 +293,13 @@ fn hours_apart(count: usize, hours: usize) -> String {
 }
 
 #[test]
-fn three_of_a_day_are_told_one_by_one_and_further_ones_with_the_third() {
-    let told = check("silent_lapse", &(hours_apart(3, 5) + "+34d wait\n"));
-    assert_eq!(told.matches("firing").count(), 3, "{told}");
+fn two_of_a_day_are_told_one_by_one_and_further_ones_with_the_second() {
+    let told = check("silent_lapse", &(hours_apart(2, 5) + "+34d wait\n"));
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
     assert!(!told.contains("subscriptions are active"), "{told}");
     let told = check("silent_lapse", &(hours_apart(6, 5) + "+35d wait\n"));
-    assert_eq!(told.matches("firing").count(), 3, "{told}");
-    assert!(told.contains("4 subscriptions are active"), "{told}");
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
+    assert!(told.contains("5 subscriptions are active"), "{told}");
 }
 
 #[test]
@@ -469,4 +469,53 @@ fn an_invoice_that_only_a_debit_can_pay_has_ten_days() {
     assert_eq!(told("by=sepa_debit", "wait"), "d40 01:01:00");
     assert_eq!(told("by=card", "wait"), "d33 00:01:00");
     assert_eq!(told("", "wait"), "d33 00:01:00");
+}
+
+/// Where nothing of an invoice is told before it is paid, the subscription says what may pay it.
+#[test]
+fn a_debit_that_nothing_announces_has_nine_days() {
+    let told = |by: &str, rest: &str| {
+        let timeline = format!(
+            "
+        +0s   customer.subscription.created sub=sub_1 {by}
+        +1s   invoice.paid in=in_1 sub=sub_1 through=30d
+        +30d  customer.subscription.updated sub=sub_1 {by}
+        {rest}
+        +6d   wait
+    "
+        );
+        let told = check("silent_lapse", &timeline);
+        told.split(" firing").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        told(
+            "by=sepa_debit",
+            "+5d invoice.paid in=in_2 sub=sub_1 through=25d"
+        ),
+        ""
+    );
+    assert_eq!(told("by=sepa_debit", "+5d wait"), "d39 00:01:00");
+    assert_eq!(told("by=card", "+5d wait"), "d33 00:01:00");
+    // Elsewhere an invoice is announced, and this one's is not.
+    let other = "+1h invoice.finalized in=in_3 sub=sub_2\n+5d wait";
+    assert_eq!(told("by=sepa_debit", other), "d33 00:01:00");
+}
+
+/// `proration_behavior=none` with an anchor ahead: no invoice, and nothing due, until then.
+#[test]
+fn a_subscription_that_begins_before_its_anchor_owes_nothing_until_then() {
+    let told = |anchor: &str| {
+        let timeline = format!(
+            "
+        +0s   customer.subscription.created sub=sub_1 to=12d {anchor}
+        +1m   customer.subscription.updated sub=sub_1 from=-1m to=12d {anchor}
+        +19d  wait
+    "
+        );
+        let told = check("silent_lapse", &timeline);
+        told.split(" firing").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(told("anchor=12d"), "d15 00:01:00");
+    assert_eq!(told("anchor=0s"), "d3 00:00:00");
+    assert_eq!(told(""), "d3 00:00:00");
 }

@@ -136,7 +136,7 @@ impl Detector for WebhookLag {
                         let finding = silence(trouble, ctx);
                         self.fire(finding, ctx);
                     }
-                    Some(back_at) if is_told && ctx.intake().is_on_time(back_at, ctx.now()) => {
+                    Some(back_at) if is_told && ctx.intake().is_back(back_at, ctx.now()) => {
                         self.is_told = false;
                         ctx.clear(
                             STREAM,

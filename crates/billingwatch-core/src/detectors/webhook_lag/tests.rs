@@ -286,3 +286,32 @@ fn periods_that_turn_without_a_word_make_a_silence_certain() {
     assert_snapshot!(nothing_after_thirty_turns("10d"), @"d11 11:07:00 firing high delivery: no event for 5h 7m (since 2024-03-15T06:00:00Z), where 5 minutes with events were to be expected");
     assert_snapshot!(nothing_after_thirty_turns("20d"), @"d11 20:45:00 firing high delivery: no event for 14h 45m (since 2024-03-15T06:00:00Z), where 15 minutes with events were to be expected");
 }
+
+/// A shop that sells every three minutes falls silent, but for a stray event now and then: one
+/// incident, until events come at something like their usual rate.
+#[test]
+fn a_stray_event_does_not_end_a_silence() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s   customer.created x3600/3m
+        +3h   customer.updated x6/40m
+        +40m  customer.created x20/3m
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert_eq!(told.matches("resolved").count(), 1, "{told}");
+    assert!(told.contains("d7 18:4"), "{told}");
+}
+
+/// A night of renewals in the first week is no yardstick for the second.
+#[test]
+fn one_busy_night_of_one_week_is_not_expected_again() {
+    let mut timeline = String::from("+0s customer.created x10/2m\n");
+    timeline += "+1m customer.created x250/1m\n";
+    for _ in 0..20 {
+        timeline += "+8h customer.created x60/10m\n";
+    }
+    let told = check("webhook_lag", &timeline);
+    assert!(!told.contains("delivery"), "{told}");
+}

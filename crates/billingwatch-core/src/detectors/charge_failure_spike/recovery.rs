@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
-use crate::detectors::words::{as_f64, bps_of};
+use crate::detectors::words::as_f64;
 use crate::time::Span;
 
 use super::judge::rate_bps;
@@ -29,6 +29,9 @@ const CALM_MIN: f64 = 6.9;
 
 /// An incident's rate is taken to be so many times the usual one at least.
 const WORSE: f64 = 1.5;
+
+/// Attempts, failed and all, that count for any incident: see [`share_of`].
+const PRIOR: (f64, f64) = (1.0, 12.0);
 
 /// How an open spike goes on.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -73,8 +76,10 @@ impl Course {
     }
 }
 
+/// The share of an incident's attempts that failed, drawn towards that of a mild one: the window that
+/// opened it is the worst of several, and a handful.
 fn share_of(counts: Counts) -> f64 {
-    as_f64(counts.failed) / as_f64(counts.all.max(1))
+    (as_f64(counts.failed) + PRIOR.0) / (as_f64(counts.all) + PRIOR.1)
 }
 
 impl ChargeFailureSpike {

@@ -303,8 +303,7 @@ fn drop_of(gap: &Gap) -> i64 {
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
     drop_of(gap) > settings.drop_bps_min
         && gap.chance <= chance_max(settings)
-        && share_bps(gap.least.saturating_sub(gap.collected), gap.least)
-            > settings.drop_bps_min * 2 / 3
+        && share_bps(gap.least.saturating_sub(gap.collected), gap.least) > settings.drop_bps_min / 3
 }
 
 fn chance_max(settings: &Settings) -> f64 {

@@ -16,7 +16,7 @@ const INCIDENT_SHARE: i64 = 8;
 const POOREST_OF: u32 = 3;
 
 /// The most that the poorest week is brought up to what weeks have by now: after a season it is not.
-const GROWTH_MAX: f64 = 1.25;
+const GROWTH_MAX: f64 = 1.5;
 
 /// Which past may be looked at, and by whose clocks.
 #[derive(Clone, Copy, Debug)]

@@ -301,7 +301,7 @@ fn a_stray_event_does_not_end_a_silence() {
     );
     assert_eq!(told.matches("firing").count(), 1, "{told}");
     assert_eq!(told.matches("resolved").count(), 1, "{told}");
-    assert!(told.contains("d7 18:4"), "{told}");
+    assert!(told.contains("d7 19:0"), "{told}");
 }
 
 /// A night of renewals in the first week is no yardstick for the second.

@@ -27,6 +27,10 @@ const RECOVERY_SPAN: Span = Span::minutes(30);
 /// over: the logarithm of odds of a thousand to one.
 const CALM_MIN: f64 = 6.9;
 
+/// With no failure for so long the newest attempts are enough: a merchant with ten a day would need a
+/// week to gather such odds, and a second fault in it would not be told.
+const LONG_QUIET: Span = Span::hours(6);
+
 /// An incident's rate is taken to be so many times the usual one at least.
 const WORSE: f64 = 1.5;
 
@@ -101,13 +105,14 @@ impl ChargeFailureSpike {
     pub(super) fn recovered(&self, incident: &Incident, ctx: &Context<'_>) -> Option<String> {
         let usual = report::with_margin(incident.usual.max(self.usual_share(ctx)));
         let line = self.settings.recovery_bps_max.max(usual);
-        let is_quiet = self.minutes.newest_at().since(self.last_failed_at) >= RECOVERY_SPAN;
+        let quiet = self.minutes.newest_at().since(self.last_failed_at);
+        let is_quiet = quiet >= RECOVERY_SPAN;
         // The newest ten are enough where none of them failed.
         let newest = if is_quiet { RECENT_MIN } else { RECENT_MAX };
         let recent = self.recent.iter().rev().take(newest);
         let all = recent.clone().count() as u64;
         let failed = recent.filter(|failed| **failed).count() as u64;
-        if incident.course.calm < CALM_MIN {
+        if incident.course.calm < CALM_MIN && quiet < LONG_QUIET {
             return None;
         }
         if self.recent.len() < newest || rate_bps(failed, all) > line {

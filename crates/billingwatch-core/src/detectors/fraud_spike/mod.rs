@@ -72,7 +72,7 @@ crate::settings! {
     count_min: i64 = 5, 2 => 10_000;
     /// How likely, in millionths, so many may be at the usual rate before it counts as chance; the
     /// windows share it in equal parts.
-    chance_ppm_max: i64 = 40, 1 => 50_000;
+    chance_ppm_max: i64 = 400, 1 => 50_000;
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
@@ -83,9 +83,8 @@ crate::settings! {
 
 static SPEC: DetectorSpec = DetectorSpec {
     name: "fraud_spike",
-    description: "Five or more charges were disputed or warned of within a day, or within 3, 7 or \
-                  30, out of the ordinary for this merchant; or cards and new customers come too \
-                  fast.",
+    description: "More charges are disputed or warned of, over a day or up to thirty, than is \
+                  ordinary for this merchant; or cards and new customers come too fast.",
     listens: FamilySet::of(&[
         Family::Charge,
         Family::PaymentIntent,

@@ -8,6 +8,7 @@ use crate::cli::CheckArgs;
 use crate::config::{self, Config, Environment, Mode, Overrides};
 use crate::detectors;
 use crate::exit::Ended;
+use crate::serve;
 
 /// Checks, and prints a summary that holds no secret.
 ///
@@ -42,7 +43,7 @@ fn channels(config: &Config) -> String {
 /// What the certificate amounts to. One that has ended is told and not refused: it may be renewed
 /// while the server runs.
 fn tls(config: &Config) -> anyhow::Result<String> {
-    let Some(files) = &config.server.tls else {
+    let Some(files) = serve::tls_files(config) else {
         return Ok("off: a reverse proxy answers https".to_owned());
     };
     let certificate = files.load()?;

@@ -12,7 +12,7 @@ use billingwatch_pipeline::{
     SystemClock,
 };
 use billingwatch_server::{
-    Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, Verification,
+    Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, TlsFiles, Verification,
 };
 use billingwatch_store::{Outcome, Spool, Store, StoreError};
 
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
     let specs: Vec<_> = registry.specs().collect();
     let config = config::load(&overrides(args), &Environment::read()?, &specs)?.close()?;
     logging::start(&config.log)?;
-    if let Some(files) = &config.server.tls {
+    if let Some(files) = tls_files(&config) {
         // Before anything else is opened: a certificate that cannot be used is a setting that cannot.
         files.load()?;
     }
@@ -179,6 +179,15 @@ pub(crate) fn services(
     }
 }
 
+/// The certificate and key to answer https with.
+pub(crate) fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let tls = config.server.tls.clone()?;
+    Some(TlsFiles {
+        certificate: tls.certificate,
+        key: tls.key,
+    })
+}
+
 fn server_config(config: &Config) -> ServerConfig {
     let access = match config.mode {
         Mode::Development => Access::Open,
@@ -209,7 +218,7 @@ fn server_config(config: &Config) -> ServerConfig {
         .collect();
     let server = &config.server;
     let mut settings = ServerConfig::new(&server.host, server.port, access, sources);
-    settings.tls = server.tls.clone();
+    settings.tls = tls_files(config);
     settings.limits = Limits {
         workers: server.workers,
         body_bytes: server.body_bytes_max,

@@ -1,6 +1,7 @@
 //! Reads the environment: the process's variables, over those of a `.env` file in the directory.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
@@ -75,7 +76,7 @@ impl Environment {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Environment {
     /// An environment of these variables alone.
     pub(crate) fn of(vars: &[(&str, &str)]) -> Self {
@@ -118,12 +119,18 @@ fn read_dot_env(path: &Path) -> Result<BTreeMap<String, Option<String>>, ConfigE
 /// When it cannot be read, is too large, or is not text.
 pub(crate) fn read_secret(path: &Path) -> Result<String, ConfigError> {
     let read = |path: &Path| {
-        if std::fs::metadata(path)?.len() > SECRET_FILE_BYTES_MAX {
+        // Not asked for its length: a pipe or a device has none, and may never end.
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
+        let len = file
+            .take(SECRET_FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)?;
+        if u64::try_from(len).unwrap_or(u64::MAX) > SECRET_FILE_BYTES_MAX {
             return Err(std::io::Error::other(format!(
                 "larger than {SECRET_FILE_BYTES_MAX} bytes, so not a file that holds a secret"
             )));
         }
-        std::fs::read_to_string(path)
+        String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8"))
     };
     let text = read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),

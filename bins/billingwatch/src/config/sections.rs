@@ -12,7 +12,6 @@ use billingwatch_core::engine::SettingsChange;
 use billingwatch_core::stripe::signature::Tolerance;
 use billingwatch_core::time::Span;
 use billingwatch_pipeline::RetentionPolicy;
-use billingwatch_server::TlsFiles;
 use billingwatch_store::retention::Keep;
 
 use super::error::ConfigError;
@@ -75,13 +74,20 @@ pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     /// `None` for plain http.
-    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) api_tokens: Vec<Secret>,
     pub(crate) workers: usize,
     pub(crate) connections_max: usize,
     pub(crate) body_bytes_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+}
+
+/// The files in `[server]` with which it answers https.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// `[store]`.
@@ -246,10 +252,10 @@ fn server(layers: &Layers) -> Result<Server, ConfigError> {
 }
 
 /// Both files, or neither. What they hold is read when the server starts, and by `check`.
-fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
+fn tls(layers: &Layers) -> Result<Option<Tls>, ConfigError> {
     let [certificate, key] = ["server.tls_cert_file", "server.tls_key_file"];
     match (layers.text(certificate), layers.text(key)) {
-        (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+        (Some(certificate), Some(key)) => Ok(Some(Tls {
             certificate: PathBuf::from(certificate),
             key: PathBuf::from(key),
         })),

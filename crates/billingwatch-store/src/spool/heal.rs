@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{QueryableByName, SqliteConnection, sql_query};
 
-use super::rows::{KeptRow, MeantFor, Reached, prepare, spool};
+use super::rows::{FORMAT, Head, KeptRow, MeantFor, Reached, TABLES, prepare, spool};
 use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
 use crate::connection::{Manager, transaction};
 use crate::error::{Result, StoreError};
@@ -32,6 +32,12 @@ struct Said {
 }
 
 #[derive(QueryableByName)]
+struct Made {
+    #[diesel(sql_type = Text)]
+    sql: String,
+}
+
+#[derive(QueryableByName)]
 struct Last {
     #[diesel(sql_type = Nullable<BigInt>)]
     last_id: Option<i64>,
@@ -44,10 +50,41 @@ struct Last {
 /// [`StoreError::Damaged`] when it is not.
 pub(super) fn check(conn: &mut SqliteConnection) -> Result<()> {
     let said: Said = sql_query("PRAGMA integrity_check(1)").get_result(conn)?;
-    if said.integrity_check == "ok" {
+    if said.integrity_check != "ok" {
+        return Err(damaged(said.integrity_check));
+    }
+    check_tables(conn)
+}
+
+/// Sees whether the tables are as they were made. Where a column has lost its name nothing can be
+/// read by it, though every page is whole.
+fn check_tables(conn: &mut SqliteConnection) -> Result<()> {
+    let head: Head = sql_query("SELECT user_version FROM pragma_user_version").get_result(conn)?;
+    if head.user_version != FORMAT {
         return Ok(());
     }
-    Err(damaged(said.integrity_check))
+    let made: Vec<Made> =
+        sql_query("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+            .load(conn)?;
+    // SQLite keeps its own table of numbers beside ours.
+    let made: Vec<String> = made
+        .iter()
+        .map(|one| words(&one.sql))
+        .filter(|sql| !sql.starts_with("CREATE TABLE sqlite_sequence"))
+        .collect();
+    let wanted: Vec<String> = TABLES
+        .split(';')
+        .map(words)
+        .filter(|sql| sql.starts_with("CREATE"))
+        .collect();
+    if made == wanted {
+        return Ok(());
+    }
+    Err(damaged("its tables are not as they were made".to_owned()))
+}
+
+fn words(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Puts a whole file in the place of a damaged one, if its events are meant for this database.
@@ -62,6 +99,7 @@ pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Re
     forget(&new_path).map_err(|error| on_disk(path, &error))?;
     let mut conn = open_conn(manager)?;
     let damaged = sqlite(&mut conn)?;
+    check_tables(damaged)?;
     // Whose it is must be known: another database's events would be told to the wrong one.
     let meant_for: Vec<MeantFor> = sql_query("SELECT database FROM meant_for").load(damaged)?;
     if meant_for.iter().any(|one| one.database != options.database) {

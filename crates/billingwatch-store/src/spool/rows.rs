@@ -15,7 +15,7 @@ use crate::journal::{EntryKind, NewEntry};
 const ROW_OVERHEAD_BYTES: u64 = 450;
 
 /// `user_version` of a file this program understands.
-const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 1;
 
 diesel::table! {
     spool (id) {
@@ -36,7 +36,7 @@ diesel::table! {
     }
 }
 
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE spool (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         source TEXT NOT NULL,

@@ -326,6 +326,25 @@ fn a_healing_that_was_cut_short_is_finished_or_begun_anew() {
 }
 
 #[test]
+fn tables_that_lost_a_name_are_refused_and_left() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    put(&folder.open(), 1..6, START);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let name = b"object_id TEXT";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    bytes[at + 3] = b'x';
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Spool::open(&folder.options("billing")).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("move it away"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn damage_to_the_database_of_another_is_left_to_it() {
     let folder = Folder::new();
     let path = folder.options("billing").path;

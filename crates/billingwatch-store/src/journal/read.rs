@@ -107,19 +107,7 @@ impl Store {
     ///
     /// Whatever keeps the database from answering.
     pub fn first_seq_since(&self, since: Timestamp) -> Result<Option<i64>> {
-        self.read(|conn| {
-            // In two questions that an index answers: receive times never decrease with the numbers,
-            // so the first instant has the first number.
-            let at_ms: Option<i64> = journal::table
-                .filter(journal::received_at_ms.ge(since.as_millis()))
-                .select(min(journal::received_at_ms))
-                .first(conn)?;
-            let Some(at_ms) = at_ms else { return Ok(None) };
-            Ok(journal::table
-                .filter(journal::received_at_ms.eq(at_ms))
-                .select(min(journal::seq))
-                .first(conn)?)
-        })
+        self.read(|conn| first_seq_since(conn, since))
     }
 
     /// Events, newest arrival first, without their bodies.
@@ -131,11 +119,21 @@ impl Store {
     pub fn list_events(&self, filter: &EventFilter, page: &Page) -> Result<PageOf<EventRow>> {
         let below = page.below()?;
         self.read(|conn| {
+            let Some((from, to)) = places(conn, filter)? else {
+                return Ok(page.cut(Vec::new(), |row: &EventRow| row.seq.to_string()));
+            };
             let mut query = journal::table
-                .filter(journal::kind.eq(EVENT))
-                .filter(journal::seq.lt(below))
+                .filter(journal::seq.lt(below.min(to)))
                 .into_boxed();
-            if !filter.types.is_empty() {
+            if from > 0 {
+                query = query.filter(journal::seq.ge(from));
+            }
+            if filter.types.is_empty() {
+                // Only events have an id. By their kind SQLite would go where it is all that is
+                // asked about: to an index that has all of them, to sort them.
+                query = query.filter(journal::event_id.is_not_null());
+            } else {
+                query = query.filter(journal::kind.eq(EVENT));
                 let types: Vec<String> = filter
                     .types
                     .iter()
@@ -163,12 +161,6 @@ impl Store {
             }
             if let Some(to) = filter.created_to {
                 query = query.filter(journal::created_at.lt(ceil_secs(to)));
-            }
-            if let Some(from) = filter.received_from {
-                query = query.filter(journal::received_at_ms.ge(from.as_millis()));
-            }
-            if let Some(to) = filter.received_to {
-                query = query.filter(journal::received_at_ms.lt(to.as_millis()));
             }
             let rows: Vec<ListedRow> = query
                 .order(journal::seq.desc())
@@ -234,6 +226,42 @@ impl Store {
             Ok(at_ms.map(instant))
         })
     }
+}
+
+fn first_seq_since(conn: &mut AnyConn, since: Timestamp) -> Result<Option<i64>> {
+    // In two questions that an index answers: receive times never decrease with the numbers, so the
+    // first instant has the first number.
+    let at_ms: Option<i64> = journal::table
+        .filter(journal::received_at_ms.ge(since.as_millis()))
+        .select(min(journal::received_at_ms))
+        .first(conn)?;
+    let Some(at_ms) = at_ms else { return Ok(None) };
+    Ok(journal::table
+        .filter(journal::received_at_ms.eq(at_ms))
+        .select(min(journal::seq))
+        .first(conn)?)
+}
+
+/// From which number on (inclusive) to which (exclusive) a filter's receive times reach; `None` when
+/// nothing was received so late. A list goes by number, and would pass over all that came later.
+fn places(conn: &mut AnyConn, filter: &EventFilter) -> Result<Option<(i64, i64)>> {
+    let from = match filter.received_from {
+        None => 0,
+        Some(from) => match first_seq_since(conn, from)? {
+            Some(seq) => seq,
+            None => return Ok(None),
+        },
+    };
+    let to = match filter.received_to {
+        None => None,
+        Some(to) => {
+            // Before the question, so that what comes meanwhile is not in the list.
+            let last: Option<i64> = journal::table.select(max(journal::seq)).first(conn)?;
+            let first_later = first_seq_since(conn, to)?;
+            first_later.or(last.map(|last| last.saturating_add(1)))
+        }
+    };
+    Ok(Some((from, to.unwrap_or(i64::MAX))))
 }
 
 /// Left to itself SQLite goes by the index on types and fetches every row to look at its time.
@@ -371,11 +399,34 @@ mod tests {
             ("object_id", "journal_object_id"),
             ("customer_id", "journal_customer_id"),
         ] {
+            let is_event = match column {
+                "event_type" => "kind = 'event'",
+                _ => "event_id IS NOT NULL",
+            };
             let plan = plan(&format!(
-                "SELECT * FROM journal WHERE kind = 'event' AND seq < 9 AND {column} = 'x' \
-                 ORDER BY seq DESC LIMIT 50"
+                "SELECT * FROM journal WHERE seq < 9 AND seq >= 1 AND {is_event} \
+                 AND {column} = 'x' ORDER BY seq DESC LIMIT 50"
             ));
             assert!(plan.contains(index) && !plan.contains("TEMP"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_all_goes_from_the_newest_back_and_sorts_nothing() {
+        for more in [
+            "",
+            "AND source = 'x'",
+            "AND livemode",
+            "AND created_at >= 5",
+        ] {
+            let plan = plan(&format!(
+                "SELECT * FROM journal WHERE event_id IS NOT NULL AND seq < 9 AND seq >= 1 {more} \
+                 ORDER BY seq DESC LIMIT 50"
+            ));
+            assert!(
+                plan.contains("USING INTEGER PRIMARY KEY") && !plan.contains("TEMP"),
+                "{plan}"
+            );
         }
     }
 }

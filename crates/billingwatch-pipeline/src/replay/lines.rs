@@ -27,7 +27,7 @@ pub const DOCUMENT_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Times before and after which a recorded instant is taken for a mistake: Stripe began in 2010.
 pub const PLAUSIBLE_SECS: std::ops::Range<i64> = 1_262_304_000..4_102_444_800;
 
-const BUFFER_BYTES: usize = 1024 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// RFC 8878, section 3.1.1.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -215,23 +215,23 @@ impl Lines {
 }
 
 /// Reads up to and including a newline; keeps at most one byte more than `max` and passes over the
-/// rest. How many bytes there were.
+/// rest. How many bytes there were. (The standard library's way looks for the newline eight bytes at
+/// a time, which took a twentieth of a replay.)
 fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut len = input.take(limit).read_until(b'\n', line)?;
-    if line.len() <= max || line.ends_with(b"\n") {
-        return Ok(len);
-    }
+    let mut len = 0;
     loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(len);
-        }
-        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let buffer = match input.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = memchr::memchr(b'\n', buffer);
         let used = end.map_or(buffer.len(), |end| end + 1);
+        let room = max.saturating_add(1).saturating_sub(line.len());
+        line.extend_from_slice(buffer.get(..used.min(room)).unwrap_or_default());
         input.consume(used);
         len += used;
-        if end.is_some() {
+        if end.is_some() || used == 0 {
             return Ok(len);
         }
     }

@@ -40,6 +40,9 @@ impl<D> Fields<'_, D> {
         }
         match self.id.as_deref() {
             None | Some("") => Err(PayloadError::NoId),
+            Some(id) if is_id(id) && (id.is_ascii() || !id.contains(REPLACEMENT_CHARACTER)) => {
+                Ok(id)
+            }
             // Text that was no text was mended with U+FFFD, which makes different ids the same: the
             // second event would be acknowledged as a repeat of the first, and lost.
             Some(id)
@@ -49,7 +52,6 @@ impl<D> Fields<'_, D> {
             {
                 Err(PayloadError::IdUnprintable)
             }
-            Some(id) if is_id(id) => Ok(id),
             Some(_) => Err(PayloadError::IdTooLong),
         }
     }

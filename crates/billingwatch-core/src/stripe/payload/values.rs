@@ -77,9 +77,11 @@ impl<'de> Shape<'de> for Option<Timestamp> {
 /// Whether a text can serve as an id: not empty, not endless, nothing in it that a database or a
 /// terminal would choke on.
 pub(super) fn is_id(text: &str) -> bool {
+    // Plain ASCII has no control characters: told without taking characters apart.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     !text.is_empty()
         && (text.len() <= ID_CHARS_MAX || text.chars().count() <= ID_CHARS_MAX)
-        && !text.chars().any(char::is_control)
+        && (is_plain || !text.chars().any(char::is_control))
 }
 
 /// A reference: an id, or the object itself (expanded, or the stub of a deleted one).

@@ -36,6 +36,18 @@ const PRIOR: (f64, f64) = (1.0, 200.0);
 /// What is kept of the learned share from one day to the next.
 const KEPT_A_DAY: f64 = 27.0 / 28.0;
 
+/// Deliveries that come later than usual, most of them, must have been made over so long a time, and
+/// be received in so many minutes: what one short pause held back comes at once.
+const SLOW_SPAN: Span = Span::minutes(15);
+/// See [`SLOW_SPAN`].
+const SLOW_MINUTES: usize = 6;
+
+/// How long it must be known how late deliveries usually are.
+const SLOW_KNOWN: Span = Span::days(1);
+
+/// The share of the newest deliveries that makes them most: four in five.
+const SLOW_BPS: i64 = 8_000;
+
 /// One first delivery.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Delivery {
@@ -44,10 +56,22 @@ struct Delivery {
     is_late: bool,
 }
 
+impl Delivery {
+    fn lag(&self) -> Span {
+        self.received_at.since(self.made_at)
+    }
+}
+
 /// The newest deliveries, and the usual share of late ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Lateness {
     newest: VecDeque<Delivery>,
+    /// Beyond what lag a delivery is late by now, where that is less than is set.
+    limit: Option<Span>,
+    /// Learned: those later than usual, and all deliveries, decaying.
+    usual_slow: (f64, f64),
+    /// Since when that is learned.
+    learned_since: Option<Timestamp>,
     /// Late and all deliveries of each minute of the window.
     minutes: VecDeque<(Timestamp, u64, u64)>,
     /// Learned: late and all deliveries, decaying.
@@ -98,7 +122,7 @@ impl Lateness {
         now: Timestamp,
         made_at: Timestamp,
         is_late: bool,
-        teaches: bool,
+        learn: Option<&Criteria>,
     ) {
         if self.newest.len() >= NEWEST_MAX {
             self.newest.pop_front();
@@ -121,9 +145,90 @@ impl Lateness {
                 self.minutes.push_back((minute, u64::from(is_late), 1));
             }
         }
-        if teaches {
+        if let Some(criteria) = learn {
             self.usual.0 += f64::from(u8::from(is_late));
             self.usual.1 += 1.0;
+            let is_slow = now.since(made_at) > criteria.slow;
+            self.usual_slow.0 += f64::from(u8::from(is_slow));
+            self.usual_slow.1 += 1.0;
+            self.learned_since.get_or_insert(now);
+        }
+    }
+
+    /// Beyond what lag a delivery is late.
+    pub(super) fn limit(&self, criteria: &Criteria) -> Span {
+        self.limit.unwrap_or(criteria.lag)
+    }
+
+    /// Most of the newest deliveries are later than most ever were: none is by the set limit, and
+    /// all together are. Until that is over they are what is called late.
+    pub(super) fn slow(&mut self, now: Timestamp, criteria: &Criteria) -> Option<Late> {
+        let is_known = |since: Timestamp| now.since(since) >= SLOW_KNOWN;
+        if !self.learned_since.is_some_and(is_known) {
+            return None;
+        }
+        let from = now - criteria.window;
+        let newest = || {
+            let newest = self.newest.iter().rev();
+            newest.take_while(|one| one.received_at >= from)
+        };
+        let slow_now = newest().filter(|one| one.lag() > criteria.slow).count();
+        let usual = share_of(self.usual_slow, slow_now).clamp(0.002, 0.95);
+        let (mut slow, mut all, mut minutes) = (0_usize, 0_usize, 0_usize);
+        let mut minute = None;
+        let (mut made_from, mut made_to) = (Timestamp::MAX, Timestamp::EPOCH);
+        // A test at each doubling is enough, and keeps a stream that is always slow cheap.
+        let mut test_from = 0;
+        let mut found = None;
+        for one in newest() {
+            all += 1;
+            if one.lag() <= criteria.slow {
+                continue;
+            }
+            slow += 1;
+            let received = one.received_at.floor_to(MINUTE);
+            minutes += usize::from(minute.replace(received) != Some(received));
+            made_from = made_from.min(one.made_at);
+            made_to = made_to.max(one.made_at);
+            let is_lasting = minutes >= SLOW_MINUTES && made_to.since(made_from) >= SLOW_SPAN;
+            let is_most = share_bps(as_i64(slow), as_i64(all)) >= SLOW_BPS;
+            if !is_lasting || !is_most || all < test_from {
+                continue;
+            }
+            test_from = 2 * all;
+            let chance = binomial_tail(slow as u64, all as u64, usual);
+            if chance <= criteria.chance_max {
+                found = Some(chance);
+                break;
+            }
+        }
+        let chance = found?;
+        self.set_limit(Some(criteria.slow), criteria);
+        Some(self.describe(chance))
+    }
+
+    /// Late is again what is set.
+    pub(super) fn raise_limit(&mut self, criteria: &Criteria) {
+        if self.limit.is_some() {
+            self.set_limit(None, criteria);
+        }
+    }
+
+    fn set_limit(&mut self, limit: Option<Span>, criteria: &Criteria) {
+        self.limit = limit;
+        let limit = self.limit(criteria);
+        for (_, late, _) in &mut self.minutes {
+            *late = 0;
+        }
+        for one in &mut self.newest {
+            one.is_late = one.lag() > limit;
+            let minute = one.received_at.floor_to(MINUTE);
+            let place = self.minutes.partition_point(|(known, ..)| *known < minute);
+            if let Some((known, late, _)) = self.minutes.get_mut(place)
+                && *known == minute
+            {
+                *late += u64::from(one.is_late);
+            }
         }
     }
 
@@ -145,7 +250,9 @@ impl Lateness {
         }
         if now.day() != self.usual_day {
             self.usual_day = now.day();
-            self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
+            for usual in [&mut self.usual, &mut self.usual_slow] {
+                *usual = (usual.0 * KEPT_A_DAY, usual.1 * KEPT_A_DAY);
+            }
         }
     }
 
@@ -269,12 +376,20 @@ impl Lateness {
     }
 
     fn usual_share(&self) -> f64 {
-        // The late ones at hand are what is judged: they are no yardstick.
         let late_now = self.newest.iter().filter(|one| one.is_late).count();
-        let late_now = f64::from(u32::try_from(late_now).unwrap_or(u32::MAX));
-        let late = (self.usual.0 - late_now).max(0.0);
-        ((late + PRIOR.0) / (self.usual.1 + PRIOR.1)).clamp(0.002, 0.5)
+        if self.limit.is_some() {
+            return share_of(self.usual_slow, late_now).clamp(0.002, 0.95);
+        }
+        share_of(self.usual, late_now).clamp(0.002, 0.5)
     }
+}
+
+/// The usual share, by those that are learned. The late ones at hand are what is judged: they are no
+/// yardstick.
+fn share_of((late, all): (f64, f64), late_now: usize) -> f64 {
+    let late_now = f64::from(u32::try_from(late_now).unwrap_or(u32::MAX));
+    let late = (late - late_now).max(0.0);
+    (late + PRIOR.0) / (all + PRIOR.1)
 }
 
 fn as_i64(count: usize) -> i64 {

@@ -101,6 +101,7 @@ const PAST_SPAN: Span = Span::days(45);
 #[derive(Clone, Debug)]
 pub(crate) struct Criteria {
     pub(crate) lag: Span,
+    pub(crate) slow: Span,
     pub(crate) window: Span,
     pub(crate) late_min: usize,
     pub(crate) late_bps_max: i64,
@@ -276,8 +277,8 @@ impl Intake {
     }
 
     /// How late a delivery may be.
-    pub(crate) const fn lag_max(&self) -> Span {
-        self.criteria.lag
+    pub(crate) fn lag_max(&self) -> Span {
+        self.lateness.limit(&self.criteria)
     }
 
     /// The newest event came late because of a silence: it is part of its backlog.
@@ -323,7 +324,7 @@ impl Intake {
     /// An event arrived for the first time.
     pub(crate) fn arrive(&mut self, now: Timestamp, made_at: Timestamp, family: Family) {
         let lag = now.since(made_at);
-        let is_late = lag > self.criteria.lag;
+        let is_late = lag > self.lag_max();
         let last_at = self.stream.last_at().unwrap_or(now);
         if now.since(last_at) >= self.criteria.lag {
             self.pause = (last_at, now);
@@ -361,9 +362,16 @@ impl Intake {
         if self.is_draining {
             return;
         }
-        self.lateness
-            .take(now, made_at, is_late, self.open.is_none());
+        let learn = self.open.is_none().then_some(&self.criteria);
+        self.lateness.take(now, made_at, is_late, learn);
         if !is_late {
+            if self.open.is_none()
+                && lag > self.criteria.slow
+                && let Some(late) = self.lateness.slow(now, &self.criteria)
+            {
+                self.open = Some(Trouble::new(TroubleKind::Lag, late.made_from, now));
+                self.late_at = now;
+            }
             return;
         }
         let late = match &self.open {
@@ -429,6 +437,7 @@ impl Intake {
             // A lag or a draining backlog that falls silent is one trouble that goes on.
             let silence = Trouble::new(TroubleKind::Silence, pause.since, now);
             self.past.extend(self.open.replace(silence));
+            self.lateness.raise_limit(&self.criteria);
             for family in &mut self.families {
                 family.rhythm.disturb();
             }
@@ -448,6 +457,7 @@ impl Intake {
             (_, None) => false,
         };
         if is_over && let Some(mut trouble) = self.open.take() {
+            self.lateness.raise_limit(&self.criteria);
             trouble.ended_at = Some(now);
             // Nothing of it ever came: there was nothing, and that is part of what is usual.
             if let (TroubleKind::Silence, Some(back_at), true) =

@@ -39,6 +39,8 @@ const FAMILIES: &str = "families";
 crate::settings! {
     /// How late a delivery may be, in seconds after the event was made.
     lag_secs_max: i64 = 600, 30 => 86_400;
+    /// How late most deliveries may be, in seconds, where they usually are not.
+    slow_secs_max: i64 = 60, 30 => 86_400;
     /// Late deliveries before anything is said, made in as many different minutes: one hiccup
     /// delays all that was sent in its minute.
     late_min: i64 = 3, 1 => 500;
@@ -77,6 +79,7 @@ pub(crate) fn criteria(values: &SettingValues) -> Criteria {
     let settings = Settings::read(values);
     Criteria {
         lag: Span::secs(settings.lag_secs_max),
+        slow: Span::secs(settings.slow_secs_max),
         window: Span::secs(settings.window_secs),
         late_min: usize::try_from(settings.late_min).unwrap_or(1),
         late_bps_max: settings.late_bps_max,
@@ -193,6 +196,7 @@ impl WebhookLag {
         let late = ctx.intake().late();
         let severity = match late.median.as_secs() {
             3_600.. => Severity::High,
+            median if median <= self.settings.lag_secs_max => Severity::Low,
             _ => Severity::Medium,
         };
         let window = Span::secs(self.settings.window_secs);
@@ -225,7 +229,7 @@ impl WebhookLag {
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         finding.evidence.measures = vec![
             Measure::new("median_lag", late.median.as_secs(), Unit::Seconds)
-                .threshold(self.settings.lag_secs_max),
+                .threshold(ctx.intake().lag_max().as_secs()),
             Measure::new(
                 "late_share",
                 share_bps(count(late.late), count(late.all)),

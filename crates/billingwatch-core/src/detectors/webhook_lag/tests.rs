@@ -39,6 +39,36 @@ fn ten_minutes_are_not_late_yet() {
 }
 
 #[test]
+fn most_events_minutes_late_are_an_incident_of_a_merchant_whose_events_never_are() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x1500/1m
+        +3m  customer.created late=3m x40/1m
+        +1m  customer.created x60/1m
+    "), @"
+        d1 01:17:00 firing low delivery: 16 of 59 events of the last 1h arrived over 1m after they were made: 3m late as a rule, 3m at worst
+        d1 02:11:00 resolved low delivery: 30 of the newest 30 deliveries were on time
+        ");
+}
+
+#[test]
+fn deliveries_that_are_always_minutes_late_are_usual() {
+    for every in ["1m", "20m"] {
+        let always = format!("+0s customer.created late=3m x3000/{every}");
+        assert_eq!(check("webhook_lag", &always), "");
+    }
+}
+
+#[test]
+fn a_handful_minutes_late_or_what_a_short_pause_held_back_is_no_lag() {
+    let calm = "+0s customer.created x1500/1m\n";
+    // Every second event, and for ten minutes all.
+    let half = "+1m customer.created\n+1m customer.created late=3m\n".repeat(40);
+    assert_eq!(check("webhook_lag", &format!("{calm}{half}")), "");
+    let short = "+3m customer.created late=3m x9/1m\n+1m customer.created x60/1m\n";
+    assert_eq!(check("webhook_lag", &format!("{calm}{short}")), "");
+}
+
+#[test]
 fn redelivered_events_are_not_counted() {
     let told = check(
         "webhook_lag",

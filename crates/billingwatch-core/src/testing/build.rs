@@ -286,6 +286,8 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         total,
         amount_paid: is_paid.then(|| total.unwrap_or_default().max(0)),
         is_paid_out_of_band: line.has("out_of_band"),
+        attempt_count: line.number("tries"),
+        next_payment_attempt: line.at("next", now),
         finalized_at: Some(now),
         paid_at: is_paid.then_some(now),
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),

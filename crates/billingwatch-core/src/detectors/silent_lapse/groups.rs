@@ -268,7 +268,7 @@ impl Group {
             format!("{} of {}", self.open, self.joined)
         };
         finding.message = format!(
-            "{count} subscriptions are active, yet {owed} due from {} to {} has not been paid",
+            "{count} subscriptions go on, yet {owed} due from {} to {} has not been paid",
             self.due_from, self.due_to
         );
         let news: Vec<String> = self.news.iter().map(ToString::to_string).collect();

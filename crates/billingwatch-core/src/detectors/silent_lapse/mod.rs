@@ -9,9 +9,11 @@
 //! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
 //! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
 //! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
-//! afterwards for a turn whose events never came. A tick looks only at subscriptions that are due.
+//! afterwards for a turn whose events never came. Past due is no silent matter either, as long as the
+//! next attempt comes that Stripe [promised](retries). A tick looks only at subscriptions that are due.
 
 mod groups;
+mod retries;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +24,11 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::{Charge, ChargeStatus};
+use crate::event::subscription::SubscriptionStatus;
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::intake::Trouble;
-use crate::ledger::{Fact, SubscriptionRecord};
+use crate::ledger::{Fact, NothingDue, SubscriptionRecord};
 use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
@@ -33,6 +36,7 @@ use crate::time::{Span, Timestamp};
 use super::words::as_f64;
 
 use groups::{Ended, Groups, Lapse};
+use retries::Retries;
 
 /// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
 /// about an hour after the period turns. What came later than that is not needed for a verdict.
@@ -99,6 +103,8 @@ pub(super) struct SilentLapse {
     deadline_of: KeyMap<Timestamp>,
     /// Subscriptions with an open alert.
     lapsed: Groups,
+    /// Attempts that are to come.
+    retries: Retries,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
     /// The turn whose payment may have been missed here, and until when it is excused.
@@ -125,6 +131,11 @@ impl Detector for SilentLapse {
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         if let EventData::Charge(charge) = &event.data {
             self.note_charge(charge, ctx);
+        }
+        if let EventData::Invoice(invoice) = &event.data
+            && let Some(key) = self.retries.note(event, invoice)
+        {
+            self.look(key, Some(event), ctx);
         }
         for fact in ctx.facts() {
             match fact {
@@ -164,7 +175,13 @@ impl Detector for SilentLapse {
                 Some((record, lapse.due_at))
             });
             if let Some((record, due_at)) = record {
-                finding = describe(record, due_at, ctx.now(), self.settings.grace_secs);
+                let grace_secs = self.settings.grace_secs;
+                finding = match record.status {
+                    SubscriptionStatus::PastDue => {
+                        describe_retry(record, due_at, ctx.now(), grace_secs)
+                    }
+                    _ => describe(record, due_at, ctx.now(), grace_secs),
+                };
             }
             ctx.fire(finding);
         }
@@ -192,11 +209,21 @@ impl SilentLapse {
         }
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excused.swap_remove(&key);
+            // An invoice may be heard of before its subscription is.
+            if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
+                self.retries.forget(key);
+            }
             self.close(key, "the subscription ended", ctx);
             return;
         };
         let due_at = match record.due_at() {
             Ok(due_at) => due_at,
+            Err(NothingDue::NotActive)
+                if record.status == SubscriptionStatus::PastDue && !record.is_paused =>
+            {
+                self.look_past_due(key, record, event, ctx);
+                return;
+            }
             Err(nothing) => {
                 if event.is_none() {
                     let message = "a deadline passed for which nothing is due any more";
@@ -210,6 +237,7 @@ impl SilentLapse {
                 return;
             }
         };
+        self.retries.forget(key);
         let mut deadline = due_at + Span::secs(self.settings.grace_secs);
         if deadline > ctx.now() {
             self.close(key, &format!("paid; next due {due_at}"), ctx);
@@ -241,6 +269,41 @@ impl SilentLapse {
             let customer = record.customer.as_deref().map(Into::into);
             let lapse = Lapse::new(record.id.as_str().into(), customer, due_at, owed);
             self.lapsed.add(key, lapse, ctx.now());
+        }
+    }
+
+    /// An attempt failed. That is said already, and whether the next one comes is looked at.
+    fn look_past_due(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        event: Option<&Event>,
+        ctx: &mut Context<'_>,
+    ) {
+        let promised_at = self.retries.promised_at(key);
+        let deadline = promised_at.map(|at| at + Span::secs(self.settings.grace_secs));
+        let Some((promised_at, deadline)) = promised_at.zip(deadline) else {
+            self.close(key, "no attempt is to come any more", ctx);
+            return;
+        };
+        if deadline > ctx.now() {
+            self.close(key, &format!("it is tried again {promised_at}"), ctx);
+            self.set_deadline(key, deadline);
+        } else if self.lapsed.contains(key) {
+            // Told already.
+        } else if event.is_some() {
+            self.set_deadline(key, ctx.now());
+        } else if !self.is_excused(key, record, promised_at, ctx) {
+            if self.retries.breaks() {
+                let owed = record.currency.zip(record.amount());
+                let customer = record.customer.as_deref().map(Into::into);
+                let lapse = Lapse::new(record.id.as_str().into(), customer, promised_at, owed);
+                self.lapsed.add(key, lapse, ctx.now());
+            } else {
+                let message = format!("no attempt came {promised_at}, and here that says little");
+                ctx.suppress("retry_missing", Some(&record.id), message);
+                self.retries.forget(key);
+            }
         }
     }
 
@@ -408,6 +471,27 @@ impl<'a> Outage<'a> {
 fn share_of(part: Span, all: Span) -> f64 {
     let secs = |span: Span| as_f64(span.as_secs().max(0).unsigned_abs());
     secs(part) / secs(all).max(1.0)
+}
+
+/// A promised attempt that did not come.
+fn describe_retry(
+    record: &SubscriptionRecord,
+    promised_at: Timestamp,
+    now: Timestamp,
+    grace_secs: i64,
+) -> Finding {
+    let mut finding = describe(record, promised_at, now, grace_secs);
+    finding.severity = Severity::Medium;
+    finding.title = "A failed payment is not tried again".to_owned();
+    finding.message = format!(
+        "{} is past due, and the attempt that was to come {promised_at} has not come for {}",
+        record.id,
+        now.since(promised_at)
+    );
+    finding.evidence.reasons.pop();
+    let reason = "the invoice named the time of the next attempt (`next_payment_attempt`)";
+    finding.evidence.reasons.push(reason.to_owned());
+    finding
 }
 
 fn describe(

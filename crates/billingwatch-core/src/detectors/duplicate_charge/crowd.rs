@@ -2,9 +2,9 @@
 //!
 //! Two customers who are charged twice within an hour may be two accidents. Three are a fault of
 //! the checkout or of a job that ran twice: a merchant has a handful of duplicates a month, and
-//! three within an hour, or two within minutes, come by chance less than once in many years. They
-//! are told as one: the alert that was there first grows to list them all, and keeps its key. It
-//! is the hour of the charges that counts, not of their arrival.
+//! three within an hour by chance less than once in many years. From the third on they are told as
+//! one; the two that were told by themselves end as part of it. It is the hour of the charges that
+//! counts, not of their arrival.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,6 @@ const CROWD: usize = 3;
 
 /// See [`CROWD`].
 const JOIN: Span = Span::hours(1);
-
-/// Two customers this close are one incident already: a job charges one after the other.
-const PAIR_JOIN: Span = Span::minutes(10);
 
 /// A crowd spans no more than this: what goes wrong for ever is told anew.
 const SPAN_MAX: Span = Span::days(1);
@@ -47,6 +44,13 @@ struct Crowd {
     /// Names of those open, in order of joining, and of those joined since it was last told.
     open: Vec<String>,
     news: BTreeSet<String>,
+}
+
+/// The key of a crowd: the UTC day of its first charge.
+fn key_of(from: Timestamp) -> String {
+    let day = from.to_utc();
+    let day = day.map_or_else(String::new, |at| at.format("%Y-%m-%d").to_string());
+    format!("many:{day}")
 }
 
 /// The crowds of a scope that are open.
@@ -89,14 +93,12 @@ impl Crowds {
         let Some(at) = groups.get(name).map(|group| group.at) else {
             return Told::Single;
         };
-        let is_near = |key: &str, crowd: &Crowd| {
-            // What its alert is named after belongs to it, whenever it comes back.
-            key == name
-                || at.since(crowd.to) <= JOIN
-                    && crowd.from.since(at) <= JOIN
-                    && crowd.to.max(at).since(crowd.from.min(at)) <= SPAN_MAX
+        let is_near = |crowd: &Crowd| {
+            at.since(crowd.to) <= JOIN
+                && crowd.from.since(at) <= JOIN
+                && crowd.to.max(at).since(crowd.from.min(at)) <= SPAN_MAX
         };
-        let open = self.crowds.iter().find(|(key, crowd)| is_near(key, crowd));
+        let open = self.crowds.iter().find(|(_, crowd)| is_near(crowd));
         let mut merged = vec![name.to_owned()];
         let key = if let Some((key, _)) = open {
             key.clone()
@@ -106,35 +108,13 @@ impl Crowds {
                 *other != name && !self.crowd_of.contains_key(*other) && apart <= JOIN
             });
             merged.extend(singles.map(|(other, _)| other.clone()));
-            let payers = |merged: &[String]| {
-                let groups = merged.iter().filter_map(|name| groups.get(name));
-                let payers: BTreeSet<&str> = groups.map(|group| &*group.payer_id).collect();
-                payers.len()
-            };
-            if payers(&merged) < CROWD {
-                merged.retain(|other| {
-                    let apart = |group: &Group| group.at.since(at).max(at.since(group.at));
-                    groups
-                        .get(other)
-                        .is_some_and(|group| apart(group) <= PAIR_JOIN)
-                });
-                if payers(&merged) < 2 {
-                    return Told::Single;
-                }
-            }
-            let groups = || {
-                merged
-                    .iter()
-                    .filter_map(|name| Some((name, groups.get(name)?)))
-            };
-            let from = groups().map(|(_, group)| group.at).min().unwrap_or(at);
-            // The alert that was told first is the crowd's from now on.
-            let told = groups().filter(|(other, _)| *other != name);
-            let oldest = told.min_by_key(|(_, group)| (group.opened_at, group.at));
-            let Some((key, _)) = oldest else {
+            let groups = || merged.iter().filter_map(|name| groups.get(name));
+            let payers: BTreeSet<&str> = groups().map(|group| &*group.payer_id).collect();
+            if payers.len() < CROWD {
                 return Told::Single;
-            };
-            let key = key.clone();
+            }
+            let from = groups().map(|group| group.at).min().unwrap_or(at);
+            let key = key_of(from);
             let crowd = Crowd {
                 from,
                 to: from,
@@ -158,7 +138,6 @@ impl Crowds {
             }
         }
         let finding = self.describe(&key, groups, now);
-        merged.retain(|other| *other != key);
         Told::Crowd {
             key,
             merged,
@@ -216,20 +195,11 @@ impl Crowds {
         now: Timestamp,
     ) -> Option<Box<Finding>> {
         let crowd = self.crowds.get_mut(key)?;
-        let is_many = crowd.joined >= CROWD;
+        let is_first = crowd.told == 0;
         let is_news = crowd.joined > crowd.told
-            && (crowd.joined >= 2 * crowd.told
-                || is_many && crowd.told < CROWD
-                || now.since(crowd.told_at) >= TELL_AFTER);
-        let (severity, title) = if is_many {
-            (
-                Severity::Critical,
-                "Many customers were charged more than once",
-            )
-        } else {
-            (Severity::High, "Two customers were charged more than once")
-        };
-        let mut finding = Finding::new(key, severity, title);
+            && (crowd.joined >= 2 * crowd.told || now.since(crowd.told_at) >= TELL_AFTER);
+        let title = "Many customers were charged more than once";
+        let mut finding = Finding::new(key, Severity::Critical, title);
         let mut at_stake: BTreeMap<Currency, i64> = BTreeMap::new();
         let mut charges: i64 = 0;
         for group in crowd.open.iter().filter_map(|name| groups.get(name)) {
@@ -293,18 +263,15 @@ impl Crowds {
             Measure::new("customers", open, Unit::Count).expected(0),
             Measure::new("charges", charges, Unit::Count).expected(open),
         ];
-        let so_many = if is_many {
-            "three customers within an hour"
-        } else {
-            "two customers within minutes"
-        };
-        finding.evidence.reasons = vec![format!(
-            "{so_many} are no accident: look at what the checkout, or a job that charges, does twice"
-        )];
+        finding.evidence.reasons = vec![
+            "three customers within an hour are no accident: look at what the checkout, or a job \
+             that charges, does twice"
+                .to_owned(),
+        ];
         finding.occurrences = 0;
         if is_news {
             finding.occurrences = u64::try_from(crowd.news.len()).unwrap_or(u64::MAX);
-            finding.is_news = true;
+            finding.is_news = !is_first;
             crowd.told = crowd.joined;
             crowd.told_at = now;
             crowd.news.clear();

@@ -4,7 +4,7 @@
 //! where there is no customer), equal in amount and currency, were made within `window_secs` of
 //! each other in event time, and nothing says that two things were bought. Grows with each further
 //! charge; closes when the surplus is refunded, when something tells the charges apart after all,
-//! or after [`HOLD`]. Several customers at once are [told as one](crowd).
+//! or after [`HOLD`]. Three customers and more within an hour are [told as one](crowd).
 //!
 //! Payments are held against each other anew whenever more is known of one of them: its tie to an
 //! invoice, its refund. So the order of arrival decides when something is said, not what in the

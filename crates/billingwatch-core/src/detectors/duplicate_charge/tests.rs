@@ -396,52 +396,21 @@ fn many_customers_within_an_hour_are_one_alert_that_lists_them_and_ends_with_the
     }
     assert_snapshot!(check("duplicate_charge", &timeline), @"
         d0 00:03:20 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 20s, with nothing that tells the purchases apart
-        d0 00:06:40 escalated high cus_1:4900usd:2024-03-04: 2 customers were charged twice or more since 2024-03-04T00:03:00Z, 98.00 USD too much: cus_1, cus_2
-        d0 00:10:00 escalated critical cus_1:4900usd:2024-03-04: 3 customers were charged twice or more since 2024-03-04T00:03:00Z, 147.00 USD too much: cus_3
-        d0 00:20:00 escalated critical cus_1:4900usd:2024-03-04: 5 customers were charged twice or more since 2024-03-04T00:03:00Z, 245.00 USD too much: cus_4, cus_5
-        d0 00:30:00 escalated critical cus_1:4900usd:2024-03-04: 7 customers were charged twice or more since 2024-03-04T00:03:00Z, 343.00 USD too much: cus_6, cus_7
-        d0 01:29:20 resolved critical cus_1:4900usd:2024-03-04: none of 7 is left; the last: 49.00 USD of the surplus was refunded
+        d0 00:06:40 firing high cus_2:4900usd:2024-03-04: cus_2 was charged 49.00 USD 2 times within 20s, with nothing that tells the purchases apart
+        d0 00:10:00 resolved high cus_1:4900usd:2024-03-04: told with others of its hour, as `many:2024-03-04`
+        d0 00:10:00 resolved high cus_2:4900usd:2024-03-04: told with others of its hour, as `many:2024-03-04`
+        d0 00:10:00 firing critical many:2024-03-04: 3 customers were charged twice or more since 2024-03-04T00:03:00Z, 147.00 USD too much: cus_1, cus_2, cus_3
+        d0 00:20:00 escalated critical many:2024-03-04: 5 customers were charged twice or more since 2024-03-04T00:03:00Z, 245.00 USD too much: cus_4, cus_5
+        d0 00:30:00 escalated critical many:2024-03-04: 7 customers were charged twice or more since 2024-03-04T00:03:00Z, 343.00 USD too much: cus_6, cus_7
+        d0 01:29:20 resolved critical many:2024-03-04: none of 7 is left; the last: 49.00 USD of the surplus was refunded
         ");
 }
 
 #[test]
 fn two_customers_within_an_hour_are_two_alerts() {
-    let told = check(
-        "duplicate_charge",
-        "
-        +0s  charge.succeeded cus=cus_1 amt=4900
-        +9s  charge.succeeded cus=cus_1 amt=4900
-        +11m charge.succeeded cus=cus_2 amt=4900
-        +9s  charge.succeeded cus=cus_2 amt=4900
-    ",
-    );
+    let told = check("duplicate_charge", &ran_twice(2));
     assert_eq!(firing(&told), 2, "{told}");
-    assert!(!told.contains("customers were charged"), "{told}");
-}
-
-#[test]
-fn two_customers_within_minutes_are_one_alert_that_grows() {
-    assert_snapshot!(check("duplicate_charge", &ran_twice(2)), @"
-        d0 00:03:20 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 20s, with nothing that tells the purchases apart
-        d0 00:06:40 escalated high cus_1:4900usd:2024-03-04: 2 customers were charged twice or more since 2024-03-04T00:03:00Z, 98.00 USD too much: cus_1, cus_2
-        ");
-}
-
-#[test]
-fn a_third_customer_within_the_hour_joins_the_first_and_ends_the_second() {
-    assert_snapshot!(check("duplicate_charge", "
-        +0s  charge.succeeded cus=cus_1 amt=4900
-        +9s  charge.succeeded cus=cus_1 amt=4900
-        +20m charge.succeeded cus=cus_2 amt=4900
-        +9s  charge.succeeded cus=cus_2 amt=4900
-        +20m charge.succeeded cus=cus_3 amt=4900
-        +9s  charge.succeeded cus=cus_3 amt=4900
-    "), @"
-        d0 00:00:09 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 9s, with nothing that tells the purchases apart
-        d0 00:20:18 firing high cus_2:4900usd:2024-03-04: cus_2 was charged 49.00 USD 2 times within 9s, with nothing that tells the purchases apart
-        d0 00:40:27 resolved high cus_2:4900usd:2024-03-04: told with others of its hour, as `cus_1:4900usd:2024-03-04`
-        d0 00:40:27 escalated critical cus_1:4900usd:2024-03-04: 3 customers were charged twice or more since 2024-03-04T00:00:00Z, 147.00 USD too much: cus_1, cus_2, cus_3
-        ");
+    assert!(!told.contains("many:"), "{told}");
 }
 
 #[test]
@@ -458,14 +427,15 @@ fn three_customers_on_three_days_are_three_alerts() {
     ",
     );
     assert_eq!(firing(&told), 3, "{told}");
-    assert!(!told.contains("customers were charged"), "{told}");
+    assert!(!told.contains("many:"), "{told}");
 }
 
 #[test]
 fn a_crowd_that_arrives_in_another_order_is_the_same_crowd() {
     let lasting = |timeline: &str| {
         let told = check("duplicate_charge", timeline);
-        firing(&told)
+        let open = told.lines().filter(|line| line.contains("many:"));
+        open.filter(|line| line.contains(" firing ")).count()
     };
     // All charges are an hour old when they arrive, first or last customer first.
     let charge = |n: usize, ab: &str| {

@@ -13,9 +13,22 @@ use super::minutes::{Minutes, Sums};
 use super::usual::{Share, Usual};
 use super::{KEPT, Settings};
 
-/// Windows are judged at these parts of the set length: a heavy outage shows in minutes, a light
-/// one takes hours to tell from chance, and a merchant with an attempt an hour half a day.
-const WINDOWS: [(i64, i64); 5] = [(1, 12), (1, 4), (1, 1), (3, 1), (12, 1)];
+/// Windows are judged at these parts of the set length, each about twice the one before: a heavy
+/// outage shows in minutes, a light one takes hours to tell from chance, and a merchant with an
+/// attempt an hour half a day. No more than half of a window is then from before the fault.
+const WINDOWS: [(i64, i64); 8] = [
+    (1, 12),
+    (1, 6),
+    (1, 3),
+    (1, 2),
+    (1, 1),
+    (2, 1),
+    (4, 1),
+    (12, 1),
+];
+
+/// Card testing is judged in these.
+const TESTING_WINDOWS: [(i64, i64); 2] = [(1, 4), (1, 1)];
 
 /// Failures of machines are rare at every merchant: three different payers are enough to ask.
 const TECHNICAL_MIN: u64 = 3;
@@ -69,9 +82,9 @@ impl Bench<'_> {
     pub(super) fn failing(&self) -> Option<Verdict> {
         let chance_max = self.chance_max();
         let mut worst: Option<Verdict> = None;
-        for (times, parts) in WINDOWS {
-            let window = self.part(times, parts);
-            let sums = self.minutes.spike_sums(window);
+        let windows = WINDOWS.map(|(times, parts)| self.part(times, parts));
+        let all_sums = self.minutes.spike_sums_of(windows);
+        for (window, sums) in windows.into_iter().zip(all_sums) {
             let found = self.weigh(window, sums);
             let is_implausible = |found: &Verdict| found.chance <= self.doubt(found) * chance_max;
             if let Some(found) = found.filter(is_implausible)
@@ -142,7 +155,7 @@ impl Bench<'_> {
     pub(super) fn testing(&self) -> Option<Verdict> {
         let cards_min = u64::try_from(self.settings.testing_cards_min).unwrap_or(u64::MAX);
         let chance_max = self.chance_max();
-        for (times, parts) in [WINDOWS[1], WINDOWS[2]] {
+        for (times, parts) in TESTING_WINDOWS {
             let window = self.part(times, parts);
             let sums = self.minutes.sums(window);
             if sums.marked < cards_min || signs(&sums) < 2 {

@@ -172,20 +172,30 @@ impl Minutes {
 
     /// What of it can belong to a spike: not the last spike's own, and of an attack only renewals.
     pub(super) fn spike_sums(&self, window: Span) -> Sums {
-        let mut sums = Sums::default();
-        for minute in self.since(self.spike_since(window)) {
-            let of_attack = Sums {
-                renewal: minute.sums.renewal,
-                ..Sums::default()
-            };
-            let more = if minute.is_attack {
-                of_attack
-            } else {
-                minute.sums
-            };
-            sums = sums.plus(more);
-        }
+        let [sums] = self.spike_sums_of([window]);
         sums
+    }
+
+    /// The same for several windows at once, the shortest first.
+    pub(super) fn spike_sums_of<const N: usize>(&self, windows: [Span; N]) -> [Sums; N] {
+        let mut minutes = self.since(self.floor_at).peekable();
+        let mut sums = Sums::default();
+        windows.map(|window| {
+            let from = self.newest_at - window;
+            while let Some(minute) = minutes.next_if(|minute| minute.at > from) {
+                let of_attack = Sums {
+                    renewal: minute.sums.renewal,
+                    ..Sums::default()
+                };
+                let more = if minute.is_attack {
+                    of_attack
+                } else {
+                    minute.sums
+                };
+                sums = sums.plus(more);
+            }
+            sums
+        })
     }
 
     fn since(&self, from: Timestamp) -> impl Iterator<Item = &Minute> {

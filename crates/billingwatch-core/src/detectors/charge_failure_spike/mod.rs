@@ -1,7 +1,7 @@
 //! Share of failed payment attempts over a rolling hour, and card testing.
 //!
-//! Opens `all` when more than `rate_bps_max` of the attempts of the last hour (or of a twelfth,
-//! a quarter, three or twelve times of it) failed **and** so many failures are implausible at this merchant's
+//! Opens `all` when more than `rate_bps_max` of the attempts of the last hour (or of one of
+//! seven shorter and longer windows) failed **and** so many failures are implausible at this merchant's
 //! own usual rate for the hour of the week and the mix of renewals and checkouts. Opens
 //! `card_testing` when many cards are tried in vain, with the marks of that trade. Both close when
 //! things went well again; silence neither opens nor closes.
@@ -65,8 +65,8 @@ const CURRENCIES_MAX: usize = 16;
 const EXPLAIN_EVERY: Span = Span::days(1);
 
 crate::settings! {
-    /// Length of the rolling window, in seconds. A twelfth, a quarter, three times and twelve times
-    /// of it are judged as well, up to a day.
+    /// Length of the rolling window, in seconds. A twelfth, a sixth, a third and half of it are judged
+    /// as well, and twice, four and twelve times of it, up to a day.
     window_secs: i64 = 3_600, 300 => 86_400;
     /// Failure rate above which a window is suspicious, in basis points. Healthy card businesses
     /// see 2 to 10 %.
@@ -79,7 +79,7 @@ crate::settings! {
     failures_min: i64 = 4, 2 => 10_000;
     /// How many alerts a year may come by chance alone. The more attempts there are, the less
     /// likely each single finding must be.
-    chance_alerts_per_year: i64 = 2, 1 => 1_000;
+    chance_alerts_per_year: i64 = 1, 1 => 1_000;
     /// Cards with a mark of card testing within the window before it is called so.
     testing_cards_min: i64 = 8, 3 => 10_000;
 }

@@ -1,6 +1,8 @@
 //! Timelines with their verdicts, as many quiet as loud.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
 
 use crate::alert::Alert;
@@ -85,8 +87,8 @@ fn a_light_outage_is_found_in_hours() {
         "+7m charge.succeeded x3/7m\n+7m charge.failed card=new code=generic_decline x2/7m\n"
             .repeat(12);
     assert_snapshot!(told(&format!("{}{light}", ordinary_weeks())), @"
-        d14 03:50:00 firing medium all: 8 of 22 payment attempts failed within 3h (36.3 %), where 4.5 % is usual; 160.00 USD did not come in. 8 of 8 were declined as generic_decline
-        d14 04:54:00 escalated high all: 11 of 26 payment attempts failed within 3h (42.3 %), where 4.5 % is usual; 220.00 USD did not come in. 11 of 11 were declined as generic_decline
+        d14 03:43:00 firing medium all: 7 of 18 payment attempts failed within 2h (38.8 %), where 4.5 % is usual; 140.00 USD did not come in. 7 of 7 were declined as generic_decline
+        d14 03:51:00 escalated high all: 8 of 18 payment attempts failed within 2h (44.4 %), where 4.5 % is usual; 160.00 USD did not come in. 8 of 8 were declined as generic_decline
         ");
 }
 
@@ -95,7 +97,7 @@ fn a_merchant_with_an_attempt_an_hour_hears_of_a_day_without_success() {
     let calm =
         "+1h charge.succeeded x30/1h\n+1h charge.failed card=new code=expired_card\n".repeat(12);
     assert_snapshot!(told(&format!("{calm}+1h charge.failed card=new code=generic_decline x12/1h")), @"
-        d15 17:00:00 firing high all: 6 of 12 payment attempts failed within 12h (50 %), where 4 % is usual; 120.00 USD did not come in. 5 of 6 were declined as generic_decline
+        d15 15:00:00 firing high all: 4 of 4 payment attempts failed within 4h (100 %), where 4 % is usual; 80.00 USD did not come in. 3 of 4 were declined as generic_decline
         d15 21:01:00 escalated critical all: 10 of 12 payment attempts failed within 12h (83.3 %), where 4 % is usual; 200.00 USD did not come in. 9 of 10 were declined as generic_decline
         ");
 }
@@ -408,4 +410,52 @@ fn the_window_is_bounded() {
         attempts.is_some_and(|m| m.observed <= 3_660),
         "{attempts:?}"
     );
+}
+
+/// How many alerts a merchant gets in so many days whose attempts fail by chance alone.
+fn by_chance(a_day: u64, failed_percent: u64, days: u64, seed: u64) -> usize {
+    let mut state = seed;
+    // SplitMix64 (Steele, Lea and Flood 2014).
+    let mut random = move |below: u64| {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % below
+    };
+    let mut timeline = String::new();
+    let (mut gap, slots) = (0, 17_280);
+    for slot in 0..days * slots {
+        gap += 5;
+        // Twelve hours bring three quarters of a day's attempts.
+        let busy = if slot % slots < slots / 2 { 3 } else { 1 };
+        if random(2 * slots) >= busy * a_day {
+            continue;
+        }
+        if random(100) < failed_percent {
+            let code = match random(6) {
+                0 => "insufficient_funds",
+                1 | 2 => "do_not_honor",
+                _ => "generic_decline",
+            };
+            let _ = writeln!(timeline, "+{gap}s charge.failed card=new code={code}");
+        } else {
+            let _ = writeln!(timeline, "+{gap}s charge.succeeded");
+        }
+        gap = 0;
+    }
+    fired(&timeline)
+}
+
+#[test]
+fn chance_alone_keeps_to_the_setting() {
+    // Forty merchant-years of three sizes and two rates: one alert a year may come by chance.
+    for (a_day, days) in [(15, 3_000), (60, 2_000), (300, 600)] {
+        let alerts: usize = [4, 10]
+            .into_iter()
+            .map(|percent| by_chance(a_day, percent, days, a_day))
+            .sum();
+        let years = usize::try_from(2 * days / 365).unwrap();
+        assert!(alerts <= years, "{a_day} a day: {alerts} in {years} years");
+    }
 }

@@ -31,12 +31,15 @@ const KEPT_A_DAY: f64 = 27.0 / 28.0;
 /// Until so many attempts are learned, what lies before the window judged counts as known too.
 const KNOWN_MIN: f64 = 200.0;
 
-/// A day has at least so many looks, whatever the merchant. Each attempt is one; a merchant with a
-/// few a day would be granted a chance that four declines in a row have now and then.
-const LOOKS_A_DAY_MIN: f64 = 80.0;
+/// A day has at least so many attempts to look at, whatever the merchant: one with a few a day would
+/// be granted a chance that four declines in a row have now and then.
+const ATTEMPTS_A_DAY_MIN: f64 = 300.0;
 
-/// How many of the five windows' looks are looks of their own: they overlap.
-const WINDOWS: f64 = 2.0;
+/// How many looks of its own an attempt brings, over all windows. Only failures are looked at, and
+/// each look shares nearly all it sees with the one before. Measured: with this, attempts that fail by
+/// chance alone raise as many alerts as the setting says at most (the test
+/// `chance_alone_keeps_to_the_setting`).
+const LOOKS_AN_ATTEMPT: f64 = 0.2;
 
 /// A usual share, and how well it is known.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +171,7 @@ impl Usual {
     /// `newest` is how many attempts the newest hours brought.
     pub(super) fn chance_a_look(&self, alerts_a_year: f64, newest: u64) -> f64 {
         let a_day = self.known() / self.days.max(1.0);
-        let looks = a_day.max(as_f64(newest)).max(LOOKS_A_DAY_MIN) * WINDOWS;
+        let looks = a_day.max(as_f64(newest)).max(ATTEMPTS_A_DAY_MIN) * LOOKS_AN_ATTEMPT;
         alerts_a_year / 365.0 / looks
     }
 

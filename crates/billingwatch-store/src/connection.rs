@@ -211,13 +211,32 @@ pub fn transaction<T>(
     conn: &mut AnyConn,
     work: impl FnOnce(&mut AnyConn) -> Result<T>,
 ) -> Result<T> {
+    begin(conn, "")?;
+    go_through(conn, work)
+}
+
+/// Begins a transaction. What PostgreSQL is to do first of all goes the same way: `and_first` is
+/// empty, or a `;` and statements.
+pub fn begin(conn: &mut AnyConn, and_first: &str) -> Result<()> {
     match conn {
-        AnyConn::Postgresql(c) => AnsiTransactionManager::begin_transaction_sql(
-            c,
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        )?,
+        AnyConn::Postgresql(c) => {
+            let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{and_first}");
+            AnsiTransactionManager::begin_transaction_sql(c, &sql).inspect_err(|_| {
+                // The transaction itself may have begun. Where this fails too, the connection is
+                // lost, and with it the transaction.
+                let _ = c.batch_execute("ROLLBACK");
+            })?;
+        }
         AnyConn::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
     }
+    Ok(())
+}
+
+/// Runs `work` in the transaction that has begun, and ends it.
+pub fn go_through<T>(
+    conn: &mut AnyConn,
+    work: impl FnOnce(&mut AnyConn) -> Result<T>,
+) -> Result<T> {
     match work(conn) {
         Ok(done) => match both!(conn, c => AnsiTransactionManager::commit_transaction(c)) {
             Ok(()) => Ok(done),

@@ -11,9 +11,9 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::{min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, sql_query};
+use diesel::{QueryableByName, SqliteConnection, sql_query};
 
-use crate::connection::{AnyConn, both};
+use crate::connection::AnyConn;
 use crate::error::Result;
 use crate::journal::EntryKind;
 use crate::schema::{
@@ -68,28 +68,23 @@ pub struct Deleted {
     pub is_done: bool,
 }
 
-/// Adds to what sources take, in the transaction that appends.
-pub(crate) fn count(conn: &mut AnyConn, added: &BTreeMap<&str, (i64, i64)>) -> Result<()> {
+/// Adds to what sources take, in the transaction that appends. (On PostgreSQL the append's own
+/// statement does.)
+pub(crate) fn count(
+    c: &mut SqliteConnection,
+    added: &BTreeMap<&str, (i64, i64)>,
+) -> Result<()> {
     for (source, (events, size_bytes)) in added {
-        let query = match conn {
-            AnyConn::Sqlite(_) => {
-                "INSERT INTO journal_usage (source, events, size_bytes, passed_seq) \
-                 VALUES (?, ?, ?, 0) ON CONFLICT (source) DO UPDATE SET \
-                 events = journal_usage.events + excluded.events, \
-                 size_bytes = journal_usage.size_bytes + excluded.size_bytes"
-            }
-            AnyConn::Postgresql(_) => {
-                "INSERT INTO journal_usage (source, events, size_bytes, passed_seq) \
-                 VALUES ($1, $2, $3, 0) ON CONFLICT (source) DO UPDATE SET \
-                 events = journal_usage.events + excluded.events, \
-                 size_bytes = journal_usage.size_bytes + excluded.size_bytes"
-            }
-        };
-        both!(conn, c => sql_query(query)
-            .bind::<diesel::sql_types::Text, _>(*source)
-            .bind::<BigInt, _>(*events)
-            .bind::<BigInt, _>(*size_bytes)
-            .execute(c))?;
+        sql_query(
+            "INSERT INTO journal_usage (source, events, size_bytes, passed_seq) \
+             VALUES (?, ?, ?, 0) ON CONFLICT (source) DO UPDATE SET \
+             events = journal_usage.events + excluded.events, \
+             size_bytes = journal_usage.size_bytes + excluded.size_bytes",
+        )
+        .bind::<diesel::sql_types::Text, _>(*source)
+        .bind::<BigInt, _>(*events)
+        .bind::<BigInt, _>(*size_bytes)
+        .execute(c)?;
     }
     Ok(())
 }

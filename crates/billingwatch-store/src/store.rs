@@ -1,9 +1,9 @@
 //! The store itself: its connections, and the two ways to use one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::checkpoint::{Bounds, Checkpoints};
-use crate::connection::{AnyConn, Manager, Role, ping, transaction};
+use crate::connection::{AnyConn, Manager, Role, begin, go_through, ping, transaction};
 use crate::error::{Result, StoreError};
 use crate::url::{Place, StoreOptions, Target};
 
@@ -24,6 +24,9 @@ struct Inner {
     writer: Option<OneWriter>,
     /// `None` for a database in memory, which lives in its one connection.
     pool: Option<r2d2::Pool<Manager>>,
+    /// PostgreSQL's for appending, between one append and the next: one from the pool is asked for
+    /// a sign of life first, and that is two more ways there and back.
+    appending: Mutex<Option<r2d2::PooledConnection<Manager>>>,
 }
 
 /// SQLite has one writer at a time anyway: a mutex queues more fairly than its busy timeout.
@@ -104,6 +107,7 @@ impl Store {
                 target,
                 writer,
                 pool,
+                appending: Mutex::default(),
             }),
         })
     }
@@ -150,6 +154,44 @@ impl Store {
     /// journal finds duplicates, a step compares its cursor.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut AnyConn) -> Result<T>) -> Result<T> {
         self.with_writer(|conn| transaction(conn, work))
+    }
+
+    /// As [`Store::write`], beginning on PostgreSQL with what `and_first` says (a `;` and
+    /// statements), on a connection that is kept for this.
+    pub(crate) fn write_often<T>(
+        &self,
+        and_first: &str,
+        work: impl FnOnce(&mut AnyConn) -> Result<T>,
+    ) -> Result<T> {
+        let (None, Some(pool)) = (&self.inner.writer, &self.inner.pool) else {
+            return self.write(work);
+        };
+        let on_it = |error: StoreError| error.on(self.name());
+        let mut begun = None;
+        if let Some(mut conn) = self.kept_for_appending().take() {
+            match begin(&mut conn, and_first) {
+                Ok(()) => begun = Some(conn),
+                // Nothing has happened yet: when the connection was lost meanwhile, another will do.
+                Err(_) if ping(&mut conn).is_err() => {}
+                Err(error) => return Err(on_it(error)),
+            }
+        }
+        let mut conn = match begun {
+            Some(conn) => conn,
+            None => {
+                let mut conn = self.take_from_pool(pool)?;
+                begin(&mut conn, and_first).map_err(on_it)?;
+                conn
+            }
+        };
+        let done = go_through(&mut conn, work).map_err(on_it)?;
+        self.kept_for_appending().get_or_insert(conn);
+        Ok(done)
+    }
+
+    fn kept_for_appending(&self) -> MutexGuard<'_, Option<r2d2::PooledConnection<Manager>>> {
+        let slot = self.inner.appending.lock();
+        slot.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection to the SQLite file besides all others; `None` where there is no file.
@@ -200,7 +242,15 @@ impl Store {
         pool: &r2d2::Pool<Manager>,
         work: impl FnOnce(&mut AnyConn) -> Result<T>,
     ) -> Result<T> {
-        let mut conn = pool.get().map_err(|error| {
+        let mut conn = self.take_from_pool(pool)?;
+        work(&mut conn).map_err(|error| error.on(self.name()))
+    }
+
+    fn take_from_pool(
+        &self,
+        pool: &r2d2::Pool<Manager>,
+    ) -> Result<r2d2::PooledConnection<Manager>> {
+        pool.get().map_err(|error| {
             // The pool keeps the last failure's words after a colon, and none when every
             // connection is merely in use.
             match error.to_string().split_once(": ") {
@@ -210,8 +260,7 @@ impl Store {
                 },
                 None => self.busy("all its connections are in use"),
             }
-        })?;
-        work(&mut conn).map_err(|error| error.on(self.name()))
+        })
     }
 
     /// What the pool's last failure says besides what every such failure says.

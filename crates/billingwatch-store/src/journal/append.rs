@@ -1,15 +1,15 @@
 //! Appending: one durable transaction a batch.
 
 use std::borrow::Cow;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use billingwatch_core::time::Timestamp;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::{PgConnection, QueryableByName, SqliteConnection, sql_query};
+use diesel::{QueryableByName, SqliteConnection, sql_query};
 
 use super::codec::{self, Packed};
+use super::postgresql::{self, Known};
 use super::{Appended, EntryKind, Head, NewEntry};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
@@ -18,30 +18,27 @@ use crate::store::Store;
 use crate::text;
 use crate::{mutes, retention, settings};
 
-/// The most entries an append takes. PostgreSQL allows 65,535 binds a statement; a row has 15.
+/// The most entries an append takes.
 pub const APPEND_MAX: usize = 4096;
-
-/// Rows of one multi-row insert on PostgreSQL.
-const POSTGRESQL_ROWS: usize = 1000;
 
 #[derive(Insertable)]
 #[diesel(table_name = journal, treat_none_as_default_value = false)]
-struct NewRow<'a> {
-    seq: i64,
-    kind: &'static str,
-    source: Cow<'a, str>,
-    event_id: Option<Cow<'a, str>>,
-    event_type: Cow<'a, str>,
-    object_id: Option<Cow<'a, str>>,
-    customer_id: Option<Cow<'a, str>>,
-    created_at: Option<i64>,
-    received_at_ms: i64,
-    account: Option<Cow<'a, str>>,
-    livemode: bool,
-    api_version: Option<Cow<'a, str>>,
-    is_historical: bool,
-    body: &'a [u8],
-    codec: i16,
+pub(super) struct NewRow<'a> {
+    pub(super) seq: i64,
+    pub(super) kind: &'static str,
+    pub(super) source: Cow<'a, str>,
+    pub(super) event_id: Option<Cow<'a, str>>,
+    pub(super) event_type: Cow<'a, str>,
+    pub(super) object_id: Option<Cow<'a, str>>,
+    pub(super) customer_id: Option<Cow<'a, str>>,
+    pub(super) created_at: Option<i64>,
+    pub(super) received_at_ms: i64,
+    pub(super) account: Option<Cow<'a, str>>,
+    pub(super) livemode: bool,
+    pub(super) api_version: Option<Cow<'a, str>>,
+    pub(super) is_historical: bool,
+    pub(super) body: &'a [u8],
+    pub(super) codec: i16,
 }
 
 #[derive(QueryableByName)]
@@ -76,7 +73,9 @@ impl Store {
             .iter()
             .map(|entry| codec::pack(&entry.body))
             .collect();
-        self.write(|conn| append(conn, entries, &packed, now))
+        self.write_often(postgresql::LOCK_HEAD, |conn| {
+            append(conn, entries, &packed, now)
+        })
     }
 
     /// Brings the journal's time up to `now`, if it is behind, and returns its end.
@@ -148,9 +147,12 @@ fn append(
     packed: &[Packed<'_>],
     now: Timestamp,
 ) -> Result<Vec<Appended>> {
-    let head = lock_head(conn)?;
+    let (head, mut known) = match conn {
+        AnyConn::Postgresql(c) => postgresql::head_and_known(c, entries)?,
+        // The transaction holds the whole file.
+        AnyConn::Sqlite(_) => (read_head(conn)?, Known::new()),
+    };
     let mut at = head.at;
-    let mut known = known_events(conn, entries)?;
     let mut appended = Vec::with_capacity(entries.len());
     let mut rows = Vec::with_capacity(entries.len());
     let mut last_seq = head.last_seq;
@@ -159,7 +161,7 @@ fn append(
         let row = NewRow::of(entry, packed, last_seq + 1, received_at);
         let earlier_seq = match conn {
             AnyConn::Sqlite(c) => insert_unless_known(c, &row)?,
-            AnyConn::Postgresql(_) => note_unless_known(&mut known, &row),
+            AnyConn::Postgresql(_) => postgresql::note_unless_known(&mut known, &row),
         };
         if let Some(seq) = earlier_seq {
             appended.push(Appended {
@@ -180,28 +182,20 @@ fn append(
         rows.push(row);
     }
     if !rows.is_empty() {
-        if let AnyConn::Postgresql(c) = conn {
-            insert_noted(c, &rows)?;
+        match conn {
+            AnyConn::Postgresql(c) => postgresql::insert(c, &rows)?,
+            AnyConn::Sqlite(c) => {
+                retention::count(c, &usage_of(&rows))?;
+                diesel::update(journal_head::table.find(1))
+                    .set((
+                        journal_head::last_seq.eq(last_seq),
+                        journal_head::at_ms.eq(at.as_millis()),
+                    ))
+                    .execute(c)?;
+            }
         }
-        retention::count(conn, &usage_of(&rows))?;
-        diesel::update(journal_head::table.find(1))
-            .set((
-                journal_head::last_seq.eq(last_seq),
-                journal_head::at_ms.eq(at.as_millis()),
-            ))
-            .execute(conn)?;
     }
     Ok(appended)
-}
-
-/// The head, which stays as it is until this transaction is over: history must not drag its time to
-/// the present.
-fn lock_head(conn: &mut AnyConn) -> Result<Head> {
-    match conn {
-        AnyConn::Postgresql(_) => touch(conn, Timestamp::from_millis(i64::MIN)),
-        // The transaction holds the whole file.
-        AnyConn::Sqlite(_) => read_head(conn),
-    }
 }
 
 fn read_head(conn: &mut AnyConn) -> Result<Head> {
@@ -226,7 +220,7 @@ fn project(conn: &mut AnyConn, entry: &NewEntry, seq: i64, at: Timestamp) -> Res
 }
 
 /// How many events each source gains, and what they take.
-fn usage_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, (i64, i64)> {
+pub(super) fn usage_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, (i64, i64)> {
     let mut usage: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.event_id.is_some()) {
         let body_bytes = i64::try_from(row.body.len()).unwrap_or(i64::MAX);
@@ -260,55 +254,6 @@ fn insert_unless_known(c: &mut SqliteConnection, row: &NewRow<'_>) -> Result<Opt
         insert().execute(c)?;
     }
     Ok(known)
-}
-
-/// Events and where they stand, by id and source.
-type Known = HashMap<(String, String), i64>;
-
-/// The place of an event that is known; else that of its row, from now on.
-fn note_unless_known(known: &mut Known, row: &NewRow<'_>) -> Option<i64> {
-    let event_id = row.event_id.as_ref()?;
-    match known.entry((event_id.to_string(), row.source.to_string())) {
-        Entry::Occupied(seq) => Some(*seq.get()),
-        Entry::Vacant(place) => {
-            place.insert(row.seq);
-            None
-        }
-    }
-}
-
-/// Which of these events are in a journal on PostgreSQL. Nobody can add one meanwhile: the head is
-/// ours.
-fn known_events(conn: &mut AnyConn, entries: &[NewEntry]) -> Result<Known> {
-    let AnyConn::Postgresql(c) = conn else {
-        return Ok(Known::new());
-    };
-    let ids: Vec<Cow<'_, str>> = entries
-        .iter()
-        .filter_map(|entry| text::optional_key(entry.event_id.as_deref()))
-        .collect();
-    if ids.is_empty() {
-        return Ok(Known::new());
-    }
-    let rows: Vec<(Option<String>, String, i64)> = journal::table
-        .filter(journal::event_id.eq_any(&ids))
-        .select((journal::event_id, journal::source, journal::seq))
-        .load(c)?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(event_id, source, seq)| Some(((event_id?, source), seq)))
-        .collect())
-}
-
-/// Many rows a statement are 1.3 to 2.8 times faster from 100 on. (On SQLite a loop over one
-/// prepared statement is as fast, for a multi-row one is prepared anew each time.)
-fn insert_noted(c: &mut PgConnection, rows: &[NewRow<'_>]) -> Result<()> {
-    for chunk in rows.chunks(POSTGRESQL_ROWS) {
-        diesel::insert_into(journal::table)
-            .values(chunk)
-            .execute(c)?;
-    }
-    Ok(())
 }
 
 impl<'a> NewRow<'a> {

@@ -7,6 +7,7 @@
 
 mod append;
 pub(crate) mod codec;
+mod postgresql;
 mod read;
 
 use billingwatch_core::time::Timestamp;

@@ -23,7 +23,8 @@ const CURSOR_BYTES_MAX: usize = 200;
 pub(crate) struct Paged<T> {
     /// The items, newest first.
     pub(crate) data: Vec<T>,
-    /// What to send as `after` for the next page; `null` on the last.
+    /// What to send as `after` for the next page; `null` on the last. A page may hold fewer items than
+    /// its limit, even none, and still have one.
     #[schema(example = "1763712000000.al_0123456789abcdef")]
     pub(crate) next_cursor: Option<String>,
 }

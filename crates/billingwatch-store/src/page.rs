@@ -97,7 +97,8 @@ fn bad_cursor() -> StoreError {
 pub struct PageOf<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// What to pass as `after` for the next page; `None` on the last.
+    /// What to pass as `after` for the next page; `None` on the last. Alone says whether there is more:
+    /// a page that looked at as much as it may ends with fewer items than its limit.
     pub next: Option<String>,
 }
 

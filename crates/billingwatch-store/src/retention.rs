@@ -11,14 +11,14 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::{min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, SqliteConnection, sql_query};
+use diesel::{QueryableByName, sql_query};
 
 use crate::connection::AnyConn;
 use crate::error::Result;
 use crate::journal::EntryKind;
 use crate::schema::{
     alert_history, alert_subjects, alerts, cursors, deliveries, delivery_attempts, journal,
-    journal_usage, snapshots,
+    journal_types, journal_usage, snapshots,
 };
 use crate::store::Store;
 
@@ -66,27 +66,6 @@ pub struct Deleted {
     pub events: usize,
     /// There is no more to look at now.
     pub is_done: bool,
-}
-
-/// Adds to what sources take, in the transaction that appends. (On PostgreSQL the append's own
-/// statement does.)
-pub(crate) fn count(
-    c: &mut SqliteConnection,
-    added: &BTreeMap<&str, (i64, i64)>,
-) -> Result<()> {
-    for (source, (events, size_bytes)) in added {
-        sql_query(
-            "INSERT INTO journal_usage (source, events, size_bytes, passed_seq) \
-             VALUES (?, ?, ?, 0) ON CONFLICT (source) DO UPDATE SET \
-             events = journal_usage.events + excluded.events, \
-             size_bytes = journal_usage.size_bytes + excluded.size_bytes",
-        )
-        .bind::<diesel::sql_types::Text, _>(*source)
-        .bind::<BigInt, _>(*events)
-        .bind::<BigInt, _>(*size_bytes)
-        .execute(c)?;
-    }
-    Ok(())
 }
 
 impl Store {
@@ -190,6 +169,7 @@ struct Candidate {
     kind: String,
     source: String,
     event_id: Option<String>,
+    event_type: String,
     object_id: Option<String>,
     received_at_ms: i64,
     body_bytes: i64,
@@ -227,6 +207,7 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
             journal::kind,
             journal::source,
             journal::event_id,
+            journal::event_type,
             journal::object_id,
             journal::received_at_ms,
             sql::<BigInt>("CAST(length(body) AS BIGINT)"),
@@ -238,6 +219,7 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
     let mut at = passed_seq;
     let mut gone = Vec::new();
     let mut events = 0;
+    let mut types: BTreeMap<&str, i64> = BTreeMap::new();
     let mut is_done = !is_full;
     let before_bytes = size_bytes;
     for row in &rows {
@@ -254,13 +236,21 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
         if is_deletable {
             size_bytes -= row.body_bytes + ROW_OVERHEAD_BYTES;
             events += 1;
+            *types.entry(&row.event_type).or_default() += 1;
             gone.push(row.seq);
         } else if row.kind == EntryKind::Canary.as_str() {
             gone.push(row.seq);
         }
     }
     if !gone.is_empty() {
+        // An append holds it, too, while it counts: else each could wait for what the other has counted.
+        lock_head(conn)?;
         diesel::delete(journal::table.filter(journal::seq.eq_any(&gone))).execute(conn)?;
+        for (event_type, events) in types {
+            diesel::update(journal_types::table.find(event_type))
+                .set(journal_types::events.eq(journal_types::events - events))
+                .execute(conn)?;
+        }
     }
     if at > passed_seq {
         diesel::update(journal_usage::table.find(source))
@@ -276,6 +266,14 @@ fn delete_events(conn: &mut AnyConn, source: &str, keep: Keep, now: Timestamp) -
         events: usize::try_from(events).unwrap_or(usize::MAX),
         is_done,
     })
+}
+
+/// Takes the journal's head on PostgreSQL; on SQLite the transaction has it.
+fn lock_head(conn: &mut AnyConn) -> Result<()> {
+    if let AnyConn::Postgresql(c) = conn {
+        c.batch_execute("SELECT 1 FROM journal_head WHERE id = 1 FOR UPDATE")?;
+    }
+    Ok(())
 }
 
 /// The last row that nobody will read again after a restart; `None` before the first snapshot.

@@ -41,6 +41,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    journal_types (event_type) {
+        event_type -> Text,
+        events -> BigInt,
+    }
+}
+
+diesel::table! {
     cursors (name) {
         name -> Text,
         seq -> BigInt,

@@ -83,7 +83,7 @@ fn a_newer_schema_is_refused() {
 #[test]
 fn two_that_migrate_at_once_take_turns() {
     testing::each_backend(|store| {
-        store.revert_all().unwrap();
+        let all = store.revert_all().unwrap().len();
         let others = [store.another(), store.another()];
         let run: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = others
@@ -95,6 +95,6 @@ fn two_that_migrate_at_once_take_turns() {
                 .map(|thread| thread.join().unwrap())
                 .sum()
         });
-        assert_eq!(run, 8, "each migration ran once");
+        assert_eq!(run, all, "each migration ran once");
     });
 }

@@ -101,6 +101,10 @@ fn events_go_by_age_each_source_by_its_own() {
         assert_eq!(usage(store, "default").0, 100);
         assert_eq!(run(store, "eu", days(290), 300), 10);
         assert_eq!(run(store, "eu", Keep::default(), 300), 0);
+        assert_eq!(
+            store.counts_by_type(None).unwrap(),
+            [("charge.failed".to_owned(), 390)]
+        );
         // Settings are what a rebuilt engine begins with.
         assert_eq!(store.read_after(0, 1).unwrap()[0].kind, EntryKind::Settings);
     });

@@ -74,6 +74,8 @@ fn the_first_release_is_brought_up_to_date_and_everything_is_readable() {
             .collect();
         assert_eq!(found, expected);
         assert_eq!(store.count_events().unwrap(), 26);
+        let by_type = store.counts_by_type(None).unwrap();
+        assert_eq!(by_type.iter().map(|(_, events)| events).sum::<i64>(), 26);
         for (id, body) in &expected {
             assert_eq!(store.get_event(id).unwrap().unwrap().body, *body);
         }

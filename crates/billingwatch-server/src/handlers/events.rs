@@ -145,7 +145,8 @@ fn read_types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
 
 /// Which events came in?
 ///
-/// Newest first, without their bodies. To read on, send `next_cursor` as `after`.
+/// Newest first, without their bodies. To read on, send `next_cursor` as `after`. A page that a filter
+/// lets few events into may end early, even empty: `next_cursor` alone says whether there is more.
 #[utoipa::path(
     get,
     path = "/api/v1/events",

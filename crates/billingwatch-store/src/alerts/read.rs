@@ -1,13 +1,14 @@
 //! Listing alerts, and all there is to know about one.
 
 use billingwatch_core::alert::AlertStatus;
-use diesel::dsl::{count_star, exists};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 
 use super::{
     ACKNOWLEDGED, AlertCount, AlertFilter, AlertRow, CHANGED, Happened, HistoryEntry, JUDGED,
     Verdict, VerdictCount, alert_of_json, severity_of_rank, severity_rank, status_of_name,
 };
+use crate::connection::AnyConn;
 use crate::error::{Result, StoreError, instant};
 use crate::page::{Page, PageOf, instant_cursor};
 use crate::schema::{alert_history, alert_subjects, alerts};
@@ -40,8 +41,96 @@ struct HistoryRow {
     verdict: Option<String>,
 }
 
+type Query<'a> = alerts::BoxedQuery<'a, <AnyConn as diesel::Connection>::Backend>;
+
+/// The most alerts that a page looks at: some 20 ms' worth.
+const PASSED_MAX: i64 = 5_000;
+
+/// Alerts below a place, in order, by what an index knows.
+fn reached<'a>(filter: &'a AlertFilter, below: Option<(i64, &'a str)>) -> Query<'a> {
+    let mut query = alerts::table.into_boxed();
+    if let Some((at_ms, id)) = below {
+        // The first half alone is what an index is entered by: an "or" of two halves SQLite finds in
+        // two parts, each to its end, and sorts them.
+        query = query
+            .filter(alerts::fired_at_ms.le(at_ms))
+            .filter(alerts::fired_at_ms.lt(at_ms).or(alerts::id.lt(id)));
+    }
+    if let Some(detector) = &filter.detector {
+        query = query.filter(alerts::detector.eq(detector));
+    }
+    if let Some(subject) = &filter.subject {
+        let about = alert_subjects::table
+            .filter(alert_subjects::subject.eq(text::key(subject)))
+            .select(alert_subjects::alert_id);
+        query = query.filter(alerts::id.eq_any(about));
+    }
+    if filter.open_only {
+        query = query.filter(alerts::resolved_at_ms.is_null());
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(alerts::fired_at_ms.ge(since.as_millis()));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(alerts::fired_at_ms.lt(until.as_millis()));
+    }
+    query.order((alerts::fired_at_ms.desc(), alerts::id.desc()))
+}
+
+/// Of these those that have what no index knows.
+fn sifted<'a>(mut query: Query<'a>, filter: &'a AlertFilter) -> Query<'a> {
+    if let Some(status) = filter.status {
+        query = query.filter(alerts::status.eq(status.as_str()));
+    }
+    if let Some(severity) = filter.severity_min {
+        query = query.filter(alerts::severity.ge(severity_rank(severity)));
+    }
+    if let Some(source) = &filter.source {
+        query = query.filter(alerts::source.eq(source));
+    }
+    if let Some(account) = &filter.account {
+        query = query.filter(alerts::account.eq(account));
+    }
+    if let Some(livemode) = filter.livemode {
+        query = query.filter(alerts::livemode.eq(livemode));
+    }
+    if let Some(verdict) = filter.verdict {
+        query = query.filter(alerts::verdict.eq(verdict.as_str()));
+    }
+    query
+}
+
+/// Whether a filter asks for what no index knows. (A subject has few alerts, whatever else is asked.)
+fn asks_more(filter: &AlertFilter) -> bool {
+    filter.subject.is_none()
+        && (filter.status.is_some()
+            || filter.severity_min.is_some()
+            || filter.source.is_some()
+            || filter.account.is_some()
+            || filter.livemode.is_some()
+            || filter.verdict.is_some())
+}
+
+/// The last alert that a page may look at; `None` where it may look at all.
+fn end(
+    conn: &mut AnyConn,
+    filter: &AlertFilter,
+    below: Option<(i64, &str)>,
+) -> QueryResult<Option<(i64, String)>> {
+    let last_and_next: Vec<(i64, String)> = reached(filter, below)
+        .offset(PASSED_MAX - 1)
+        .limit(2)
+        .select((alerts::fired_at_ms, alerts::id))
+        .load(conn)?;
+    let has_next = last_and_next.len() > 1;
+    Ok(last_and_next.into_iter().next().filter(|_| has_next))
+}
+
 impl Store {
     /// Alerts, the newest to fire first.
+    ///
+    /// Where more is asked of an alert than an index knows, a page looks at 5,000 and then ends: it may
+    /// hold fewer than its limit, even none, and still name a next one.
     ///
     /// # Errors
     ///
@@ -50,52 +139,18 @@ impl Store {
     pub fn list_alerts(&self, filter: &AlertFilter, page: &Page) -> Result<PageOf<AlertRow>> {
         let below = page.below_instant()?;
         self.read(|conn| {
-            let mut query = alerts::table.into_boxed();
-            if let Some((at_ms, id)) = below {
-                query = query.filter(
-                    alerts::fired_at_ms
-                        .lt(at_ms)
-                        .or(alerts::fired_at_ms.eq(at_ms).and(alerts::id.lt(id))),
-                );
-            }
-            if let Some(detector) = &filter.detector {
-                query = query.filter(alerts::detector.eq(detector));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(alerts::status.eq(status.as_str()));
-            }
-            if let Some(severity) = filter.severity_min {
-                query = query.filter(alerts::severity.ge(severity_rank(severity)));
-            }
-            if let Some(subject) = &filter.subject {
-                let about = alert_subjects::table
-                    .filter(alert_subjects::alert_id.eq(alerts::id))
-                    .filter(alert_subjects::subject.eq(text::key(subject)));
-                query = query.filter(exists(about));
-            }
-            if let Some(source) = &filter.source {
-                query = query.filter(alerts::source.eq(source));
-            }
-            if let Some(account) = &filter.account {
-                query = query.filter(alerts::account.eq(account));
-            }
-            if let Some(livemode) = filter.livemode {
-                query = query.filter(alerts::livemode.eq(livemode));
-            }
-            if filter.open_only {
-                query = query.filter(alerts::resolved_at_ms.is_null());
-            }
-            if let Some(verdict) = filter.verdict {
-                query = query.filter(alerts::verdict.eq(verdict.as_str()));
-            }
-            if let Some(since) = filter.since {
-                query = query.filter(alerts::fired_at_ms.ge(since.as_millis()));
-            }
-            if let Some(until) = filter.until {
-                query = query.filter(alerts::fired_at_ms.lt(until.as_millis()));
+            let end = if asks_more(filter) {
+                end(conn, filter, below)?
+            } else {
+                None
+            };
+            let mut query = sifted(reached(filter, below), filter);
+            if let Some((at_ms, id)) = &end {
+                query = query
+                    .filter(alerts::fired_at_ms.ge(at_ms))
+                    .filter(alerts::fired_at_ms.gt(at_ms).or(alerts::id.ge(id)));
             }
             let rows: Vec<Row> = query
-                .order((alerts::fired_at_ms.desc(), alerts::id.desc()))
                 .limit(page.fetch())
                 .select(Row::as_select())
                 .load(conn)?;
@@ -106,7 +161,9 @@ impl Store {
                     .into_iter()
                     .map(AlertRow::try_from)
                     .collect::<Result<_>>()?,
-                next: page.next,
+                next: page
+                    .next
+                    .or(end.map(|(at_ms, id)| instant_cursor(at_ms, &id))),
             })
         })
     }

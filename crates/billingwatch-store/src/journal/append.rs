@@ -10,7 +10,7 @@ use diesel::{QueryableByName, SqliteConnection, sql_query};
 
 use super::codec::{self, Packed};
 use super::postgresql::{self, Known};
-use super::{Appended, EntryKind, Head, NewEntry};
+use super::{Appended, EntryKind, Head, NewEntry, sqlite};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
 use crate::schema::{journal, journal_head};
@@ -184,15 +184,7 @@ fn append(
     if !rows.is_empty() {
         match conn {
             AnyConn::Postgresql(c) => postgresql::insert(c, &rows)?,
-            AnyConn::Sqlite(c) => {
-                retention::count(c, &usage_of(&rows))?;
-                diesel::update(journal_head::table.find(1))
-                    .set((
-                        journal_head::last_seq.eq(last_seq),
-                        journal_head::at_ms.eq(at.as_millis()),
-                    ))
-                    .execute(c)?;
-            }
+            AnyConn::Sqlite(c) => sqlite::note(c, &rows, Head { last_seq, at })?,
         }
     }
     Ok(appended)
@@ -229,6 +221,15 @@ pub(super) fn usage_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, (i64, i6
         *size_bytes = size_bytes.saturating_add(body_bytes + retention::ROW_OVERHEAD_BYTES);
     }
     usage
+}
+
+/// How many events of each type there are among rows.
+pub(super) fn types_of<'a>(rows: &'a [NewRow<'_>]) -> BTreeMap<&'a str, i64> {
+    let mut types: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.event_id.is_some()) {
+        *types.entry(&row.event_type).or_default() += 1;
+    }
+    types
 }
 
 /// When an entry arrived: when it says, but not in the future; else now.
@@ -317,6 +318,43 @@ mod tests {
             }
             let again = store.append(&first, Timestamp::EPOCH).unwrap();
             assert!(again[0].is_duplicate);
+        });
+    }
+
+    #[test]
+    fn an_append_of_several_statements_is_counted_whole() {
+        each_backend(|store| {
+            let ids: Vec<String> = (0..2_500).map(|n| format!("evt_{n}")).collect();
+            let events: Vec<NewEntry> = ids
+                .iter()
+                .map(|id| entry(EntryKind::Event, Some(id)))
+                .collect();
+            store.append(&events[..10], Timestamp::EPOCH).unwrap();
+            let appended = store.append(&events, Timestamp::EPOCH).unwrap();
+            assert_eq!(appended.iter().filter(|row| row.is_duplicate).count(), 10);
+            assert_eq!(store.head().unwrap().last_seq, 2_500);
+            assert_eq!(store.usage().unwrap()[0].events, 2_500);
+            let by_type = store.counts_by_type(None).unwrap();
+            assert_eq!(by_type, [("charge.failed".to_owned(), 2_500)]);
+        });
+    }
+
+    #[test]
+    fn a_connection_that_was_lost_since_the_last_append_is_replaced() {
+        each_backend(|store| {
+            let event = |id| [entry(EntryKind::Event, Some(id))];
+            store.append(&event("evt_1"), Timestamp::EPOCH).unwrap();
+            if store.is_shared() {
+                let mut conn = diesel::PgConnection::establish(&store.options().url).unwrap();
+                sql_query(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                )
+                .execute(&mut conn)
+                .unwrap();
+            }
+            let second = store.append(&event("evt_2"), Timestamp::EPOCH).unwrap();
+            assert_eq!(second[0].seq, 2);
         });
     }
 }

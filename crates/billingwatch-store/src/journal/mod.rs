@@ -7,13 +7,16 @@
 
 mod append;
 pub(crate) mod codec;
+mod list;
 mod postgresql;
 mod read;
+mod sqlite;
 
 use billingwatch_core::time::Timestamp;
 
 pub use append::APPEND_MAX;
-pub use read::{EventFilter, READ_MAX};
+pub use list::EventFilter;
+pub use read::READ_MAX;
 
 use crate::error::{Result, StoreError};
 

@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text};
 
-use super::append::{NewRow, usage_of};
+use super::append::{NewRow, types_of, usage_of};
 use super::{Head, NewEntry};
 use crate::error::{Result, instant};
 use crate::text;
@@ -36,10 +36,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) type Known = HashMap<(String, String), i64>;
 
 /// The head, which is ours, and which of these events are in the journal: nobody can add one meanwhile.
-pub(super) fn head_and_known(
-    c: &mut PgConnection,
-    entries: &[NewEntry],
-) -> Result<(Head, Known)> {
+pub(super) fn head_and_known(c: &mut PgConnection, entries: &[NewEntry]) -> Result<(Head, Known)> {
     let event_ids = entries
         .iter()
         .filter_map(|entry| text::optional_key(entry.event_id.as_deref()))
@@ -150,6 +147,8 @@ struct InsertRows<'a> {
     usage_source: Vec<&'a str>,
     usage_events: Vec<i64>,
     usage_size_bytes: Vec<i64>,
+    types: Vec<&'a str>,
+    types_events: Vec<i64>,
     last_seq: i64,
     at_ms: i64,
 }
@@ -181,6 +180,10 @@ impl<'a> InsertRows<'a> {
             it.usage_events.push(events);
             it.usage_size_bytes.push(size_bytes);
         }
+        for (event_type, events) in types_of(rows) {
+            it.types.push(event_type);
+            it.types_events.push(events);
+        }
         it
     }
 }
@@ -211,6 +214,16 @@ impl QueryFragment<Pg> for InsertRows<'_> {
              ON CONFLICT (source) DO UPDATE SET \
              events = journal_usage.events + excluded.events, \
              size_bytes = journal_usage.size_bytes + excluded.size_bytes\
+             ), added_types AS (\
+             INSERT INTO journal_types (event_type, events) SELECT * FROM unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.types)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.types_events)?;
+        out.push_sql(
+            ") AS added (event_type, events) \
+             ON CONFLICT (event_type) DO UPDATE SET \
+             events = journal_types.events + excluded.events\
              ), moved_head AS (UPDATE journal_head SET last_seq = ",
         );
         out.push_bind_param::<BigInt, _>(&self.last_seq)?;

@@ -1,4 +1,4 @@
-//! Reading the journal: in order for consumers, newest first for people.
+//! Reading the journal: in order for consumers, and in numbers.
 
 use billingwatch_core::time::Timestamp;
 use diesel::dsl::{count_star, max, min};
@@ -6,11 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
-use super::{EntryKind, EventRow, JournalEntry, codec};
+use super::{EntryKind, JournalEntry, codec};
 use crate::connection::{AnyConn, both};
 use crate::error::{Result, StoreError, instant};
-use crate::page::{Page, PageOf};
-use crate::schema::journal;
+use crate::schema::{journal, journal_types};
 use crate::store::Store;
 use crate::text;
 
@@ -19,32 +18,6 @@ pub const READ_MAX: i64 = 10_000;
 
 /// `journal.kind` of events.
 const EVENT: &str = EntryKind::Event.as_str();
-
-/// Which events to list. Everything absent is not asked about; instants are from (inclusive) to
-/// (exclusive).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Any of these types; empty for all.
-    pub types: Vec<String>,
-    /// About this customer.
-    pub customer: Option<String>,
-    /// About this object.
-    pub object: Option<String>,
-    /// Of this connected account.
-    pub account: Option<String>,
-    /// Live or test.
-    pub livemode: Option<bool>,
-    /// Through this source.
-    pub source: Option<String>,
-    /// Created at Stripe at or after.
-    pub created_from: Option<Timestamp>,
-    /// Created at Stripe before.
-    pub created_to: Option<Timestamp>,
-    /// Received at or after.
-    pub received_from: Option<Timestamp>,
-    /// Received before.
-    pub received_to: Option<Timestamp>,
-}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = journal)]
@@ -64,23 +37,6 @@ struct EntryRow {
     is_historical: bool,
     body: Vec<u8>,
     codec: i16,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = journal)]
-struct ListedRow {
-    seq: i64,
-    source: String,
-    event_id: Option<String>,
-    event_type: String,
-    object_id: Option<String>,
-    customer_id: Option<String>,
-    created_at: Option<i64>,
-    received_at_ms: i64,
-    account: Option<String>,
-    livemode: bool,
-    api_version: Option<String>,
-    is_historical: bool,
 }
 
 impl Store {
@@ -108,68 +64,6 @@ impl Store {
     /// Whatever keeps the database from answering.
     pub fn first_seq_since(&self, since: Timestamp) -> Result<Option<i64>> {
         self.read(|conn| first_seq_since(conn, since))
-    }
-
-    /// Events, newest arrival first, without their bodies.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::BadPage`] for a cursor of another list, or whatever keeps the database from
-    /// answering.
-    pub fn list_events(&self, filter: &EventFilter, page: &Page) -> Result<PageOf<EventRow>> {
-        let below = page.below()?;
-        self.read(|conn| {
-            let Some((from, to)) = places(conn, filter)? else {
-                return Ok(page.cut(Vec::new(), |row: &EventRow| row.seq.to_string()));
-            };
-            let mut query = journal::table
-                .filter(journal::seq.lt(below.min(to)))
-                .into_boxed();
-            if from > 0 {
-                query = query.filter(journal::seq.ge(from));
-            }
-            if filter.types.is_empty() {
-                // Only events have an id. By their kind SQLite would go where it is all that is
-                // asked about: to an index that has all of them, to sort them.
-                query = query.filter(journal::event_id.is_not_null());
-            } else {
-                query = query.filter(journal::kind.eq(EVENT));
-                let types: Vec<String> = filter
-                    .types
-                    .iter()
-                    .map(|t| text::key(t).into_owned())
-                    .collect();
-                query = query.filter(journal::event_type.eq_any(types));
-            }
-            if let Some(customer) = &filter.customer {
-                query = query.filter(journal::customer_id.eq(text::key(customer)));
-            }
-            if let Some(object) = &filter.object {
-                query = query.filter(journal::object_id.eq(text::key(object)));
-            }
-            if let Some(account) = &filter.account {
-                query = query.filter(journal::account.eq(text::key(account)));
-            }
-            if let Some(livemode) = filter.livemode {
-                query = query.filter(journal::livemode.eq(livemode));
-            }
-            if let Some(source) = &filter.source {
-                query = query.filter(journal::source.eq(text::key(source)));
-            }
-            if let Some(from) = filter.created_from {
-                query = query.filter(journal::created_at.ge(ceil_secs(from)));
-            }
-            if let Some(to) = filter.created_to {
-                query = query.filter(journal::created_at.lt(ceil_secs(to)));
-            }
-            let rows: Vec<ListedRow> = query
-                .order(journal::seq.desc())
-                .limit(page.fetch())
-                .select(ListedRow::as_select())
-                .load(conn)?;
-            let rows = rows.into_iter().map(EventRow::from).collect();
-            Ok(page.cut(rows, |row| row.seq.to_string()))
-        })
     }
 
     /// The event with this id: where several sources received it, the first.
@@ -228,7 +122,7 @@ impl Store {
     }
 }
 
-fn first_seq_since(conn: &mut AnyConn, since: Timestamp) -> Result<Option<i64>> {
+pub(super) fn first_seq_since(conn: &mut AnyConn, since: Timestamp) -> Result<Option<i64>> {
     // In two questions that an index answers: receive times never decrease with the numbers, so the
     // first instant has the first number.
     let at_ms: Option<i64> = journal::table
@@ -240,28 +134,6 @@ fn first_seq_since(conn: &mut AnyConn, since: Timestamp) -> Result<Option<i64>> 
         .filter(journal::received_at_ms.eq(at_ms))
         .select(min(journal::seq))
         .first(conn)?)
-}
-
-/// From which number on (inclusive) to which (exclusive) a filter's receive times reach; `None` when
-/// nothing was received so late. A list goes by number, and would pass over all that came later.
-fn places(conn: &mut AnyConn, filter: &EventFilter) -> Result<Option<(i64, i64)>> {
-    let from = match filter.received_from {
-        None => 0,
-        Some(from) => match first_seq_since(conn, from)? {
-            Some(seq) => seq,
-            None => return Ok(None),
-        },
-    };
-    let to = match filter.received_to {
-        None => None,
-        Some(to) => {
-            // Before the question, so that what comes meanwhile is not in the list.
-            let last: Option<i64> = journal::table.select(max(journal::seq)).first(conn)?;
-            let first_later = first_seq_since(conn, to)?;
-            first_later.or(last.map(|last| last.saturating_add(1)))
-        }
-    };
-    Ok(Some((from, to.unwrap_or(i64::MAX))))
 }
 
 /// Left to itself SQLite goes by the index on types and fetches every row to look at its time.
@@ -281,10 +153,9 @@ struct CountRow {
 
 fn counts_by_type(conn: &mut AnyConn, since: Option<Timestamp>) -> QueryResult<Vec<(String, i64)>> {
     let mut counts: Vec<(String, i64)> = match since {
-        None => journal::table
-            .filter(journal::kind.eq(EVENT))
-            .group_by(journal::event_type)
-            .select((journal::event_type, count_star()))
+        None => journal_types::table
+            .filter(journal_types::events.gt(0))
+            .select((journal_types::event_type, journal_types::events))
             .load(conn)?,
         Some(since) => {
             let query = match conn {
@@ -302,16 +173,6 @@ fn counts_by_type(conn: &mut AnyConn, since: Option<Timestamp>) -> QueryResult<V
     // Here rather than there: a PostgreSQL server sorts by its own collation.
     counts.sort();
     Ok(counts)
-}
-
-/// The first whole second at or after an instant: `created` has no milliseconds.
-const fn ceil_secs(at: Timestamp) -> i64 {
-    let secs = at.as_secs();
-    if Timestamp::from_secs(secs).as_millis() < at.as_millis() {
-        secs + 1
-    } else {
-        secs
-    }
 }
 
 impl TryFrom<EntryRow> for JournalEntry {
@@ -337,27 +198,8 @@ impl TryFrom<EntryRow> for JournalEntry {
     }
 }
 
-impl From<ListedRow> for EventRow {
-    fn from(row: ListedRow) -> Self {
-        Self {
-            seq: row.seq,
-            source: row.source,
-            event_id: row.event_id.unwrap_or_default(),
-            event_type: row.event_type,
-            object_id: row.object_id,
-            customer_id: row.customer_id,
-            created_at: row.created_at,
-            received_at: instant(row.received_at_ms),
-            account: row.account,
-            livemode: row.livemode,
-            api_version: row.api_version,
-            is_historical: row.is_historical,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[derive(QueryableByName)]
@@ -367,7 +209,7 @@ mod tests {
     }
 
     /// How SQLite would go about a query.
-    fn plan(query: &str) -> String {
+    pub(in crate::journal) fn plan(query: &str) -> String {
         let store = crate::testing::sqlite();
         let rows: Vec<PlanRow> = store
             .read(|conn| {
@@ -379,54 +221,11 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_answered_from_an_index_alone() {
+    fn counts_of_a_window_are_answered_from_an_index_alone() {
         let since = plan(&COUNTS_SINCE_SQLITE.replace('?', "0"));
         assert!(
             since.contains("COVERING INDEX journal_received_at"),
             "{since}"
         );
-        let all = plan(
-            "SELECT event_type, count(*) FROM journal WHERE kind = 'event' \
-             GROUP BY event_type",
-        );
-        assert!(all.contains("COVERING INDEX"), "{all}");
-    }
-
-    #[test]
-    fn lists_go_by_their_index() {
-        for (column, index) in [
-            ("event_type", "journal_event_type"),
-            ("object_id", "journal_object_id"),
-            ("customer_id", "journal_customer_id"),
-        ] {
-            let is_event = match column {
-                "event_type" => "kind = 'event'",
-                _ => "event_id IS NOT NULL",
-            };
-            let plan = plan(&format!(
-                "SELECT * FROM journal WHERE seq < 9 AND seq >= 1 AND {is_event} \
-                 AND {column} = 'x' ORDER BY seq DESC LIMIT 50"
-            ));
-            assert!(plan.contains(index) && !plan.contains("TEMP"), "{plan}");
-        }
-    }
-
-    #[test]
-    fn a_list_of_all_goes_from_the_newest_back_and_sorts_nothing() {
-        for more in [
-            "",
-            "AND source = 'x'",
-            "AND livemode",
-            "AND created_at >= 5",
-        ] {
-            let plan = plan(&format!(
-                "SELECT * FROM journal WHERE event_id IS NOT NULL AND seq < 9 AND seq >= 1 {more} \
-                 ORDER BY seq DESC LIMIT 50"
-            ));
-            assert!(
-                plan.contains("USING INTEGER PRIMARY KEY") && !plan.contains("TEMP"),
-                "{plan}"
-            );
-        }
     }
 }

@@ -136,7 +136,8 @@ fn read_severity(word: &str) -> Result<Severity, ApiError> {
 
 /// Which alerts match?
 ///
-/// Newest first. To read on, send `next_cursor` as `after`.
+/// Newest first. To read on, send `next_cursor` as `after`. A page that a filter lets few alerts into
+/// may end early, even empty: `next_cursor` alone says whether there is more.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts",

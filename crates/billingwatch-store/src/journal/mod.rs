@@ -1,6 +1,6 @@
 //! The journal: all inputs in arrival order, each with a sequence number and the time it came in.
 //!
-//! `journal_head` is one row. An appender's transaction first updates it, which keeps every other
+//! `journal_head` is one row. An appender's transaction first locks it, which keeps every other
 //! appender waiting until this one commits; then it takes the next sequence numbers from it. So
 //! numbers are in commit order and without gaps, and the time of receipt never goes back: a reader
 //! that has read up to a number can never later find a lower one, on either backend.

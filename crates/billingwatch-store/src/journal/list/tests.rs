@@ -1,3 +1,4 @@
+//! Pages end where they looked at enough, and together they leave nothing out.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

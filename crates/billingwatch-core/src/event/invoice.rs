@@ -13,6 +13,10 @@ pub struct Invoice {
     pub id: Option<InvoiceId>,
     /// `517B5DEC-0007`: its name on paper, from finalisation on.
     pub number: Option<Box<str>>,
+    /// The memo on it.
+    pub description: Option<Box<str>>,
+    /// The merchant's own keys and values: of the invoice itself.
+    pub metadata: Vec<(Box<str>, Box<str>)>,
     /// When it was made.
     pub created: Option<Timestamp>,
     /// Where it stands.
@@ -76,6 +80,8 @@ pub struct Invoice {
 pub struct InvoiceLine {
     /// Minor units; negative for a credit.
     pub amount: i64,
+    /// What it says: Stripe's own words for a subscription's line, the merchant's for another.
+    pub description: Option<Box<str>>,
     /// Whether it settles a change in mid-period.
     pub is_proration: bool,
     /// When the service it bills begins.

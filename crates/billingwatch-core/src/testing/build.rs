@@ -216,8 +216,12 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
 
 /// `meta.name=value` of a line.
 fn metadata(line: &Line<'_>) -> Vec<(Box<str>, Box<str>)> {
+    metadata_by(line, "meta.")
+}
+
+fn metadata_by(line: &Line<'_>, prefix: &str) -> Vec<(Box<str>, Box<str>)> {
     let meta = |(name, value): &(&str, &str)| {
-        name.strip_prefix("meta.")
+        name.strip_prefix(prefix)
             .map(|name| (name.into(), (*value).into()))
     };
     let mut metadata: Vec<(Box<str>, Box<str>)> = line.pairs.iter().filter_map(meta).collect();
@@ -252,8 +256,9 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
     let lines = if through.is_some() || is_proration || price.is_some() {
         vec![InvoiceLine {
             amount: total.unwrap_or_default(),
+            description: line.get("item").map(|text| text.replace('_', " ").into()),
             is_proration,
-            period_start: Some(now),
+            period_start: Some(line.at("from", now).unwrap_or(now)),
             period_end: through,
             subscription: line.id("sub"),
             price: price.map(Into::into),
@@ -266,9 +271,13 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
     Invoice {
         id: Some(line.id_or("in", made)),
         number: line.get("no").map(Into::into),
+        description: line.get("memo").map(Into::into),
+        metadata: metadata_by(line, "own."),
         created: Some(now),
         status: if is_paid {
             InvoiceStatus::Paid
+        } else if *event_type == EventType::InvoiceVoided {
+            InvoiceStatus::Void
         } else {
             InvoiceStatus::Open
         },
@@ -277,6 +286,7 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
             Some("create") => BillingReason::SubscriptionCreate,
             Some("cycle") => BillingReason::SubscriptionCycle,
             Some("update") => BillingReason::SubscriptionUpdate,
+            Some("threshold") => BillingReason::SubscriptionThreshold,
             _ => BillingReason::Other,
         },
         currency: line.currency(),

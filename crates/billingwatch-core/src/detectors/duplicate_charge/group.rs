@@ -39,13 +39,13 @@ impl Set {
         let day = first_at
             .to_utc()
             .map_or_else(String::new, |at| at.format("%Y-%m-%d").to_string());
-        format!(
-            "{}:{}{}:{day}",
-            self.payer_id,
-            self.amount,
-            self.currency.as_str()
-        )
+        alert_key_begin(&self.payer_id, self.amount, self.currency) + &day
     }
+}
+
+/// How the keys of all alerts of one payer and amount begin.
+pub(super) fn alert_key_begin(payer_id: &str, amount: i64, currency: Currency) -> String {
+    format!("{payer_id}:{amount}{}:", currency.as_str())
 }
 
 /// A charge of a group.
@@ -68,15 +68,37 @@ pub(super) struct Group {
     /// When the first of its charges was made.
     pub(super) at: Timestamp,
     pub(super) opened_at: Timestamp,
-    /// Its charges pay the first invoices of different subscriptions.
-    pub(super) is_signup: bool,
+    pub(super) kind: Kind,
+}
+
+/// What was paid twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// One purchase, as far as anything says.
+    Purchase,
+    /// The first invoices of different subscriptions.
+    Signup,
+    /// Different invoices that bill the same for this time.
+    Service { from: Timestamp, to: Timestamp },
 }
 
 impl Group {
-    /// What was given back of its charges so far, whichever account of it is ahead.
+    /// What was given back of its charges so far, whichever account of it is ahead. An invoice that
+    /// credit notes take back as a whole gives back all that paid it: as a refund, to the
+    /// customer's balance, or by other means.
     pub(super) fn refunded(&self, ctx: &Context<'_>) -> i64 {
+        let is_credited = |invoice: Key| {
+            let invoice = ctx.ledger().invoice(invoice);
+            invoice.is_some_and(|known| {
+                let total = known.total.unwrap_or(0);
+                total > 0 && known.amount_credited >= total
+            })
+        };
         let refunded = |member: &Member| {
             ctx.ledger().payment(member.charge).map_or(0, |payment| {
+                if payment.invoice.is_some_and(is_credited) {
+                    return payment.amount_collected;
+                }
                 payment.amount_refunded.max(payment.amount_refunded_total)
             })
         };
@@ -92,7 +114,7 @@ pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -
     let count = members.len();
     let severity = match count {
         // Likely a form sent twice, and yet somebody may want two of one thing.
-        2 if group.is_signup => Severity::Medium,
+        2 if group.kind == Kind::Signup => Severity::Medium,
         ..=2 => Severity::High,
         _ => Severity::Critical,
     };
@@ -101,10 +123,10 @@ pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -
         (Some(first), Some(last)) => last.at.since(first.at),
         _ => Span::ZERO,
     };
-    let what = if group.is_signup {
-        "for subscriptions to one price that were begun at once"
-    } else {
-        "with nothing that tells the purchases apart"
+    let what = match group.kind {
+        Kind::Purchase => "with nothing that tells the purchases apart",
+        Kind::Signup => "for subscriptions to one price that were begun at once",
+        Kind::Service { .. } => "by different invoices that bill the same for the same period",
     };
     finding.message = format!(
         "{} was charged {} {count} times within {apart}, {what}",
@@ -129,17 +151,26 @@ pub(super) fn describe(key: &str, group: &Group, set: &Set, members: &[&Paid]) -
         Measure::new("seconds_apart", apart.as_secs(), Unit::Seconds),
         Measure::new("surplus", group.surplus, Unit::MinorUnits).expected(0),
     ];
-    evidence.reasons = reasons(members);
-    if group.is_signup {
-        let reason = "different subscriptions to the same prices, with the same metadata: each \
-                      will be charged again every period";
-        evidence.reasons.push(reason.to_owned());
+    evidence.reasons = reasons(members, group.kind);
+    match group.kind {
+        Kind::Purchase => {}
+        Kind::Signup => {
+            let reason = "different subscriptions to the same prices, with the same metadata: each \
+                          will be charged again every period";
+            evidence.reasons.push(reason.to_owned());
+        }
+        Kind::Service { from, to } => {
+            evidence.reasons.push(format!(
+                "different invoices, and yet the same lines for the same period, {from} to {to}, \
+                 and no other subscription, memo or metadata"
+            ));
+        }
     }
     finding
 }
 
 /// What speaks for one thing paid twice.
-fn reasons(members: &[&Paid]) -> Vec<String> {
+fn reasons(members: &[&Paid], kind: Kind) -> Vec<String> {
     let mut reasons = vec!["different charges of different purchases".to_owned()];
     let cards: Vec<Option<Key>> = members.iter().map(|paid| paid.card).collect();
     reasons.push(match cards.split_first() {
@@ -153,11 +184,11 @@ fn reasons(members: &[&Paid]) -> Vec<String> {
         let first = members.first().and_then(|paid| word(paid));
         first.is_some() && members.iter().all(|paid| word(paid) == first)
     };
-    reasons.push(if is_same(|paid| paid.description) {
-        "the same description".to_owned()
-    } else {
-        "no description that differs".to_owned()
-    });
+    if is_same(|paid| paid.description) {
+        reasons.push("the same description".to_owned());
+    } else if !matches!(kind, Kind::Service { .. }) {
+        reasons.push("no description that differs".to_owned());
+    }
     let shared = |(name, value): &&(Box<str>, Key)| {
         let has = |paid: &Paid| {
             paid.metadata

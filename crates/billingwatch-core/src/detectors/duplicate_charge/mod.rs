@@ -4,7 +4,8 @@
 //! where there is no customer), equal in amount and currency, were made within `window_secs` of
 //! each other in event time, and nothing says that two things were bought. Grows with each further
 //! charge; closes when the surplus is refunded, when something tells the charges apart after all,
-//! or after [`HOLD`]. Three customers and more within an hour are [told as one](crowd).
+//! or after [`HOLD`]. Different invoices are different things, unless they bill the same for the same
+//! period. Three customers and more within an hour are [told as one](crowd).
 //!
 //! Payments are held against each other anew whenever more is known of one of them: its tie to an
 //! invoice, its refund. So the order of arrival decides when something is said, not what in the
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Finding;
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::Charge;
+use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{Invoice, InvoiceStatus};
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
@@ -33,7 +35,7 @@ use crate::time::{Span, Timestamp};
 
 use bills::Bills;
 use crowd::{Crowds, Told};
-use group::{Group, Member, Set, describe};
+use group::{Group, Kind, Member, Set, alert_key_begin, describe};
 use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
 
 /// How long a payment waits for its twin, in engine time: pairs delivered late still meet.
@@ -72,6 +74,7 @@ static SPEC: DetectorSpec = DetectorSpec {
         Family::InvoicePayment,
         Family::Subscription,
         Family::Refund,
+        Family::CreditNote,
     ]),
     settings: Settings::SPECS,
 };
@@ -139,6 +142,7 @@ impl Detector for DuplicateCharge {
             EventData::Charge(charge) => self.hear_of(charge, event, ctx),
             EventData::Invoice(invoice) => self.hear_of_invoice(invoice, ctx),
             EventData::Subscription(known) => self.bills.hear_of_subscription(known),
+            EventData::CreditNote(note) => self.hear_of_credit(note, ctx),
             EventData::InvoicePayment(tie) => {
                 let of_intent = || {
                     ctx.ledger()
@@ -270,6 +274,22 @@ impl DuplicateCharge {
         let charges: Vec<Key> = set.paid.iter().map(|paid| paid.charge).collect();
         for charge in charges.into_iter().rev().take(NEIGHBOURS_MAX) {
             self.judge(charge, false, ctx);
+        }
+    }
+
+    /// An invoice that is credited as a whole is given back, by refund or otherwise.
+    fn hear_of_credit(&mut self, note: &CreditNote, ctx: &mut Context<'_>) {
+        let (Some(customer), Some(currency), Some(total)) =
+            (&note.customer, note.currency, note.total)
+        else {
+            return;
+        };
+        let begin = alert_key_begin(customer.as_str(), total, currency);
+        let names = self.groups.range(begin.clone()..);
+        let names = names.take_while(|(name, _)| name.starts_with(&begin));
+        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.settle(&name, None, ctx);
         }
     }
 
@@ -467,12 +487,8 @@ impl DuplicateCharge {
         let surplus = i64::try_from(extra)
             .unwrap_or(i64::MAX)
             .saturating_mul(set.amount);
-        let ties: BTreeSet<Key> = members
-            .iter()
-            .filter_map(|paid| invoice_of(paid, ctx))
-            .collect();
         let group = Group {
-            is_signup: ties.len() > 1,
+            kind: self.kind_of(&members, ctx),
             members: kept,
             surplus,
             currency: set.currency,
@@ -502,6 +518,19 @@ impl DuplicateCharge {
         }
         self.groups.insert(name.clone(), group);
         self.tell(&name, finding, ctx);
+    }
+
+    /// What these payments, taken for one, pay twice.
+    fn kind_of(&self, members: &[&Paid], ctx: &Context<'_>) -> Kind {
+        let ties = members.iter().filter_map(|paid| invoice_of(paid, ctx));
+        let ties: BTreeSet<Key> = ties.collect();
+        let Some(first) = ties.first().filter(|_| ties.len() > 1) else {
+            return Kind::Purchase;
+        };
+        let others = ties.iter().skip(1);
+        let mut periods = others.filter_map(|other| self.bills.billed_twice(*first, *other));
+        let period = periods.next();
+        period.map_or(Kind::Signup, |(from, to)| Kind::Service { from, to })
     }
 
     /// Tells of a duplicate, by itself or with others of its hour.
@@ -595,3 +624,6 @@ impl DuplicateCharge {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tests_of_invoices;

@@ -18,7 +18,10 @@ const NOISE_WORDS: [&str; 9] = [
 ];
 
 /// What an idempotency key is made from when it names the thing bought.
-const ORDER_WORDS: [&str; 5] = ["order", "cart", "invoice", "booking", "basket"];
+const ORDER_WORDS: [&str; 5] = ["order", "cart", INVOICE_WORD, "booking", "basket"];
+
+/// One of them: two invoices that bill one thing have different names all the same.
+const INVOICE_WORD: &str = "invoice";
 
 /// The most words of a description that are remembered as possible numbers of invoices.
 const WORDS_MAX: usize = 8;
@@ -88,8 +91,11 @@ pub(super) fn compare(
         return apart("same_purchase", "two charges of one payment intent");
     }
     let ties = (invoice_of(first, ctx), invoice_of(second, ctx));
+    let is_billed_twice = matches!(ties, (Some(a), Some(b)) if a != b
+        && around.bills.billed_twice(a, b).is_some());
     if let (Some(a), Some(b)) = ties
         && a != b
+        && !is_billed_twice
         && !(second.at.since(first.at) <= SIGNUP_SPAN && around.bills.are_one_signup(a, b))
     {
         return apart("different_invoices", "equal charges for different invoices");
@@ -120,8 +126,18 @@ pub(super) fn compare(
             return Verdict::Apart("different_metadata", message);
         }
     }
+    let is_tie_missing = ties.0.is_none() || ties.1.is_none();
+    let billed_twice = if is_tie_missing {
+        billed_twice(around, ctx)
+    } else {
+        0
+    };
+    // Charges of invoices are described by them, as `Payment for Invoice 5B-0007`.
+    let is_by_invoices = is_billed_twice
+        || (billed_twice > 0 && first.speaks_of_invoice && second.speaks_of_invoice);
     if let (Some(a), Some(b)) = (first.description, second.description)
         && a != b
+        && !is_by_invoices
     {
         return apart(
             "different_description",
@@ -129,7 +145,7 @@ pub(super) fn compare(
         );
     }
     if let (Some(a), Some(b)) = (&first.idempotency_key, &second.idempotency_key)
-        && name_different_orders(a, b)
+        && name_different_orders(a, b, is_billed_twice)
     {
         return apart(
             "different_idempotency_key",
@@ -156,7 +172,6 @@ pub(super) fn compare(
             "one pays an invoice, and the other says what else it is for",
         );
     }
-    let is_tie_missing = ties.0.is_none() || ties.1.is_none();
     let may_be_invoiced = |is_invoiced: bool, paid: &Paid| {
         is_invoiced || (!around.invoices.is_empty() && !says_more(paid))
     };
@@ -164,17 +179,40 @@ pub(super) fn compare(
         && may_be_invoiced(is_invoiced.0, first)
         && may_be_invoiced(is_invoiced.1, second)
     {
-        if around.invoices.len() > 1 {
+        let is_waiting = ctx.now() < first.settles_at.max(second.settles_at);
+        if around.invoices.len() > 1 && (billed_twice == 0 || !is_waiting) {
+            // Without ties all that can pay them must bill one thing.
+            let is_paid = |key: &Key| {
+                let invoice = ctx.ledger().invoice(*key);
+                invoice.is_some_and(|invoice| invoice.is_paid)
+            };
+            if billed_twice == around.invoices.len() && around.invoices.iter().all(is_paid) {
+                return Verdict::Twins;
+            }
             return apart(
                 "different_invoices",
                 "the customer has two invoices over this amount",
             );
         }
-        if ctx.now() < first.settles_at.max(second.settles_at) {
+        if is_waiting {
             return Verdict::Open;
         }
     }
     Verdict::Twins
+}
+
+/// How many of the customer's invoices over this amount stand, and bill what another bills too.
+fn billed_twice(around: &Surroundings<'_>, ctx: &Context<'_>) -> usize {
+    let is_standing = |key: Key| {
+        let invoice = ctx.ledger().invoice(key);
+        invoice.is_some_and(|invoice| !invoice.is_closed)
+    };
+    let standing = || around.invoices.iter().filter(|key| is_standing(**key));
+    let has_twin = |a: Key| {
+        let mut others = standing().filter(|b| **b != a);
+        others.any(|b| around.bills.billed_twice(a, *b).is_some())
+    };
+    standing().filter(|key| has_twin(**key)).count()
 }
 
 /// What a captured charge says of the payment; nothing without a payer to know it by.
@@ -282,10 +320,12 @@ fn speaks_of_invoice(description: Option<&str>) -> bool {
 ///
 /// Most keys are random, made anew for each call: that they differ says nothing. A key such as
 /// `order-1001-charge` is made from what is bought.
-fn name_different_orders(a: &str, b: &str) -> bool {
+fn name_different_orders(a: &str, b: &str, is_billed_twice: bool) -> bool {
     let order_of = |key: &str| {
         let key = key.to_ascii_lowercase();
-        ORDER_WORDS.iter().find_map(|word| {
+        let words = ORDER_WORDS.iter();
+        let mut words = words.filter(|word| !(is_billed_twice && **word == INVOICE_WORD));
+        words.find_map(|word| {
             let (_, rest) = key.split_once(word)?;
             let rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
@@ -306,17 +346,34 @@ mod tests {
     fn keys_that_name_orders_tell_purchases_apart_and_random_ones_do_not() {
         assert!(name_different_orders(
             "order-1001-charge",
-            "order-1002-charge"
+            "order-1002-charge",
+            false
         ));
-        assert!(name_different_orders("charge_order_77", "charge_order_78"));
+        assert!(name_different_orders(
+            "charge_order_77",
+            "charge_order_78",
+            true
+        ));
         assert!(!name_different_orders(
             "order-1001-charge",
-            "order-1001-charge-2"
+            "order-1001-charge-2",
+            false
         ));
         assert!(!name_different_orders(
             "2f0c1a52-7d43-4f9e-9f55-0a0f0a4c1b11",
-            "8b1d35c0-51b2-4d6d-8a3e-5d8d5d1f3c22"
+            "8b1d35c0-51b2-4d6d-8a3e-5d8d5d1f3c22",
+            false
         ));
-        assert!(!name_different_orders("order", "order-1"));
+        assert!(!name_different_orders("order", "order-1", false));
+        assert!(name_different_orders(
+            "pay-invoice-7",
+            "pay-invoice-8",
+            false
+        ));
+        assert!(!name_different_orders(
+            "pay-invoice-7",
+            "pay-invoice-8",
+            true
+        ));
     }
 }

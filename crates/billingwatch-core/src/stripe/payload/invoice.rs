@@ -38,6 +38,8 @@ impl Draft for InvoiceDraft {
             // `date` until 2019-03-14.
             b"created" | b"date" => invoice.created = read(map)?,
             b"number" => invoice.number = read(map)?,
+            b"description" => invoice.description = read(map)?,
+            b"metadata" => invoice.metadata = read::<Metadata, A>(map)?.0,
             b"status" => invoice.status = read(map)?,
             b"billing_reason" => invoice.billing_reason = read(map)?,
             // `billing` until 2019-10-17.
@@ -226,6 +228,7 @@ impl<'de> Shape<'de> for InvoiceLine {
             let map = &mut map;
             match key.as_bytes() {
                 b"amount" => line.amount = read::<Option<i64>, A>(map)?.unwrap_or(0),
+                b"description" => line.description = read(map)?,
                 b"proration" => line.is_proration = read(map)?,
                 b"period" => {
                     let period: Period = read(map)?;

@@ -18,7 +18,7 @@ pub struct InvoiceRecord {
     pub amount_paid: i64,
     /// Minor units taken off by credit notes.
     pub amount_credited: i64,
-    /// The end of the service it bills: the latest of its lines that are no prorations.
+    /// The end of the service it bills, by its lines that settle no change in mid-period.
     pub paid_through: Option<Timestamp>,
     /// It settles changes in mid-period alone: paying it extends no service.
     pub is_proration_only: bool,

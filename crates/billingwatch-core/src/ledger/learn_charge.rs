@@ -12,11 +12,15 @@ use super::{AttemptFact, Fact, Ledger, Payment, PaymentFact};
 impl Ledger {
     pub(super) fn learn_charge(
         &mut self,
+        event_type: &EventType,
         charge: &Charge,
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
-        self.charge_seen_at = self.charge_seen_at.max(Some(event_at));
+        if announces_payments(event_type) {
+            self.charge_seen_at = self.charge_seen_at.max(Some(event_at));
+        }
+        let is_announced = self.has_charges(event_at);
         let Some(currency) = charge.currency else {
             return;
         };
@@ -53,7 +57,9 @@ impl Ledger {
             ChargeStatus::Pending | ChargeStatus::Unknown => false,
         };
         let collected = charge.amount_collected().filter(|amount| *amount > 0);
-        let is_payment = collected.is_some() && payment.tell(TOLD_PAYMENT);
+        // Where nothing else tells of charges, a refund of one is no word of its payment: an intent
+        // or an invoice was.
+        let is_payment = is_announced && collected.is_some() && payment.tell(TOLD_PAYMENT);
         if let Some(amount) = collected {
             payment.amount_collected = amount;
         }
@@ -106,7 +112,9 @@ impl Ledger {
         facts: &mut Vec<Fact>,
     ) {
         let has_charges = self.has_charges(event_at);
-        self.intent_seen_at = self.intent_seen_at.max(Some(event_at));
+        if *event_type == EventType::PaymentIntentSucceeded {
+            self.intent_seen_at = self.intent_seen_at.max(Some(event_at));
+        }
         let (Some(charge), Some(currency)) = (intent.latest_charge.as_ref(), intent.currency)
         else {
             return;
@@ -182,4 +190,16 @@ impl Ledger {
             }));
         }
     }
+}
+
+/// Whether an account that is sent these events hears of its payments by charges. Who asks for
+/// failures and refunds alone hears of the payments by intents or invoices.
+const fn announces_payments(event_type: &EventType) -> bool {
+    matches!(
+        event_type,
+        EventType::ChargeSucceeded
+            | EventType::ChargeCaptured
+            | EventType::ChargePending
+            | EventType::ChargeUpdated
+    )
 }

@@ -2,7 +2,7 @@
 
 use crate::event::EventType;
 use crate::event::credit_note::CreditNote;
-use crate::event::invoice::{Invoice, InvoicePayment, InvoiceStatus};
+use crate::event::invoice::{BillingReason, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus};
 use crate::ids::Key;
 use crate::time::{Span, Timestamp};
 
@@ -38,7 +38,7 @@ impl Ledger {
         record.total = invoice.total.or(record.total);
         record.paid_through = record.paid_through.max(service_end(invoice));
         record.is_proration_only |=
-            !invoice.lines.is_empty() && invoice.lines.iter().all(|line| line.is_proration);
+            !invoice.lines.is_empty() && invoice.lines.iter().all(|line| is_change(invoice, line));
         record.amount_paid = record
             .amount_paid
             .max(invoice.amount_paid.unwrap_or_default());
@@ -203,9 +203,17 @@ impl Ledger {
 /// Of items with different intervals the one that has to pay again first counts. Lines that end
 /// where the invoice begins bill use of the past.
 fn service_end(invoice: &Invoice) -> Option<Timestamp> {
-    let regular = invoice.lines.iter().filter(|line| !line.is_proration);
+    let lines = invoice.lines.iter();
+    let regular = lines.filter(|line| !is_change(invoice, line));
     let ends = regular.filter_map(|line| line.period_end);
     let made_at = invoice.created.unwrap_or(Timestamp::MAX);
     let ahead = ends.clone().filter(|end| *end > made_at + Span::days(1));
     ahead.min().or_else(|| ends.max())
+}
+
+/// Whether a line settles a change in mid-period. The first invoice of a subscription that begins
+/// between two billing dates bills a part of a period, and that is its first one (Stripe docs: Set
+/// the subscription billing cycle; `proration_behavior=create_prorations`).
+fn is_change(invoice: &Invoice, line: &InvoiceLine) -> bool {
+    line.is_proration && invoice.billing_reason != BillingReason::SubscriptionCreate
 }

@@ -187,7 +187,9 @@ impl Ledger {
     /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.
     pub(crate) fn learn(&mut self, event: &Event, event_at: Timestamp, facts: &mut Vec<Fact>) {
         match &event.data {
-            EventData::Charge(charge) => self.learn_charge(charge, event_at, facts),
+            EventData::Charge(charge) => {
+                self.learn_charge(&event.event_type, charge, event_at, facts);
+            }
             EventData::PaymentIntent(intent) => {
                 self.learn_intent(&event.event_type, intent, event_at, facts);
             }

@@ -511,6 +511,25 @@ fn intents_are_money_when_their_charges_are_not_told() {
 }
 
 #[test]
+fn invoices_are_money_where_only_failures_and_refunds_are_told_of_charges() {
+    let told = |halt: i64| {
+        let mut story = Story::default();
+        for (day, n) in (0..24).flat_map(|day| (0..48).map(move |n| (day, n))) {
+            let at = day * DAY + n * DAY / 48;
+            if day != halt {
+                story.at(at, format!("invoice.paid in=in_{day}_{n} total=5000"));
+            }
+            if n == 7 {
+                story.at(at + 60, format!("charge.refunded ch=ch_{day} amt=5000"));
+            }
+        }
+        steps(&story.told_until(24)).join(" ")
+    };
+    assert_eq!(told(-1), "");
+    assert_eq!(told(22), "firing resolved");
+}
+
+#[test]
 fn launches_are_followed_by_ordinary_days_in_peace() {
     let mut days = weeks(6);
     for (day, times) in [(17, 4), (18, 2), (31, 6)] {

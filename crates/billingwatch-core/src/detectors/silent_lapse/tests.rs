@@ -142,6 +142,23 @@ fn a_paid_proration_extends_no_service() {
 }
 
 #[test]
+fn a_first_part_of_a_period_is_paid_by_a_line_that_is_a_proration() {
+    let told = |reason: &str| {
+        let timeline = format!(
+            "
+        +0s   customer.subscription.created sub=sub_1 to=12d
+        +1s   invoice.paid in=in_1 sub=sub_1 total=300 reason={reason} proration through=12d
+        +19d  wait
+    "
+        );
+        let told = check("silent_lapse", &timeline);
+        told.split(" firing").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(told("create"), "d15 00:01:00");
+    assert_eq!(told("update"), "d3 00:00:00");
+}
+
+#[test]
 fn a_silence_of_the_whole_stream_is_one_incident_not_one_a_subscription() {
     let mut timeline = String::from("+0s customer.created x4000/5m\n");
     for n in 0..20 {

@@ -296,12 +296,13 @@ impl Incident {
 }
 
 /// The share that is missing, in basis points.
-fn drop_of(gap: &Gap) -> i64 {
+pub(super) fn drop_of(gap: &Gap) -> i64 {
     share_bps(gap.missing(), gap.expected)
 }
 
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
-    drop_of(gap) > settings.drop_bps_min
+    gap.is_nearly_whole()
+        && drop_of(gap) > settings.drop_bps_min
         && gap.chance <= chance_max(settings)
         && share_bps(gap.least.saturating_sub(gap.collected), gap.least) > settings.drop_bps_min / 3
 }

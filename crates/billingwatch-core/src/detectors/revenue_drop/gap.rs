@@ -85,6 +85,8 @@ impl Default for Habits {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
     pub(super) hours: i64,
+    /// Of these, the hours that count.
+    pub(super) counted: i64,
     pub(super) expected: i64,
     /// The same, were sales those of the poorest of the weeks: what is below that, too, is missing.
     pub(super) least: i64,
@@ -136,6 +138,12 @@ impl Gap {
         )
     }
 
+    /// Whether it is about nearly all of its hours: what a few hours after an incident brought is not
+    /// what a day did.
+    pub(super) const fn is_nearly_whole(&self) -> bool {
+        self.counted * 4 >= self.hours * 3
+    }
+
     /// Payments that were to be expected.
     pub(super) fn payments(&self) -> f64 {
         self.sales_expected + as_f64(self.due)
@@ -155,6 +163,7 @@ impl Habits {
         let counts = |hour: &Hour| !only_calm || !hour.is_incident;
         let mut gap = Gap {
             hours: len,
+            counted: 0,
             expected: 0,
             least: 0,
             collected: 0,
@@ -171,6 +180,7 @@ impl Habits {
         let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
         for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
+            gap.counted += 1;
             gap.due += u64::try_from(hour.due).unwrap_or_default();
             gap.paid += u64::try_from(hour.paid).unwrap_or_default();
             gap.silent += u64::try_from(hour.silent).unwrap_or_default();

@@ -3,8 +3,10 @@
 use crate::detector::Context;
 use crate::event::Family;
 use crate::intake::{Trouble, TroubleKind};
+use crate::money::share_bps;
 use crate::time::{Span, Timestamp};
 
+use super::currency::drop_of;
 use super::dues::SETTLE;
 use super::gap::Gap;
 use super::hours::{HOUR, hour_of};
@@ -25,11 +27,13 @@ pub(super) struct Blind {
 /// A silence explains it for good unless its backlog came: it is told by `webhook_lag`, and what
 /// was sold in it nobody knows. Renewals due in it show two hours after it. Charges alone
 /// that are silent explain it when renewals are told as paid all the same, and invoices alone when it
-/// is renewals that are missing.
+/// is renewals that are missing. Sales that fall by far more than the silence was long are no matter of
+/// the silence: where a checkout is broken, few events are left.
 pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Blind> {
     let to = Timestamp::EPOCH + Span::hours(end);
     let from = to - Span::hours(gap.hours);
-    if let Some(silence) = ctx.intake().silent_between(from - SETTLE - HOUR, to) {
+    let silence = ctx.intake().silent_between(from - SETTLE - HOUR, to);
+    if let Some(silence) = silence.filter(|silence| may_explain(silence, gap, from, to)) {
         let back_at = silence.back_at.unwrap_or(to);
         return Some(Blind {
             trouble: silence.clone(),
@@ -50,4 +54,14 @@ pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Blind> {
         trouble: trouble.clone(),
         hours: (end - gap.hours, end),
     })
+}
+
+/// Whether a silence is long enough to hold what is missing: it may have had twice the sales of an
+/// average hour. Renewals come in batches, so that any may hold them all.
+fn may_explain(silence: &Trouble, gap: &Gap, from: Timestamp, to: Timestamp) -> bool {
+    let until = silence.back_at.unwrap_or(to).min(to);
+    let silent = until.since(silence.since.max(from)).max(Span::ZERO);
+    let explained = 2 * share_bps(silent.as_secs(), to.since(from).as_secs());
+    let (renewals_lost, _) = gap.lost_bps();
+    renewals_lost >= SALES_LOST_MAX || drop_of(gap) <= explained + SALES_LOST_MAX
 }

@@ -45,6 +45,9 @@ const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
 /// So many at once are critical: it is the billing that is broken, not a customer.
 const CROWD: u32 = 8;
 
+/// So many open lapses, due this soon before or after a silence, are its cause.
+const CAUSE: (u32, Span) = (5, Span::days(1));
+
 /// How many are named in the message.
 const NAMED: usize = 5;
 
@@ -122,6 +125,15 @@ impl Lapse {
 impl Groups {
     pub(super) fn contains(&self, key: Key) -> bool {
         self.lapses.contains_key(&key)
+    }
+
+    /// Whether many of what was due around this stretch of time have lapsed, as far as is known.
+    pub(super) fn are_many(&self, from: Timestamp, to: Timestamp) -> bool {
+        let (count, around) = CAUSE;
+        let is_near = |group: &Group| {
+            group.open >= count && group.due_from <= to + around && group.due_to >= from - around
+        };
+        self.groups.values().any(is_near)
     }
 
     /// A subscription lapsed. Told by [`take_news`](Self::take_news).

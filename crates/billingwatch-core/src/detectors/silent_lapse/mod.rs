@@ -339,7 +339,13 @@ impl SilentLapse {
             self.set_deadline(key, outage.judged_at);
             return true;
         }
-        if let Some(trouble) = outage.unseen.filter(|_| !self.excused.contains_key(&key)) {
+        // Where renewals stop, few events are left, and that is a silence too: what lapsed around it is
+        // the cause, and what was due in it is part of that.
+        let unseen = outage.unseen.filter(|trouble| {
+            let back_at = trouble.back_at.unwrap_or(ctx.now());
+            !self.excused.contains_key(&key) && !self.lapsed.are_many(trouble.since, back_at)
+        });
+        if let Some(trouble) = unseen {
             let period = record.period_end.zip(record.period_start);
             let period = period.map_or(PERIOD, |(end, start)| end.since(start));
             let period = period.clamp(Span::days(1), EXCUSED_MAX);
@@ -448,7 +454,6 @@ impl<'a> Outage<'a> {
             if !trouble.is_lost() {
                 continue;
             }
-            awaited_until = awaited_until.max(back_at + REDELIVERED);
             let from = trouble.since.max(turn);
             let share = if record.payment_term() > Span::ZERO {
                 share_of(back_at.min(deadline).since(from), deadline.since(turn))
@@ -458,6 +463,7 @@ impl<'a> Outage<'a> {
                 known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
             };
             if share >= UNSEEN_MIN {
+                awaited_until = awaited_until.max(back_at + REDELIVERED);
                 unseen = Some(trouble);
             }
         }

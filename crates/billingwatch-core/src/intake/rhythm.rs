@@ -70,6 +70,13 @@ const EXCESS_KEPT: f64 = 0.998;
 /// Weeks whose longest pause is remembered.
 const WEEKS: usize = 4;
 
+/// How long a silence that was told, and from which nothing was missing, is by itself a yardstick for
+/// the next: a holiday has several, and lasts a weekend at most.
+const AMENDED_ALONE: Span = Span::days(3);
+
+/// How long two of them are: what comes twice in four weeks comes again.
+const AMENDED_TWICE: Span = Span::days(28);
+
 /// A pause longer than this teaches nothing: the stream was off.
 const PAUSE_MAX: Span = Span::days(35);
 
@@ -96,6 +103,9 @@ pub(crate) struct Rhythm {
     /// What the longest usual pause missed, by week.
     longest: [f64; WEEKS],
     week: i64,
+    /// What the two newest silences missed that were told and from which nothing was missing, and
+    /// when they ended.
+    amended: [(Timestamp, f64); 2],
     /// The pause fell together with one that is known not to be chance.
     is_disturbed: bool,
     /// Historical: the minute of the newest event.
@@ -258,11 +268,24 @@ impl Rhythm {
         self.lively = (self.lively.0 * kept + seen, self.lively.1 * kept + expected);
     }
 
-    /// A silence from which nothing was missing in the end: its hours were quiet, and its pause is
-    /// one of those that come.
+    /// A silence from which nothing was missing in the end: its hours were quiet, and its pause may be
+    /// one of those that come. Or the shop was down: one of them must not hide the next for weeks.
     pub(super) fn amend(&mut self, from: Timestamp, to: Timestamp, missing: f64) {
         self.profile.amend(from, to);
-        self.longest[0] = self.longest[0].max(missing * self.stretch());
+        self.amended.rotate_right(1);
+        self.amended[0] = (to, missing * self.stretch());
+    }
+
+    /// What the amended silences missed, as far as they are a yardstick now.
+    fn amended_usual(&self) -> f64 {
+        let [(newest_at, newest), (before_at, before)] = self.amended;
+        if self.minute.since(newest_at) < AMENDED_ALONE {
+            newest
+        } else if self.minute.since(before_at) < AMENDED_TWICE {
+            newest.min(before)
+        } else {
+            0.0
+        }
     }
 
     fn note_longest(&mut self, now: Timestamp) {
@@ -294,6 +317,7 @@ impl Rhythm {
             second = second.max(missing.min(longest));
             longest = longest.max(missing);
         }
+        let longest = longest.max(self.amended_usual());
         (longest * BEYOND_LONGEST).max(second * BEYOND_SECOND)
     }
 

@@ -9,9 +9,10 @@ use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_pipeline::pump::CONSUMER;
 use billingwatch_pipeline::testing::probe_registry;
 use billingwatch_pipeline::{PipelineStore, ReplaySink, replay_journal};
-use billingwatch_store::DeliveryState;
 use billingwatch_store::cursors::SNAPSHOTS_MAX;
+use billingwatch_store::{DeliveryState, Spooled};
 
+use crate::host::Host;
 use crate::plan::Story;
 use crate::receivers::CHANNELS;
 use crate::world::{SOURCE, World};
@@ -23,9 +24,13 @@ const SNAPSHOT_SIZE_BYTES_MAX: usize = 2 << 20;
 /// A delivery is tried some 20 times in three days; each death and failure may add one.
 const ATTEMPTS_MAX: usize = 200;
 
+/// How far the engine may have come while an append was tried that then failed.
+const RECEIPT_LATE_MAX: Span = Span::secs(10);
+
 /// Everything that holds at any moment.
 pub(crate) fn check(world: &World) -> Result<(), String> {
     journal(world)?;
+    order(world)?;
     replay(world)?;
     outbox(world)?;
     bounds(world)?;
@@ -52,10 +57,54 @@ fn journal(world: &World) -> Result<(), String> {
             return Err(format!("{id} is in the journal twice"));
         }
     }
+    let spooled: Vec<Spooled> = world.hosts.iter().flat_map(Host::spooled).collect();
+    for one in &spooled {
+        if let Some(id) = &one.entry.event_id {
+            ids.insert((SOURCE, id));
+        }
+    }
     for event in world.stripe().iter().filter(|event| event.is_acknowledged) {
         if !ids.contains(&(SOURCE, &event.id)) {
             return Err(format!("{} was acknowledged and is lost", event.id));
         }
+    }
+    Ok(())
+}
+
+/// With one process, events stand in the journal in the order in which they were first kept, there or
+/// in the spool; and as long as nobody else moves the journal's time, as received when they were.
+fn order(world: &World) -> Result<(), String> {
+    if world.plan.spool.is_none() || world.plan.processes > 1 {
+        return Ok(());
+    }
+    let rows = world.db.journal();
+    let places: BTreeMap<&str, (i64, Timestamp)> = rows
+        .iter()
+        .filter_map(|row| Some((row.event_id.as_deref()?, (row.seq, row.received_at))))
+        .collect();
+    let mut before: Option<(i64, String)> = None;
+    for kept in world.kept() {
+        let Some((seq, received_at)) = places.get(kept.event_id.as_str()).copied() else {
+            continue;
+        };
+        if let Some((last_seq, last_id)) = &before
+            && *last_seq > seq
+        {
+            return Err(format!(
+                "{} was received after {last_id} and stands before it",
+                kept.event_id
+            ));
+        }
+        let late = kept
+            .spooled_at
+            .map_or(Span::ZERO, |at| received_at.since(at));
+        if world.plan.keeps_receipt_times() && late > RECEIPT_LATE_MAX {
+            return Err(format!(
+                "{} waited in the spool and seems to have been received {late} later",
+                kept.event_id
+            ));
+        }
+        before = Some((seq, kept.event_id));
     }
     Ok(())
 }
@@ -195,6 +244,12 @@ pub(crate) fn check_rest(world: &World) -> Result<(), String> {
         if !event.is_acknowledged && !is_given_up {
             return Err(format!("{} was never taken in", event.id));
         }
+    }
+    if let Some(host) = world.hosts.iter().find(|host| !host.spooled().is_empty()) {
+        return Err(format!(
+            "events still wait in the spool of process {}",
+            host.id
+        ));
     }
     let last_seq = world.db.head().map_or(0, |head| head.last_seq);
     let cursor = world.db.cursor(CONSUMER).ok().flatten().unwrap_or_default();

@@ -41,6 +41,11 @@ bugs! {
     AnswerBeforeAppend = "answer-before-append", 60, "ingest answers 200 before the row is committed";
     AppendUnsynced = "append-unsynced", 60, "the store answers before the row is on disk, and a crash loses the last two seconds";
     RepeatsUnknown = "repeats-unknown", 60, "an event id that is in the journal already is appended again";
+    SpoolRemovedBeforeAppend = "spool-removed-before-append", 120, "what waited in the spool is removed before it is in the journal";
+    SpoolUnsynced = "spool-unsynced", 120, "the spool answers before the row is on disk, and a crash loses the last half minute";
+    SpoolNewestFirst = "spool-newest-first", 120, "the spool is emptied in another order than it was filled";
+    SpoolOvertaken = "spool-overtaken", 120, "events go into the journal while earlier ones wait in the spool";
+    SpoolOutrun = "spool-outrun", 400, "the engine's clock runs on while events wait: they seem to have come when the spool was emptied";
     NumbersBeforeCommit = "numbers-before-commit", 120, "sequence numbers are drawn before the commit, so a row can appear behind the reader";
     CursorApart = "cursor-apart", 60, "the cursor is committed before, not with, what the rows caused";
     CursorUnchecked = "cursor-unchecked", 60, "a step is committed wherever the cursor stands: two pumps both commit";
@@ -77,6 +82,9 @@ impl Bug {
             Self::WakeBeforeAppend => Planted::WakeBeforeAppend,
             Self::DrainAskedAfterTheStep => Planted::DrainAskedAfterTheStep,
             Self::TailPassesOverGaps => Planted::TailPassesOverGaps,
+            Self::SpoolRemovedBeforeAppend => Planted::SpoolRemovedBeforeAppend,
+            Self::SpoolOvertaken => Planted::SpoolOvertaken,
+            Self::SpoolOutrun => Planted::SpoolOutrun,
             _ => return None,
         })
     }

@@ -150,6 +150,20 @@ impl World {
     }
 }
 
+impl World {
+    /// How the next call of a spool ends: a local disk, which no outage of the store reaches.
+    pub(crate) fn fate_of_spool(&self) -> (Fate, Span, Span) {
+        let mut dice = self.dice();
+        let times = [(); 2].map(|()| Span::millis(dice.below(4)));
+        let fate = if self.weather().is_calm {
+            Fate::Works
+        } else {
+            draw(&mut dice, &self.plan.faults)
+        };
+        (fate, times[0], times[1])
+    }
+}
+
 fn draw(dice: &mut Dice, faults: &crate::plan::Faults) -> Fate {
     let draw = dice.below(10_000);
     let mut bound = 0;

@@ -19,15 +19,18 @@ use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_pipeline::deliver::Sending;
 use billingwatch_pipeline::loops::{DeliverBegun, DeliverLoop, Loops, PumpLoop, WriterLoop};
 use billingwatch_pipeline::pump::CONSUMER;
+use billingwatch_pipeline::spool::SpoolLoop;
 use billingwatch_pipeline::supervise::{LoopControl, Next, Pace, Rest};
-use billingwatch_pipeline::testing::probe_registry;
-use billingwatch_pipeline::{Clock, Ingest, PipelineStore, Receipt, event_entry};
+use billingwatch_pipeline::testing::{MemorySpool, probe_registry};
+use billingwatch_pipeline::{Clock, Ingest, PipelineStore, Receipt, RuntimeOptions, event_entry};
+use billingwatch_store::Spooled;
 
 use crate::audit;
 use crate::bug::Bug;
 use crate::host_clock::{HostClock, span_of};
 use crate::plan::Story;
 use crate::receivers::{CHANNELS, Wire};
+use crate::spool::SimSpool;
 use crate::store::SimStore;
 use crate::world::{Happening, SOURCE, World, lock};
 
@@ -38,6 +41,7 @@ enum Actor {
     Writer(WriterLoop),
     Pump(Box<PumpLoop>),
     Channel(usize, DeliverLoop),
+    Spool(SpoolLoop),
 }
 
 /// How an actor stands.
@@ -69,6 +73,7 @@ struct Slot {
 enum Stage {
     Running,
     Writer,
+    Spool,
     /// With the journal's last row when the writer was done.
     Pump(i64),
     Channels,
@@ -85,6 +90,8 @@ struct Life {
     number: u64,
     ingest: Ingest,
     slots: Vec<Slot>,
+    /// Which of them empties the spool.
+    spool: Option<usize>,
     waiting: Vec<Waiting>,
     stage: Stage,
 }
@@ -99,13 +106,20 @@ pub(crate) struct Host {
     starting: AtomicU64,
     /// When rows were appended that a disk may not have yet, and the last row before them.
     unsynced: Mutex<Vec<(Timestamp, i64)>>,
+    /// What waits on its disk.
+    spool: Option<Arc<MemorySpool>>,
+    /// As `unsynced`, of the spool.
+    unspooled: Mutex<Vec<(Timestamp, i64)>>,
 }
+
+/// How long Linux keeps what nobody synced before it writes it to the disk.
+const WRITTEN_BACK: Span = Span::secs(30);
 
 const WRITER: usize = 0;
 const PUMP: usize = 1;
 
 impl Host {
-    pub(crate) fn new(id: usize, now_ms: &Arc<AtomicI64>) -> Self {
+    pub(crate) fn new(id: usize, now_ms: &Arc<AtomicI64>, spool: Option<usize>) -> Self {
         Self {
             id,
             clock: Arc::new(HostClock {
@@ -116,7 +130,14 @@ impl Host {
             lives: AtomicU64::new(0),
             starting: AtomicU64::new(0),
             unsynced: Mutex::default(),
+            spool: spool.map(|entries_max| Arc::new(MemorySpool::new(entries_max))),
+            unspooled: Mutex::default(),
         }
+    }
+
+    /// What waits in its spool, set aside or not.
+    pub(crate) fn spooled(&self) -> Vec<Spooled> {
+        self.spool.as_ref().map_or(Vec::new(), |spool| spool.all())
     }
 
     pub(crate) fn set_skew(&self, skew: Span) {
@@ -158,7 +179,13 @@ impl Host {
         let channels = (0..CHANNELS.len())
             .map(|n| Box::new(Wire(n)) as _)
             .collect();
-        let options = &world.plan.options;
+        let options = &RuntimeOptions {
+            spool: self.spool.as_ref().map(|file| {
+                file.reopen();
+                SimSpool::new(world, self.id, number, file) as _
+            }),
+            ..world.plan.options.clone()
+        };
         self.starting.store(number, Ordering::SeqCst);
         let started = catch_unwind(AssertUnwindSafe(|| {
             Loops::new(store, registry, self.clock.clone(), channels, options)
@@ -176,11 +203,16 @@ impl Host {
         for (n, channel) in loops.channels.into_iter().enumerate() {
             slots.push(Slot::new(channel.control(), Actor::Channel(n, channel)));
         }
+        let spool = loops.spool.map(|spool| {
+            slots.push(Slot::new(spool.control(), Actor::Spool(spool)));
+            slots.len() - 1
+        });
         let len = slots.len();
         *lock(&self.life) = Some(Life {
             number,
             ingest: loops.ingest,
             slots,
+            spool,
             waiting: Vec::new(),
             stage: Stage::Running,
         });
@@ -218,6 +250,7 @@ impl Host {
                 self.after_writing(life)
             }),
             Actor::Pump(pump) => guarded(&control, || pump.step()),
+            Actor::Spool(spool) => guarded(&control, || spool.step()),
             Actor::Channel(_, channel) => guarded(&control, || match channel.begin() {
                 DeliverBegun::Done(next) => next,
                 DeliverBegun::Send(sending) => {
@@ -384,7 +417,7 @@ impl Host {
         };
         let next = match &mut actor {
             Actor::Channel(_, channel) => guarded(&control, || channel.end(*sending, &outcome)),
-            Actor::Writer(_) | Actor::Pump(_) => Next::Again,
+            Actor::Writer(_) | Actor::Pump(_) | Actor::Spool(_) => Next::Again,
         };
         self.put_back(number, index, actor);
         self.rest(world, number, index, &next);
@@ -509,7 +542,13 @@ impl Host {
         }
         world.note(b'D', 0, || format!("process {} dies", self.id));
         self.vanish();
-        let lost = self.first_unsynced(world.now());
+        if let (Some(last_id), Some(spool)) = (
+            first_of(&self.unspooled, world.now(), WRITTEN_BACK),
+            &self.spool,
+        ) {
+            spool.lose_after(last_id);
+        }
+        let lost = first_of(&self.unsynced, world.now(), Span::secs(2));
         if let Some(seq) = lost {
             world.db.with_tables(|tables| tables.lose_rows_after(seq));
         }
@@ -531,13 +570,16 @@ impl Host {
         lock(&self.unsynced).push((now, last_seq));
     }
 
-    fn first_unsynced(&self, now: Timestamp) -> Option<i64> {
-        let unsynced = std::mem::take(&mut *lock(&self.unsynced));
-        let mut recent = unsynced
-            .into_iter()
-            .filter(|(at, _)| now.since(*at) < Span::secs(2));
-        recent.next().map(|(_, seq)| seq)
+    pub(crate) fn note_unspooled(&self, now: Timestamp, last_id: i64) {
+        lock(&self.unspooled).push((now, last_id));
     }
+}
+
+/// The last place before the first of those that are no older than so much.
+fn first_of(unsynced: &Mutex<Vec<(Timestamp, i64)>>, now: Timestamp, lost: Span) -> Option<i64> {
+    let unsynced = std::mem::take(&mut *lock(unsynced));
+    let mut recent = unsynced.into_iter().filter(|(at, _)| now.since(*at) < lost);
+    recent.next().map(|(_, place)| place)
 }
 
 impl Slot {
@@ -568,11 +610,17 @@ impl Life {
         });
     }
 
-    /// As the runtime's `shutdown`: the writer, then the pump, then the channels. Whether all is over.
+    /// As the runtime's `shutdown`: the writer, then the spool, then the pump, then the channels. Whether all is over.
     fn advance_stage(&mut self, world: &World) -> bool {
         let is_over = |slot: &Slot| slot.state == State::Over;
         match self.stage {
             Stage::Writer if is_over(&self.slots[WRITER]) => {
+                self.stage = Stage::Spool;
+                if let Some(spool) = self.spool {
+                    self.slots[spool].control.stop();
+                }
+            }
+            Stage::Spool if self.spool.is_none_or(|spool| is_over(&self.slots[spool])) => {
                 let head = world.db.head().map_or(0, |head| head.last_seq);
                 self.stage = Stage::Pump(head);
                 self.slots[PUMP].control.stop();
@@ -584,7 +632,7 @@ impl Life {
                 }
             }
             Stage::Channels => return self.slots.iter().all(is_over),
-            Stage::Running | Stage::Writer | Stage::Pump(_) => {}
+            Stage::Running | Stage::Writer | Stage::Spool | Stage::Pump(_) => {}
         }
         false
     }

@@ -24,6 +24,7 @@ mod host_clock;
 mod operator;
 mod plan;
 mod receivers;
+mod spool;
 mod store;
 mod story;
 mod stripe;

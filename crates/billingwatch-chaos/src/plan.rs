@@ -80,6 +80,8 @@ pub(crate) struct Plan {
     /// How many times longer than asked for a sleep lasts: a busy machine, and fewer steps.
     pub(crate) laziness: i64,
     pub(crate) faults: Faults,
+    /// How many events each process's spool takes; `None` where there is none, as beside SQLite.
+    pub(crate) spool: Option<usize>,
 }
 
 /// The length of an average gap, or never.
@@ -121,7 +123,7 @@ impl Plan {
         } else {
             dice.pick(&[1, 1, 2, 2, 3])
         };
-        Self {
+        let mut plan = Self {
             story,
             processes,
             storm,
@@ -133,7 +135,39 @@ impl Plan {
                 1 + minutes / dice.range(4, 40)
             },
             faults: faults(dice, storm),
+            spool: None,
+        };
+        plan.add_spool(&mut Dice::new(seed, 4));
+        plan
+    }
+
+    /// Some stores are on another machine, away now and then for long, and beside them there is a
+    /// spool. From dice of its own: the other seeds are the stories that they were.
+    fn add_spool(&mut self, dice: &mut Dice) {
+        if !dice.chance(400) {
+            return;
         }
+        self.spool = Some(dice.pick(&[10_000, 10_000, 10_000, 5]));
+        let faults = &mut self.faults;
+        if faults.outage_gap == Span::ZERO {
+            faults.outage_gap = Span::secs(dice.range(60, self.storm.as_secs().max(61)));
+        }
+        // Or it comes and goes: one call in so many fails.
+        if dice.chance(400) {
+            faults.fail_before = dice.range(500, 2_000);
+        }
+        // Alone and with a true clock, an event is received in the journal when it was received.
+        if dice.chance(600) {
+            self.processes = 1;
+            faults.skew = Span::ZERO;
+            faults.operator_gap = Span::ZERO;
+            faults.outage = Span::secs(dice.log(60, 3600));
+        }
+    }
+
+    /// Whether nobody else moves the journal's time while events wait in the spool.
+    pub(crate) fn keeps_receipt_times(&self) -> bool {
+        self.processes == 1 && self.has_true_clocks() && self.faults.operator_gap == Span::ZERO
     }
 
     /// Whether every clock is right: then each repeat at a receiver has a cause that is counted.

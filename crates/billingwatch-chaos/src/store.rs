@@ -121,6 +121,9 @@ impl SimStore {
             db.with_tables(|tables| tables.forget_known());
         }
         let appended = db.append(entries, now)?;
+        for entry in entries {
+            world.note_kept(entry, None);
+        }
         if world.has(Bug::AppendUnsynced) {
             world.hosts[self.host].note_unsynced(world.now(), before.last_seq);
         }

@@ -10,6 +10,7 @@ use billingwatch_pipeline::testing::event_body;
 use billingwatch_store::DeliveryState;
 
 use crate::audit;
+use crate::host::Host;
 use crate::stripe::{ANSWER_TIMEOUT, Event, charge};
 use crate::world::{Happening, SOURCE, World};
 
@@ -77,7 +78,8 @@ fn is_settled(world: &World) -> bool {
     let last_seq = world.db.head().map_or(0, |head| head.last_seq);
     let cursor = world.db.cursor(CONSUMER).ok().flatten().unwrap_or_default();
     world.stripe().iter().all(|event| event.is_over)
-        && world.hosts.iter().all(crate::host::Host::is_up)
+        && world.hosts.iter().all(Host::is_up)
+        && world.hosts.iter().all(|host| host.spooled().is_empty())
         && cursor.seq == last_seq
         && is_all_told(world)
 }

@@ -5,13 +5,14 @@
 //! processes and Stripe come between any two statements of a step that touch the store.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use billingwatch_core::stripe::signature::Secret;
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_pipeline::testing::MemoryStore;
+use billingwatch_store::NewEntry;
 
 use crate::Report;
 use crate::bug::Bug;
@@ -109,6 +110,20 @@ struct Agenda {
     order: u64,
 }
 
+/// An event that was kept for the first time, in the journal or in a spool.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) event_id: String,
+    /// When it was received, where it went into a spool.
+    pub(crate) spooled_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Keeping {
+    known: BTreeSet<String>,
+    in_order: Vec<Kept>,
+}
+
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) bug: Option<Bug>,
@@ -127,6 +142,7 @@ pub(crate) struct World {
     receivers: Mutex<Receivers>,
     weather: Mutex<Weather>,
     trace: Mutex<Trace>,
+    kept: Mutex<Keeping>,
     broken: Mutex<Option<String>>,
 }
 
@@ -139,7 +155,7 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, bug: Option<Bug>, with_trace: bool) -> Arc<Self> {
         let now_ms = Arc::new(AtomicI64::new(START.as_millis()));
         let hosts = (0..plan.processes)
-            .map(|id| Host::new(id, &now_ms))
+            .map(|id| Host::new(id, &now_ms, plan.spool))
             .collect();
         Arc::new(Self {
             bug,
@@ -156,6 +172,7 @@ impl World {
             receivers: Mutex::new(Receivers::new(&plan)),
             weather: Mutex::new(Weather::new(&plan)),
             trace: Mutex::new(Trace::new(with_trace)),
+            kept: Mutex::default(),
             broken: Mutex::default(),
             now_ms,
             plan,
@@ -180,6 +197,25 @@ impl World {
 
     pub(crate) fn weather(&self) -> MutexGuard<'_, Weather> {
         lock(&self.weather)
+    }
+
+    /// An event of Stripe's is durable, somewhere.
+    pub(crate) fn note_kept(&self, entry: &NewEntry, spooled_at: Option<Timestamp>) {
+        let Some(event_id) = entry.event_id.as_ref().filter(|_| !entry.is_historical) else {
+            return;
+        };
+        let mut kept = lock(&self.kept);
+        if kept.known.insert(event_id.clone()) {
+            kept.in_order.push(Kept {
+                event_id: event_id.clone(),
+                spooled_at,
+            });
+        }
+    }
+
+    /// Events in the order in which they were first kept.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        lock(&self.kept).in_order.clone()
     }
 
     pub(crate) fn has(&self, bug: Bug) -> bool {

@@ -21,6 +21,10 @@ pub enum Planted {
     SpoolRemovedBeforeAppend,
     /// The pump takes the newest rows from memory though rows before them are not there.
     TailPassesOverGaps,
+    /// The writer tries the journal first, whatever waits in the spool.
+    SpoolOvertaken,
+    /// The engine's clock does not wait for what waits in the spool.
+    SpoolOutrun,
 }
 
 #[cfg(any(test, feature = "testing"))]

@@ -36,6 +36,28 @@ impl MemorySpool {
         }
     }
 
+    /// What a new process finds: what was set aside is tried again.
+    pub fn reopen(&self) {
+        self.lock().set_aside.clear();
+    }
+
+    /// The place of the event that was put last.
+    #[must_use]
+    pub fn last_id(&self) -> i64 {
+        self.lock().last_id
+    }
+
+    /// Everything in it, what is set aside too.
+    #[must_use]
+    pub fn all(&self) -> Vec<Spooled> {
+        self.lock().waiting.clone()
+    }
+
+    /// What a disk does that said too early that it has them.
+    pub fn lose_after(&self, last_id: i64) {
+        self.lock().waiting.retain(|one| one.id <= last_id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use billingwatch_core::engine::Registry;
 use billingwatch_core::stripe::signature::Secret;
 use billingwatch_pipeline::{
-    Clock, IngestOptions, PipelineStore, RetentionLoop, Runtime, RuntimeOptions, SpoolFile,
-    SystemClock,
+    Clock, DoubtingClock, IngestOptions, PipelineStore, RetentionLoop, Runtime, RuntimeOptions,
+    SpoolFile, SystemClock,
 };
 use billingwatch_server::{
     Access, Bound, Limits, Server, ServerConfig, Services, SourceConfig, TlsFiles, Verification,
@@ -56,7 +56,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         ..runtime_options(&config)
     };
     let port = Arc::new(store.clone()) as Arc<dyn PipelineStore>;
-    let (known, now) = (registry.clone(), Arc::clone(&clock));
+    // Signatures are judged by the machine's clock; what the journal is stamped with has doubts.
+    let now: Arc<dyn Clock> = Arc::new(DoubtingClock::new(Arc::clone(&clock)));
+    let known = registry.clone();
+    let retention_clock = Arc::clone(&now);
     let runtime = if is_there {
         prepare(&store, &told)?;
         Runtime::start(port, known, now, channels, &options)?
@@ -65,7 +68,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Ended> {
         let prepare = move || prepare(&store, &told);
         Runtime::start_later(port, known, now, channels, &options, prepare)?
     };
-    let retention = RetentionLoop::new(store.clone(), Arc::clone(&clock), config.retention.clone());
+    let retention = RetentionLoop::new(store.clone(), retention_clock, config.retention.clone());
     let runtime = Arc::new(watch_over(runtime.with_retention(retention)?, &config)?);
     let bound = Server::bind(
         server_config(&config),

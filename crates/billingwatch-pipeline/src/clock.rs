@@ -5,10 +5,18 @@ use std::time::Duration;
 
 use billingwatch_core::time::{Span, Timestamp};
 
+use crate::system_clock;
+
 /// Says what time it is.
 pub trait Clock: Send + Sync {
     /// The current instant. May stand still; loops bear it going back.
     fn now(&self) -> Timestamp;
+
+    /// Time since some instant of this process's life: no step of the clock moves it. For durations
+    /// on which something depends, such as a lease's.
+    fn steady(&self) -> Duration {
+        system_clock::steady()
+    }
 
     /// How long a thread sleeps for `span` of this clock to pass.
     fn real_duration(&self, span: Span) -> Duration {

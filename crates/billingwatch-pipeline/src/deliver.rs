@@ -152,14 +152,18 @@ impl Deliverer {
     /// The middle part: asks the channel. Blocks for as long as the channel does.
     #[must_use]
     pub fn send(&self, sending: &Sending) -> Outcome {
-        // A channel's panic costs one attempt, not the thread with everything still queued.
-        catch_unwind(AssertUnwindSafe(|| self.channel.send(&sending.message))).unwrap_or_else(
-            |_| Outcome::Retry {
+        self.send_message(&sending.message)
+    }
+
+    /// A channel's panic costs one attempt, not the thread with everything still queued.
+    pub(crate) fn send_message(&self, message: &Message) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| self.channel.send(message))).unwrap_or_else(|_| {
+            Outcome::Retry {
                 detail: "the channel panicked".to_owned(),
                 status: None,
                 after: None,
-            },
-        )
+            }
+        })
     }
 
     /// The last part: records what came of it.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use billingwatch_core::time::Span;
 use billingwatch_store::{Lease, StoreError};
 
+use crate::clock::Clock;
 use crate::ports::PipelineStore;
 use crate::pump::CONSUMER;
-use crate::system_clock::Stopwatch;
 
 /// How long a lease lasts: with the time between two looks at it, what a takeover takes at most.
 const TTL: Span = Span::secs(6);
@@ -25,8 +25,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Leadership {
     store: Arc<dyn PipelineStore>,
     holder: String,
+    clock: Arc<dyn Clock>,
     lease: Option<Lease>,
-    renewed: Option<Stopwatch>,
+    /// When, by the clock's steady time.
+    renewed: Option<Duration>,
 }
 
 /// Whether this process may pump.
@@ -42,11 +44,12 @@ pub(crate) enum Standing {
 
 impl Leadership {
     /// For a process of its own: no two are the same.
-    pub(crate) fn new(store: Arc<dyn PipelineStore>) -> Self {
+    pub(crate) fn new(store: Arc<dyn PipelineStore>, clock: Arc<dyn Clock>) -> Self {
         let holder = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
         Self {
             store,
             holder,
+            clock,
             lease: None,
             renewed: None,
         }
@@ -56,15 +59,14 @@ impl Leadership {
     pub(crate) fn look(&mut self) -> Result<Standing, StoreError> {
         let is_fresh = self
             .renewed
-            .as_ref()
-            .is_some_and(|renewed| renewed.elapsed() < RENEW_EVERY);
+            .is_some_and(|renewed| self.clock.steady().saturating_sub(renewed) < RENEW_EVERY);
         if is_fresh {
             return Ok(self.standing());
         }
         let before = self.lease.take();
         self.renewed = None;
         self.lease = self.store.acquire_lease(CONSUMER, &self.holder, TTL)?;
-        self.renewed = Some(Stopwatch::start());
+        self.renewed = Some(self.clock.steady());
         Ok(match (&before, &self.lease) {
             (_, None) => Standing::Follows,
             (Some(old), Some(new)) if old == new => Standing::Leads,

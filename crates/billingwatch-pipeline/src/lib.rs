@@ -4,6 +4,8 @@ pub mod archive;
 mod canary;
 pub mod clock;
 pub mod deliver;
+mod direct;
+mod doubting_clock;
 pub mod error;
 mod faults;
 pub mod heartbeat;
@@ -32,6 +34,7 @@ pub mod wake;
 
 pub use clock::{Clock, ManualClock};
 pub use deliver::{DeliverReport, Deliverer};
+pub use doubting_clock::DoubtingClock;
 pub use error::{DeliverError, PumpError};
 pub use ingest::{
     Ingest, IngestError, IngestOptions, IngestWriter, Receipt, Received, event_entry,

@@ -15,17 +15,17 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::deliver::{Begun, DeliverReport, Deliverer, Sending};
-use crate::error::{DeliverError, PumpError};
+use crate::direct::Direct;
+use crate::error::DeliverError;
 use crate::ingest::{Ingest, IngestWriter};
 use crate::leadership::{self, Leadership, Standing};
-use crate::operations::{self, Operations, Reading};
 use crate::planted::{Planted, is_planted};
 use crate::ports::PipelineStore;
 use crate::pump::Pump;
 use crate::runtime::{RuntimeOptions, StartError};
 use crate::settings_sync;
 use crate::spool::{HeldClock, SpoolLoop, Spooling};
-use crate::status::{DeliveryCounters, PipelineStatus, PumpCounters};
+use crate::status::{DeliveryCounters, PumpCounters};
 use crate::supervise::{LoopControl, Next};
 use crate::system_clock::Stopwatch;
 use crate::wake::Wake;
@@ -118,7 +118,7 @@ impl Loops {
             .into_iter()
             .map(|channel| {
                 let deliverer = Deliverer::new(Arc::clone(&store), channel, Arc::clone(&clock));
-                DeliverLoop::new(deliverer, options.grace)
+                DeliverLoop::new(deliverer, Arc::clone(&clock), options.grace)
             })
             .collect();
         let mut pump = Pump::new(store, pump_clock, registry, routes.clone(), options.pump);
@@ -215,7 +215,9 @@ impl PumpLoop {
         channels: Vec<Arc<Wake>>,
         options: &RuntimeOptions,
     ) -> Self {
-        let leadership = pump.is_shared().then(|| Leadership::new(pump.store()));
+        let leadership = pump
+            .is_shared()
+            .then(|| Leadership::new(pump.store(), Arc::clone(&clock)));
         let poll_interval = match leadership {
             Some(_) => options.poll_interval.min(SHARED_POLL),
             None => options.poll_interval,
@@ -334,13 +336,23 @@ fn sleep_to_tick(clock: &dyn Clock, poll_interval: Duration) -> Duration {
 }
 
 /// One channel's deliverer.
-#[derive(Debug)]
 pub struct DeliverLoop {
     deliverer: Deliverer,
+    clock: Arc<dyn Clock>,
+    /// What is told past the outbox.
+    direct: Arc<Direct>,
     control: Arc<LoopControl>,
     drain: Drain,
     /// Asked before the step under way, for the reason given at the pump.
     is_draining: bool,
+}
+
+impl std::fmt::Debug for DeliverLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeliverLoop")
+            .field("channel", &self.channel_name())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a step of a [`DeliverLoop`] began.
@@ -353,11 +365,13 @@ pub enum DeliverBegun {
 }
 
 impl DeliverLoop {
-    fn new(deliverer: Deliverer, grace: Duration) -> Self {
+    fn new(deliverer: Deliverer, clock: Arc<dyn Clock>, grace: Duration) -> Self {
         let name = format!("deliver:{}", deliverer.channel_name());
         let control = LoopControl::new(name, Arc::default());
         Self {
             deliverer,
+            clock,
+            direct: Arc::default(),
             drain: Drain::new(Arc::clone(&control), grace),
             control,
             is_draining: false,
@@ -382,8 +396,13 @@ impl DeliverLoop {
         self.deliverer.counters()
     }
 
+    pub(crate) fn direct(&self) -> Arc<Direct> {
+        Arc::clone(&self.direct)
+    }
+
     /// One attempt at what is due.
     pub fn step(&mut self) -> Next {
+        self.direct.send_due(&self.deliverer, self.clock.as_ref());
         match self.begin() {
             DeliverBegun::Done(next) => next,
             DeliverBegun::Send(sending) => {
@@ -421,89 +440,6 @@ impl DeliverLoop {
                 Next::Sleep(self.deliverer.sleep_for(next_due_at))
             }
         }
-    }
-}
-
-/// Looks at how the others fare, now and then, and tells what goes wrong: see
-/// [`operations`](crate::operations).
-pub(crate) struct OperationsLoop {
-    store: Arc<dyn PipelineStore>,
-    clock: Arc<dyn Clock>,
-    routes: Vec<Route>,
-    channels: Vec<Arc<Wake>>,
-    status: Box<dyn Fn() -> PipelineStatus + Send>,
-    interval: Duration,
-    operations: Operations,
-    /// What is open agrees with what is recorded: not so at the start, when an earlier process may
-    /// have left some, nor after a failed commit, which may have happened all the same.
-    is_agreed: bool,
-}
-
-impl OperationsLoop {
-    pub(crate) fn new(
-        store: Arc<dyn PipelineStore>,
-        clock: Arc<dyn Clock>,
-        routes: Vec<Route>,
-        channels: Vec<Arc<Wake>>,
-        status: Box<dyn Fn() -> PipelineStatus + Send>,
-        interval: Duration,
-    ) -> Self {
-        Self {
-            store,
-            clock,
-            routes,
-            channels,
-            status,
-            interval,
-            operations: Operations::default(),
-            is_agreed: false,
-        }
-    }
-
-    /// One look; the next comes an interval later.
-    pub(crate) fn step(&mut self) -> Next {
-        match self.look() {
-            Ok(()) => Next::Sleep(self.interval),
-            Err(error) => {
-                self.is_agreed = false;
-                Next::Failed(error.to_string())
-            }
-        }
-    }
-
-    fn look(&mut self) -> Result<(), PumpError> {
-        let status = (self.status)();
-        // Of several processes on one database one speaks: else each would end what another began.
-        if !status.is_leader {
-            self.is_agreed = false;
-            return Ok(());
-        }
-        if !self.is_agreed {
-            self.operations.take_up(self.store.open_alerts()?);
-            self.is_agreed = true;
-        }
-        let at = self.clock.now();
-        let changes = self.operations.look(&Reading {
-            at,
-            status,
-            disk: self.store.disk_space(),
-        });
-        if changes.is_empty() {
-            return Ok(());
-        }
-        for change in &changes {
-            let alert = &change.alert;
-            tracing::warn!(
-                alert.key,
-                alert.status = alert.status.as_str(),
-                "{}",
-                alert.message
-            );
-        }
-        if operations::record(self.store.as_ref(), &self.routes, changes, at)? > 0 {
-            self.channels.iter().for_each(|wake| wake.notify());
-        }
-        Ok(())
     }
 }
 

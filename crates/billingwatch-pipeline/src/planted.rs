@@ -25,6 +25,8 @@ pub enum Planted {
     SpoolOvertaken,
     /// The engine's clock does not wait for what waits in the spool.
     SpoolOutrun,
+    /// A clock that leaps ahead is believed at once.
+    LeapBelieved,
 }
 
 #[cfg(any(test, feature = "testing"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use billingwatch_alert::{Channel, Route};
+use billingwatch_alert::Channel;
 use billingwatch_core::alert::AlertChange;
 use billingwatch_core::detector::SettingsError;
 use billingwatch_core::engine::{Registry, SettingsChange};
@@ -17,7 +17,8 @@ use crate::canary::CanaryLoop;
 use crate::clock::Clock;
 use crate::heartbeat::{Beat, HeartbeatCounters, HeartbeatLoop};
 use crate::ingest::{Ingest, IngestOptions};
-use crate::loops::{DeliverLoop, Loops, OperationsLoop, PumpLoop, WriterLoop};
+use crate::loops::{DeliverLoop, Loops, PumpLoop, WriterLoop};
+use crate::operations::{OperationsLoop, Telling};
 use crate::ports::PipelineStore;
 use crate::pump::PumpOptions;
 use crate::retention::{RetentionCounters, RetentionLoop};
@@ -225,6 +226,14 @@ impl Runtime {
             operations: None,
             grace: options.grace,
         };
+        let telling = Telling {
+            routes,
+            wakes: channels
+                .iter()
+                .map(|channel| Arc::clone(&channel.control().wake))
+                .collect(),
+            direct: channels.iter().map(DeliverLoop::direct).collect(),
+        };
         for mut channel in channels {
             spawn_behind(&gate, channel.control(), move || channel.step())?;
         }
@@ -237,7 +246,7 @@ impl Runtime {
         }
         spawn_writer(writer)?;
         if let Some(interval) = options.operations {
-            runtime.operations = Some(runtime.watched.look(store, routes, interval)?);
+            runtime.operations = Some(runtime.watched.look(store, telling, interval)?);
         }
         Ok(runtime)
     }
@@ -362,16 +371,14 @@ impl Watched {
     fn look(
         &self,
         store: Arc<dyn PipelineStore>,
-        routes: Vec<Route>,
+        telling: Telling,
         interval: Duration,
     ) -> Result<Arc<LoopControl>, StartError> {
         let control = LoopControl::new("operations", Arc::default());
-        let wakes = self.channels.iter();
-        let wakes = wakes.map(|channel| Arc::clone(&channel.wake)).collect();
         let watched = self.clone();
         let status = Box::new(move || watched.status());
         let clock = Arc::clone(&self.clock);
-        let mut looking = OperationsLoop::new(store, clock, routes, wakes, status, interval);
+        let mut looking = OperationsLoop::new(store, clock, telling, status, interval);
         let asked = Arc::clone(&control);
         spawn_behind(&self.gate, Arc::clone(&control), move || {
             if asked.is_stopping() {

@@ -1,5 +1,6 @@
 //! The only reader of the machine's clocks: the wall clock for "now", the steady one for durations.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use billingwatch_core::time::{Span, Timestamp};
@@ -17,6 +18,12 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Timestamp::from_millis(millis(since.unwrap_or_default()))
     }
+}
+
+/// Time since the first call in this process, by the machine's steady clock.
+pub(crate) fn steady() -> Duration {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    FIRST.elapsed()
 }
 
 /// A clock that starts at a given instant and runs a number of times as fast as the real one.

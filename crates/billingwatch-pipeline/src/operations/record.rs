@@ -6,7 +6,7 @@ use billingwatch_core::alert::AlertChange;
 use billingwatch_core::time::Timestamp;
 use billingwatch_store::{Cursor, Step};
 
-use super::{OPERATIONS, channel_key, full_key};
+use super::{OPERATIONS, is_failure_of};
 use crate::error::PumpError;
 use crate::ports::PipelineStore;
 use crate::pump::Collected;
@@ -14,7 +14,7 @@ use crate::pump::Collected;
 /// Records changes and queues their deliveries; how many of those there are.
 ///
 /// A channel is not told of its own failure: that would wait behind what it fails to send.
-pub(crate) fn record(
+pub(super) fn record(
     store: &dyn PipelineStore,
     routes: &[Route],
     changes: Vec<AlertChange>,
@@ -28,9 +28,9 @@ pub(crate) fn record(
     collected.renumber(store)?;
     let mut deliveries = collected.deliveries(routes, store)?;
     deliveries.retain(|delivery| {
-        let own_key = full_key(&channel_key(&delivery.channel));
-        let mut changes = collected.changes.iter();
-        !changes.any(|change| change.alert.id == delivery.alert_id && change.alert.key == own_key)
+        let alerts = collected.changes.iter().map(|change| &change.alert);
+        let mut own = alerts.filter(|alert| alert.id == delivery.alert_id);
+        !own.any(|alert| is_failure_of(&delivery.channel, alert))
     });
     let expected = store.cursor(OPERATIONS)?.unwrap_or(Cursor::START);
     let cursor = Cursor {

@@ -219,3 +219,34 @@ fn a_count_that_went_back_is_no_run() {
     operations.look(&with(0, 9));
     assert_eq!(told(&mut operations, &with(1, 2)), NOTHING);
 }
+
+#[test]
+fn a_database_that_refuses_events_is_told_after_a_while_and_ends_with_one_that_is_taken() {
+    let mut operations = Operations::default();
+    let mut at = |secs: i64, failed: u64, received: u64| {
+        let reading = reading(0, |reading| {
+            reading.at = START + Span::secs(secs);
+            reading.status.failed = failed;
+            reading.status.received = received;
+        });
+        told(&mut operations, &reading)
+    };
+    assert_eq!(at(0, 5, 9), NOTHING);
+    // One refused among many that are taken is another matter.
+    assert_eq!(at(10, 6, 10), NOTHING);
+    assert_eq!(at(20, 7, 10), NOTHING);
+    assert_eq!(at(30, 7, 10), NOTHING);
+    assert_eq!(at(40, 9, 10), ["firing store critical"]);
+    assert_eq!(at(50, 9, 10), NOTHING);
+    assert_eq!(at(60, 10, 10), NOTHING);
+    assert_eq!(at(70, 10, 11), ["resolved store critical"]);
+    // A lock of a moment.
+    assert_eq!(at(80, 11, 11), NOTHING);
+    assert_eq!(at(90, 11, 12), NOTHING);
+    assert_eq!(at(100, 12, 12), NOTHING);
+    assert_eq!(at(110, 13, 12), NOTHING);
+    assert_eq!(at(120, 14, 12), ["firing store critical"]);
+    // Nothing is sent any more.
+    assert_eq!(at(170, 14, 12), NOTHING);
+    assert_eq!(at(180, 14, 12), ["resolved store critical"]);
+}

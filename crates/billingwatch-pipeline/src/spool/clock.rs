@@ -33,6 +33,10 @@ impl Clock for HeldClock {
         oldest_at.map_or(now, |oldest_at| now.min(oldest_at))
     }
 
+    fn steady(&self) -> Duration {
+        self.clock.steady()
+    }
+
     fn real_duration(&self, span: Span) -> Duration {
         self.clock.real_duration(span)
     }

@@ -27,14 +27,26 @@ const ATTEMPTS_MAX: usize = 200;
 /// How far the engine may have come while an append was tried that then failed.
 const RECEIPT_LATE_MAX: Span = Span::secs(10);
 
+/// What small steps of a clock, each believed at once, may add up to. A leap of an hour is far beyond.
+const SLACK: Span = Span::minutes(15);
+
 /// Everything that holds at any moment.
 pub(crate) fn check(world: &World) -> Result<(), String> {
     journal(world)?;
     order(world)?;
-    replay(world)?;
+    if !is_spared(world) {
+        replay(world)?;
+    }
     outbox(world)?;
     bounds(world)?;
     world.receivers().check(world.plan.has_true_clocks())
+}
+
+/// A merchant's days under seven detectors take a second to replay: after many deaths not at each.
+fn is_spared(world: &World) -> bool {
+    let weather = world.weather();
+    let is_merchant = world.plan.story == Story::Merchant;
+    is_merchant && !weather.is_calm && weather.deaths > 20 && !weather.deaths.is_multiple_of(50)
 }
 
 /// Nothing acknowledged is lost; every event is there once; numbers have no gap, time does not go
@@ -51,6 +63,12 @@ fn journal(world: &World) -> Result<(), String> {
             return Err(format!("row {seq} was received before the row before it"));
         }
         received_at = row.received_at;
+        if received_at > world.now() + world.plan.faults.skew + SLACK {
+            return Err(format!(
+                "row {seq} was received at {received_at}, and it is {} yet",
+                world.now()
+            ));
+        }
         if let Some(id) = &row.event_id
             && !ids.insert((&row.source, id))
         {

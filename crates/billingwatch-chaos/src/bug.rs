@@ -57,8 +57,11 @@ bugs! {
     WakeBeforeAppend = "wake-before-append", 120, "the pump is woken before the rows are there, sees none, and sleeps: a lost wake-up";
     DrainAskedAfterTheStep = "drain-asked-after-the-step", 400, "whether to drain is asked after the last read: rows committed in between are left behind";
     TailPassesOverGaps = "tail-passes-over-gaps", 60, "the pump takes the newest rows from memory though rows before them are not there: a row skipped";
+    LeapBelieved = "leap-believed", 120, "a clock that is an hour ahead for a minute is believed, and the journal's time stays there";
     LeaseForEver = "lease-for-ever", 60, "a delivery whose sender died is never given back";
     LeaseOfNoLength = "lease-of-no-length", 120, "a delivery under way may be taken by another process at once";
+    LeaseWithoutFence = "lease-without-fence", 120, "a step is committed though another process has taken over since it began";
+    LeaderForEver = "leader-for-ever", 120, "the lease of a process that died is never given to another";
     LaterChangeFirst = "later-change-first", 60, "a later change of an alert does not wait for an earlier one that failed";
     SettledBeforeSent = "settled-before-sent", 60, "a delivery is settled when it is taken, not when it was sent";
     KeyPerAttempt = "key-per-attempt", 60, "a retry carries another key, so the receiver cannot drop a repeat";
@@ -85,6 +88,7 @@ impl Bug {
             Self::SpoolRemovedBeforeAppend => Planted::SpoolRemovedBeforeAppend,
             Self::SpoolOvertaken => Planted::SpoolOvertaken,
             Self::SpoolOutrun => Planted::SpoolOutrun,
+            Self::LeapBelieved => Planted::LeapBelieved,
             _ => return None,
         })
     }

@@ -20,16 +20,19 @@ pub(crate) enum Trouble {
     Outage,
     /// A process's clock steps.
     Clock,
+    /// A process's clock leaps an hour ahead, and is put right within minutes.
+    Leap,
     /// An operator does something. No trouble, but as unforeseen.
     Operator,
 }
 
 impl Trouble {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Death,
         Self::Stop,
         Self::Outage,
         Self::Clock,
+        Self::Leap,
         Self::Operator,
     ];
 
@@ -39,10 +42,14 @@ impl Trouble {
             Self::Stop => plan.faults.stop_gap,
             Self::Outage => plan.faults.outage_gap,
             Self::Clock => plan.faults.clock_gap,
+            Self::Leap => plan.faults.leap_gap,
             Self::Operator => plan.faults.operator_gap,
         }
     }
 }
+
+/// A leap of a clock that is put right soon.
+pub(crate) const LEAP: Span = Span::hours(1);
 
 /// How a store call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,17 @@ impl World {
                     format!("process {}: clock off by {skew}", host.id)
                 });
             }
+            Trouble::Leap => {
+                let span = Span::secs(self.dice().range(1, 480));
+                host.set_leap(LEAP);
+                self.note(b'c', 1, || {
+                    format!(
+                        "process {}: clock leaps ahead by {LEAP} for {span}",
+                        host.id
+                    )
+                });
+                self.after(span, Happening::Leapt(host.id));
+            }
             Trouble::Operator => self.operate(),
         }
     }
@@ -151,6 +169,17 @@ impl World {
 }
 
 impl World {
+    /// How long the next commit of a step stands still before it happens, if it does: long enough
+    /// for another process to take over.
+    pub(crate) fn stall(&self) -> Option<Span> {
+        if self.plan.faults.stalls == 0 || self.weather().is_calm {
+            return None;
+        }
+        let mut dice = self.dice();
+        dice.chance(self.plan.faults.stalls)
+            .then(|| Span::millis(dice.range(3_000, 40_000)))
+    }
+
     /// How the next call of a spool ends: a local disk, which no outage of the store reaches.
     pub(crate) fn fate_of_spool(&self) -> (Fate, Span, Span) {
         let mut dice = self.dice();

@@ -22,7 +22,9 @@ use billingwatch_pipeline::pump::CONSUMER;
 use billingwatch_pipeline::spool::SpoolLoop;
 use billingwatch_pipeline::supervise::{LoopControl, Next, Pace, Rest};
 use billingwatch_pipeline::testing::{MemorySpool, probe_registry};
-use billingwatch_pipeline::{Clock, Ingest, PipelineStore, Receipt, RuntimeOptions, event_entry};
+use billingwatch_pipeline::{
+    Clock, DoubtingClock, Ingest, PipelineStore, Receipt, RuntimeOptions, event_entry,
+};
 use billingwatch_store::Spooled;
 
 use crate::audit;
@@ -125,6 +127,7 @@ impl Host {
             clock: Arc::new(HostClock {
                 now_ms: Arc::clone(now_ms),
                 skew_ms: AtomicI64::new(0),
+                leap_ms: AtomicI64::new(0),
             }),
             life: Mutex::default(),
             lives: AtomicU64::new(0),
@@ -142,6 +145,10 @@ impl Host {
 
     pub(crate) fn set_skew(&self, skew: Span) {
         self.clock.skew_ms.store(skew.as_millis(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_leap(&self, leap: Span) {
+        self.clock.leap_ms.store(leap.as_millis(), Ordering::SeqCst);
     }
 
     pub(crate) fn is_alive(&self, number: u64) -> bool {
@@ -186,9 +193,12 @@ impl Host {
             }),
             ..world.plan.options.clone()
         };
+        // The machine asks for the time before it starts a server.
+        self.set_leap(Span::ZERO);
+        let clock = Arc::new(DoubtingClock::new(self.clock.clone()));
         self.starting.store(number, Ordering::SeqCst);
         let started = catch_unwind(AssertUnwindSafe(|| {
-            Loops::new(store, registry, self.clock.clone(), channels, options)
+            Loops::new(store, registry, clock, channels, options)
         }));
         self.starting.store(0, Ordering::SeqCst);
         let Ok(Ok(loops)) = started else {
@@ -347,7 +357,9 @@ impl Host {
         else {
             return;
         };
-        if index == PUMP && matches!(next, Next::Done) {
+        // One that another stands in for gives back no lease; what was answered there, the other sees.
+        let has_led = !world.plan.is_shared || world.leases().was_given_back_by(self.id, number);
+        if index == PUMP && matches!(next, Next::Done) && has_led {
             let cursor = world.db.cursor(CONSUMER).ok().flatten().unwrap_or_default();
             if cursor.seq < last_seq {
                 world.accuse(format!(

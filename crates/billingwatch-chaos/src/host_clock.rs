@@ -12,12 +12,19 @@ use billingwatch_pipeline::Clock;
 pub(crate) struct HostClock {
     pub(crate) now_ms: Arc<AtomicI64>,
     pub(crate) skew_ms: AtomicI64,
+    /// As `skew_ms`, for minutes.
+    pub(crate) leap_ms: AtomicI64,
 }
 
 impl Clock for HostClock {
     fn now(&self) -> Timestamp {
         let now = self.now_ms.load(Ordering::SeqCst);
-        Timestamp::from_millis(now + self.skew_ms.load(Ordering::SeqCst))
+        let off = self.skew_ms.load(Ordering::SeqCst) + self.leap_ms.load(Ordering::SeqCst);
+        Timestamp::from_millis(now + off)
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now_ms.load(Ordering::SeqCst)).unwrap_or(0))
     }
 }
 

@@ -21,6 +21,7 @@ mod dice;
 mod faults;
 mod host;
 mod host_clock;
+mod lease;
 mod operator;
 mod plan;
 mod receivers;

@@ -53,6 +53,8 @@ pub(crate) struct Faults {
     pub(crate) outage_gap: Span,
     pub(crate) outage: Span,
     pub(crate) clock_gap: Span,
+    /// A process's clock leaps an hour ahead for some minutes.
+    pub(crate) leap_gap: Span,
     /// How far a process's clock may be off.
     pub(crate) skew: Span,
     /// Of a thousand posts so many never arrive, …
@@ -64,6 +66,8 @@ pub(crate) struct Faults {
     /// The longest a post is under way.
     pub(crate) delay: Span,
     pub(crate) tempers: [Temper; 3],
+    /// Of a thousand commits of the engine's steps so many stand still for some seconds.
+    pub(crate) stalls: i64,
     /// An operator changes settings, declares alerts over, imports history.
     pub(crate) operator_gap: Span,
 }
@@ -82,6 +86,8 @@ pub(crate) struct Plan {
     pub(crate) faults: Faults,
     /// How many events each process's spool takes; `None` where there is none, as beside SQLite.
     pub(crate) spool: Option<usize>,
+    /// A lease decides who runs the engine, as with PostgreSQL.
+    pub(crate) is_shared: bool,
 }
 
 /// The length of an average gap, or never.
@@ -136,17 +142,30 @@ impl Plan {
             },
             faults: faults(dice, storm),
             spool: None,
+            is_shared: false,
         };
-        plan.add_spool(&mut Dice::new(seed, 4));
+        if is_merchant {
+            // Seven detectors make every rebuild slow: fewer of them.
+            let faults = &mut plan.faults;
+            faults.fail_before = faults.fail_before.min(40);
+            faults.fail_after = faults.fail_after.min(40);
+            faults.panic_at_call = faults.panic_at_call.min(10);
+            faults.die_at_call = faults.die_at_call.min(4);
+        } else {
+            plan.add_spool(&mut Dice::new(seed, 4));
+            plan.add_leaps(&mut Dice::new(seed, 5));
+        }
         plan
     }
 
-    /// Some stores are on another machine, away now and then for long, and beside them there is a
-    /// spool. From dice of its own: the other seeds are the stories that they were.
+    /// Some stores are on another machine, away now and then for long; beside them there is a spool,
+    /// and a lease decides who runs the engine. From dice of its own: the other seeds are the stories
+    /// that they were.
     fn add_spool(&mut self, dice: &mut Dice) {
         if !dice.chance(400) {
             return;
         }
+        self.is_shared = true;
         self.spool = Some(dice.pick(&[10_000, 10_000, 10_000, 5]));
         let faults = &mut self.faults;
         if faults.outage_gap == Span::ZERO {
@@ -162,6 +181,15 @@ impl Plan {
             faults.skew = Span::ZERO;
             faults.operator_gap = Span::ZERO;
             faults.outage = Span::secs(dice.log(60, 3600));
+        }
+        if self.processes > 1 && dice.chance(700) {
+            faults.stalls = dice.range(5, 100);
+        }
+    }
+
+    fn add_leaps(&mut self, dice: &mut Dice) {
+        if dice.chance(250) {
+            self.faults.leap_gap = Span::secs(dice.log(120, self.storm.as_secs().max(240)));
         }
     }
 
@@ -238,6 +266,8 @@ fn faults(dice: &mut Dice, storm: Span) -> Faults {
         repeat: rate(dice, 300),
         delay: Span::millis(dice.log(2, 60_000)),
         tempers: [temper(dice), temper(dice), temper(dice)],
+        stalls: 0,
+        leap_gap: Span::ZERO,
         operator_gap: gap(dice, minute, all),
     }
 }

@@ -11,8 +11,8 @@ use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_pipeline::PipelineStore;
 use billingwatch_pipeline::testing::{MemoryStore, Op};
 use billingwatch_store::{
-    Appended, Attempt, Cursor, Delivery, Head, JournalEntry, NewEntry, SettingsOverride, Snapshot,
-    Step, StoreError,
+    Appended, Attempt, Cursor, Delivery, Head, JournalEntry, Lease, NewEntry, SettingsOverride,
+    Snapshot, Step, StoreError,
 };
 
 use crate::bug::Bug;
@@ -77,6 +77,14 @@ impl SimStore {
             }
             Fate::Works | Fate::FailsAfter | Fate::DiesAfter => {}
         }
+        if op == Op::CommitStep
+            && let Some(stall) = world.stall()
+        {
+            world.note(b'z', self.life, || {
+                format!("process {}: {op:?} stalls for {stall}", self.host)
+            });
+            self.pass(&world, stall);
+        }
         let done = work(&world, &world.db)?;
         self.pass(&world, after);
         match fate {
@@ -139,6 +147,17 @@ impl SimStore {
 
     fn commit_as(&self, world: &Arc<World>, step: &Step<'_>) -> Result<(), StoreError> {
         let db = &world.db;
+        if let Some(lease) = step.lease {
+            let held = world.leases().check(lease);
+            if !world.has(Bug::LeaseWithoutFence) {
+                held?;
+            } else if held.is_err() {
+                world.accuse(format!(
+                    "process {} commits a step under a lease that another has taken over",
+                    self.host
+                ));
+            }
+        }
         match world.bug {
             Some(Bug::CursorApart) => {
                 db.commit_step(&Step::new(step.consumer, step.expected, step.cursor))?;
@@ -226,6 +245,34 @@ impl PipelineStore for SimStore {
 
     fn commit_step(&self, step: &Step<'_>) -> Result<(), StoreError> {
         self.call(Op::CommitStep, |world, _| self.commit_as(world, step))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.world().is_ok_and(|world| world.plan.is_shared)
+    }
+
+    fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Span,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.call(Op::AcquireLease, |world, _| {
+            let is_for_ever = world.has(Bug::LeaderForEver);
+            let by = (self.host, self.life);
+            let now = world.now();
+            let lease = world
+                .leases()
+                .acquire(name, holder, ttl, now, by, is_for_ever);
+            Ok(lease)
+        })
+    }
+
+    fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.call(Op::ReleaseLease, |world, _| {
+            world.leases().release(lease, (self.host, self.life));
+            Ok(())
+        })
     }
 
     fn list_settings(&self) -> Result<Vec<SettingsOverride>, StoreError> {

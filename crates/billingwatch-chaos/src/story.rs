@@ -20,6 +20,9 @@ const SETTLED_WITHIN: Span = Span::days(7);
 /// How soon an event is seen by the engine, and told, in calm weather. Generous: a step or two.
 const SEEN_WITHIN: Span = Span::secs(2);
 
+/// How soon another process runs the engine after the death of the one that did.
+const TAKEN_OVER_WITHIN: Span = Span::secs(10);
+
 /// Events sent one by one in calm weather.
 const CALM_EVENTS: i64 = 12;
 
@@ -40,6 +43,7 @@ pub(crate) fn play(world: &Arc<World>) -> Result<(), String> {
     calm(world);
     settle(world)?;
     single_events(world)?;
+    take_over(world)?;
     ends_under_load(world)?;
     start_over(world)
 }
@@ -52,6 +56,7 @@ fn calm(world: &World) {
     world.receivers().calm();
     for host in &world.hosts {
         host.set_skew(Span::ZERO);
+        host.set_leap(Span::ZERO);
     }
     // An operator looks after the channels that were said to be gone.
     for (name, _) in crate::receivers::CHANNELS {
@@ -139,6 +144,38 @@ fn single_events(world: &Arc<World>) -> Result<(), String> {
         }
     }
     audit::check(world)
+}
+
+/// Whoever runs the engine dies, and another sees what comes in meanwhile.
+fn take_over(world: &Arc<World>) -> Result<(), String> {
+    let leader = world.leases().leader();
+    let Some(leader) = leader.filter(|_| world.hosts.len() > 1) else {
+        return Ok(());
+    };
+    // As many as it takes for one to reach a process that lives.
+    let first = new_event(world);
+    world.hosts[leader].die(world);
+    world.run_for(Span::millis(50));
+    for _ in 0..8 {
+        new_event(world);
+    }
+    world.run_for(Span::secs(8));
+    let acknowledged: Vec<String> = world.stripe()[first..]
+        .iter()
+        .filter(|event| event.is_acknowledged)
+        .map(|event| event.id.clone())
+        .collect();
+    world.run_for(SEEN_WITHIN);
+    world.verdict()?;
+    let cursor = world.db.cursor(CONSUMER).ok().flatten().unwrap_or_default();
+    for id in acknowledged {
+        if cursor.seq < world.db.seq_of(SOURCE, &id).unwrap_or(0) {
+            return Err(format!(
+                "{id} was not seen within {TAKEN_OVER_WITHIN} of the death of process {leader}"
+            ));
+        }
+    }
+    settle(world)
 }
 
 /// A process that is ended under load leaves nothing behind that it answered.

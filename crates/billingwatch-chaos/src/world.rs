@@ -19,6 +19,7 @@ use crate::bug::Bug;
 use crate::dice::Dice;
 use crate::faults::Weather;
 use crate::host::Host;
+use crate::lease::Leases;
 use crate::plan::Plan;
 use crate::receivers::Receivers;
 use crate::stripe::{self, Event, START};
@@ -78,6 +79,8 @@ pub(crate) enum Happening {
     Start(usize),
     /// Something goes wrong.
     Trouble(crate::faults::Trouble),
+    /// A machine's clock is put right.
+    Leapt(usize),
 }
 
 #[derive(Debug)]
@@ -143,6 +146,7 @@ pub(crate) struct World {
     weather: Mutex<Weather>,
     trace: Mutex<Trace>,
     kept: Mutex<Keeping>,
+    leases: Mutex<Leases>,
     broken: Mutex<Option<String>>,
 }
 
@@ -173,6 +177,7 @@ impl World {
             weather: Mutex::new(Weather::new(&plan)),
             trace: Mutex::new(Trace::new(with_trace)),
             kept: Mutex::default(),
+            leases: Mutex::default(),
             broken: Mutex::default(),
             now_ms,
             plan,
@@ -197,6 +202,10 @@ impl World {
 
     pub(crate) fn weather(&self) -> MutexGuard<'_, Weather> {
         lock(&self.weather)
+    }
+
+    pub(crate) fn leases(&self) -> MutexGuard<'_, Leases> {
+        lock(&self.leases)
     }
 
     /// An event of Stripe's is durable, somewhere.
@@ -345,6 +354,7 @@ impl World {
             Happening::Sent { host, life, actor } => self.hosts[host].sent(self, life, actor),
             Happening::Start(host) => self.hosts[host].start(self),
             Happening::Trouble(trouble) => self.trouble(trouble),
+            Happening::Leapt(host) => self.hosts[host].set_leap(Span::ZERO),
         }
     }
 

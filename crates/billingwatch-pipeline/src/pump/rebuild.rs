@@ -91,7 +91,15 @@ impl Pump {
         let limit = wanted.min(i64::from(self.options.batch_rows.max(1)));
         let mut report = REBUILDING;
         if limit > 0 {
-            let rows = self.store.read_after(catch_up.at_seq, limit)?;
+            let rows = match self.store.read_after(catch_up.at_seq, limit) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    // What was read is good: a database that comes and goes must not begin a long
+                    // rebuild anew each time.
+                    self.state = State::CatchingUp(catch_up);
+                    return Err(error.into());
+                }
+            };
             // Sequence numbers have no gaps, so the row after the last one must be there.
             let Some(last) = rows.last() else {
                 return Err(PumpError::Gap(catch_up.at_seq + 1));

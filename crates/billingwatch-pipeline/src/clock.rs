@@ -18,6 +18,10 @@ pub trait Clock: Send + Sync {
         system_clock::steady()
     }
 
+    /// Hears when an event that has just come in was signed, by the sender's clock: evidence for
+    /// those that doubt their own.
+    fn note_signed(&self, _signed_at: Timestamp) {}
+
     /// How long a thread sleeps for `span` of this clock to pass.
     fn real_duration(&self, span: Span) -> Duration {
         Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))

@@ -3,9 +3,10 @@
 //! The pump writes its time into the journal's head, and nothing is ever received before that: a wall
 //! clock that is an hour ahead for a minute, and then put right, would make everything that arrives
 //! within the next hour look an hour late, and the hour itself silent. So a leap that the steady
-//! clock has not seen is believed only once it has lasted. One that is true (a machine that slept)
-//! costs those minutes. A step back is told at once, for the journal's time stands still then; and so is
-//! the way back from either.
+//! clock has not seen is believed only once it has lasted, or at the first event that was signed just
+//! now by that clock: nobody can sign a later one. A true leap (a machine that slept, or that started
+//! with a wrong clock and was put right) costs no more than the wait for either. A step back is told
+//! at once, for the journal's time stands still then; and so is the way back from either.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,13 +28,20 @@ pub struct DoubtingClock {
     state: Mutex<State>,
 }
 
-/// The newest reading that fitted or had lasted, and what is so of others.
+/// The newest reading that fitted, had lasted or was proven, and what is so of others.
 #[derive(Clone, Copy, Debug)]
 struct State {
     believed: Timestamp,
     at: Duration,
-    /// Since when, and by how much.
-    deviation: Option<(Duration, Span)>,
+    doubt: Option<Doubt>,
+}
+
+/// A deviation that has not lasted yet.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since: Duration,
+    /// By how much; of leaps ahead on top of each other, the part that is there since then.
+    off: Span,
 }
 
 impl std::fmt::Debug for DoubtingClock {
@@ -49,7 +57,7 @@ impl DoubtingClock {
         let state = State {
             believed: clock.now(),
             at: clock.steady(),
-            deviation: None,
+            doubt: None,
         };
         Self {
             clock,
@@ -62,30 +70,55 @@ impl State {
     fn tell(&mut self, wall: Timestamp, steady: Duration) -> Timestamp {
         let passed = steady.saturating_sub(self.at).as_millis();
         let expected = self.believed + Span::millis(i64::try_from(passed).unwrap_or(i64::MAX));
-        let leap = wall.since(expected);
-        if !is_near(leap, Span::ZERO) && !is_planted(Planted::LeapBelieved) {
-            let known = self.deviation.filter(|(_, known)| is_near(leap, *known));
-            let (since, _) = *self.deviation.insert(known.unwrap_or_else(|| {
-                tracing::warn!(
-                    "the clock leapt by {leap}: a leap ahead is believed once it has lasted for ten minutes"
-                );
-                (steady, leap)
-            }));
-            if steady.saturating_sub(since) < PATIENCE {
-                return wall.min(expected);
-            }
+        let off = wall.since(expected);
+        if is_small(off) || is_planted(Planted::LeapBelieved) {
+            return self.believe(wall, steady);
         }
-        *self = Self {
-            believed: wall,
-            at: steady,
-            deviation: None,
+        let is_ahead = off > Span::ZERO;
+        let doubt = match self.doubt {
+            // One that grows in leaps (a machine that sleeps again and again) must not be doubted anew
+            // each time: then it would be for ever.
+            Some(known) if is_ahead && known.off > Span::ZERO => Doubt {
+                off: known.off.min(off),
+                ..known
+            },
+            Some(known) if !is_ahead && known.off < Span::ZERO => Doubt { off, ..known },
+            _ => {
+                let how = if is_ahead {
+                    "believed once it has lasted for ten minutes, or an event proves it"
+                } else {
+                    "believed"
+                };
+                tracing::warn!("the clock leapt by {off}: that is {how}");
+                Doubt { since: steady, off }
+            }
         };
-        wall
+        if steady.saturating_sub(doubt.since) < PATIENCE {
+            self.doubt = Some(doubt);
+            return wall.min(expected);
+        }
+        self.believe(expected + doubt.off, steady)
+    }
+
+    fn believe(&mut self, now: Timestamp, steady: Duration) -> Timestamp {
+        *self = Self {
+            believed: now,
+            at: steady,
+            doubt: None,
+        };
+        now
+    }
+
+    /// Somebody else's clock said `signed_at` a moment ago.
+    fn compare(&mut self, wall: Timestamp, steady: Duration, signed_at: Timestamp) {
+        if is_small(wall.since(signed_at)) {
+            self.believe(wall, steady);
+        }
     }
 }
 
-fn is_near(one: Span, other: Span) -> bool {
-    one.as_millis().abs_diff(other.as_millis()) <= LEAP_MIN.as_millis().unsigned_abs()
+fn is_small(span: Span) -> bool {
+    span.as_millis().unsigned_abs() <= LEAP_MIN.as_millis().unsigned_abs()
 }
 
 impl Clock for DoubtingClock {
@@ -96,6 +129,11 @@ impl Clock for DoubtingClock {
 
     fn steady(&self) -> Duration {
         self.clock.steady()
+    }
+
+    fn note_signed(&self, signed_at: Timestamp) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.compare(self.clock.now(), self.clock.steady(), signed_at);
     }
 
     fn real_duration(&self, span: Span) -> Duration {
@@ -109,21 +147,33 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
+    fn state() -> State {
+        State {
+            believed: START,
+            at: Duration::ZERO,
+            doubt: None,
+        }
+    }
+
+    /// The wall clock, so many seconds after the start and off by so many.
+    fn wall(steady: u64, off: i64) -> Timestamp {
+        START + Span::secs(i64::try_from(steady).unwrap_or(0) + off)
+    }
+
+    /// How far off it is what is told so many seconds after the start.
+    fn tell(state: &mut State, steady: u64, off: i64) -> i64 {
+        let now = state.tell(wall(steady, off), Duration::from_secs(steady));
+        now.since(wall(steady, 0)).as_secs()
+    }
+
     /// What is told for (seconds by the steady clock, how far the wall clock is off then): how far
     /// that is off.
     fn told(readings: &[(u64, i64)]) -> Vec<i64> {
-        let mut state = State {
-            believed: START,
-            at: Duration::ZERO,
-            deviation: None,
-        };
-        let mut tell = |(steady, off): &(u64, i64)| {
-            let passed = i64::try_from(*steady).unwrap_or(0);
-            let wall = START + Span::secs(passed + off);
-            let now = state.tell(wall, Duration::from_secs(*steady));
-            now.since(START).as_secs() - passed
-        };
-        readings.iter().map(&mut tell).collect()
+        let mut state = state();
+        let readings = readings.iter();
+        readings
+            .map(|(steady, off)| tell(&mut state, *steady, *off))
+            .collect()
     }
 
     #[test]
@@ -155,6 +205,22 @@ mod tests {
             ]),
             [-300, 0, 0, -300, -300, -300]
         );
+        // The hour has lasted, the day on top of it has not.
+        assert_eq!(
+            told(&[(1, 3600), (600, 90_000), (601, 90_000), (602, 3600)]),
+            [0, 0, 3600, 3600]
+        );
+    }
+
+    #[test]
+    fn leaps_without_end_are_believed_one_after_the_other() {
+        // A machine that is awake for five minutes of each hour.
+        let leaps: Vec<(u64, i64)> = (1_u32..100)
+            .map(|hour| (u64::from(hour) * 300, i64::from(hour) * 3_300))
+            .collect();
+        let behind = leaps.iter().zip(told(&leaps));
+        let most = behind.map(|((_, off), told)| off - told).max();
+        assert_eq!(most, Some(4 * 3_300));
     }
 
     #[test]
@@ -163,5 +229,22 @@ mod tests {
             told(&[(1, 60), (2, 0), (3, -3600), (4, -3590), (5, 0)]),
             [60, 0, -3600, -3590, 0]
         );
+    }
+
+    #[test]
+    fn an_event_signed_just_now_proves_a_leap_and_one_of_another_time_does_not() {
+        let mut state = state();
+        assert_eq!(tell(&mut state, 10, 3600), 0);
+        let at = Duration::from_secs(20);
+        state.compare(wall(20, 3600), at, wall(20, 0));
+        assert_eq!(tell(&mut state, 21, 3600), 0);
+        // Within the tolerance for signatures, and no proof all the same.
+        state.compare(wall(22, 3600), at, wall(22, 3600 - 200));
+        assert_eq!(tell(&mut state, 23, 3600), 0);
+        state.compare(wall(30, 3600), Duration::from_secs(30), wall(30, 3600 - 5));
+        assert_eq!(tell(&mut state, 31, 3600), 3600);
+        // The clock was wrong all the time, and is put right: the next leap is against that.
+        state.compare(wall(40, 0), Duration::from_secs(40), wall(40, -2));
+        assert_eq!(tell(&mut state, 41, 3600), 0);
     }
 }

@@ -40,6 +40,12 @@ impl PumpError {
             Self::Store(StoreError::LeaseLost { .. } | StoreError::CursorMoved { .. })
         )
     }
+
+    /// Whether the store could not be read or written.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Store(_)) && !self.is_overtaken()
+    }
 }
 
 /// Why a delivery step came to nothing.

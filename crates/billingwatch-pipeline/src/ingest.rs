@@ -193,6 +193,7 @@ impl Shared {
 #[derive(Clone)]
 pub struct Ingest {
     shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -220,13 +221,19 @@ impl Ingest {
         let writer = IngestWriter {
             shared: Arc::clone(&shared),
             store,
-            clock,
+            clock: Arc::clone(&clock),
             committed,
             tail: Arc::default(),
             intake: None,
             last_len: 0,
         };
-        (Self { shared }, writer)
+        (Self { shared, clock }, writer)
+    }
+
+    /// A signature has verified that was made at this time: see [`Clock::note_signed`]. To be told
+    /// before the event is submitted.
+    pub fn note_signed(&self, signed_at: Timestamp) {
+        self.clock.note_signed(signed_at);
     }
 
     /// Queues an entry. Never blocks.
@@ -448,16 +455,23 @@ impl IngestWriter {
         }
         for (answer, taken) in answers.into_iter().zip(taken) {
             let received = match *taken {
-                Taken::Journal(row) => Ok(Received {
-                    seq: Some(row.seq),
-                    is_duplicate: row.is_duplicate,
-                }),
-                Taken::Spool { is_duplicate } => Ok(Received {
-                    seq: None,
-                    is_duplicate,
-                }),
+                Taken::Journal(row) => {
+                    counters.refusals.note_taken();
+                    Ok(Received {
+                        seq: Some(row.seq),
+                        is_duplicate: row.is_duplicate,
+                    })
+                }
+                Taken::Spool { is_duplicate } => {
+                    counters.refusals.note_taken();
+                    Ok(Received {
+                        seq: None,
+                        is_duplicate,
+                    })
+                }
                 Taken::Nowhere => {
                     counters.failed.add(1);
+                    counters.refusals.note_refused(self.clock.steady());
                     Err(IngestError::Unavailable("the journal is away".into()))
                 }
             };
@@ -467,7 +481,12 @@ impl IngestWriter {
     }
 
     fn refuse(&self, answers: Vec<Answer>, error: &StoreError) {
-        self.shared.counters.failed.add(answers.len());
+        let counters = &self.shared.counters;
+        counters.failed.add(answers.len());
+        // An entry that contradicts itself says nothing of the store.
+        if !matches!(error, StoreError::BadEntry { .. }) {
+            counters.refusals.note_refused(self.clock.steady());
+        }
         let error: Arc<str> = error.to_string().into();
         for answer in answers {
             let _ = answer.send(Err(IngestError::Unavailable(Arc::clone(&error))));

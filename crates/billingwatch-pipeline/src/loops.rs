@@ -264,8 +264,14 @@ impl PumpLoop {
             return next;
         }
         let report = match self.pump.step() {
-            Ok(report) => report,
+            Ok(report) => {
+                self.pump.counters().refusals.note_taken();
+                report
+            }
             Err(error) => {
+                if error.is_refusal() {
+                    self.note_refused();
+                }
                 if let Some(leadership) = &mut self.leadership
                     && error.is_overtaken()
                 {
@@ -294,8 +300,12 @@ impl PumpLoop {
 
     /// What to do instead of a step while another process pumps; `None` for the one that may.
     fn stand_back(&mut self, is_draining: bool) -> Option<Next> {
+        let standing = self.leadership.as_mut()?.look();
+        if standing.is_err() {
+            self.note_refused();
+        }
         let leadership = self.leadership.as_mut()?;
-        match leadership.look() {
+        match standing {
             Ok(Standing::Leads) => None,
             Ok(Standing::LeadsAnew) => {
                 tracing::info!("this process runs the detectors now");
@@ -311,6 +321,11 @@ impl PumpLoop {
             }),
             Err(error) => Some(Next::Failed(error.to_string())),
         }
+    }
+
+    fn note_refused(&self) {
+        let counters = self.pump.counters();
+        counters.refusals.note_refused(self.clock.steady());
     }
 
     fn finish(&mut self) -> Next {

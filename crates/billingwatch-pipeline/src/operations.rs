@@ -5,8 +5,10 @@
 //! once for each condition, tells the end, and takes up after a restart what it had left open.
 //! Each condition begins at one line and ends at another, so that it does not flap.
 
+mod clock;
 mod record;
 mod rounds;
+mod store;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -68,12 +70,6 @@ const SPOOL_PATIENCE: Span = Span::minutes(1);
 /// How long an outage that is over is told of: while it lasted nothing could be told.
 const SPOOL_AFTERMATH: Span = Span::minutes(5);
 
-/// The database may refuse writes for so long: another process's lock, a restart.
-const STORE_PATIENCE: Span = Span::secs(20);
-
-/// So long after the last event that was refused, with none since, it is taken to be over.
-const STORE_AFTERMATH: Span = Span::minutes(1);
-
 /// What is looked at.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -116,11 +112,10 @@ pub struct Operations {
     open: BTreeMap<String, Alert>,
     signatures: BTreeMap<String, Counts>,
     lagging_since: Option<Timestamp>,
-    refusing_since: Option<Timestamp>,
-    /// When an event was refused last.
+    /// When something was seen to have been refused last.
     refused_at: Option<Timestamp>,
-    /// Entries that were refused, and taken, at the last look.
-    counted: Option<(u64, u64)>,
+    /// Since when the journal's time is ahead of the clock.
+    ahead_since: Option<Timestamp>,
 }
 
 impl Operations {
@@ -136,6 +131,7 @@ impl Operations {
         judged.extend(disk(reading));
         judged.extend(spool(reading));
         judged.push(self.store(reading));
+        judged.push(self.clock(reading));
         judged.push(self.pump(reading));
         judged.extend(channels(reading));
         let changes = judged.into_iter();
@@ -210,64 +206,6 @@ impl Operations {
             });
         }
         judged
-    }
-
-    /// Whether the database takes what is written: events, and what the detectors find. Told past it.
-    fn store(&mut self, reading: &Reading) -> Now {
-        let key = "store".to_owned();
-        let status = &reading.status;
-        let counts = (status.failed, status.received + status.duplicates);
-        let (failed, taken) = self.counted.replace(counts).unwrap_or(counts);
-        let mut loops = status.loops.iter();
-        let pump_error = loops
-            .find(|one| one.name == "pump")
-            .and_then(|pump| pump.last_error.as_deref());
-        let is_refused = status.failed > failed && counts.1 == taken;
-        if is_refused {
-            self.refused_at = Some(reading.at);
-        }
-        let is_refusing = pump_error.is_some() || is_refused;
-        // What waits in the spool has a condition of its own.
-        if status
-            .spool
-            .is_some_and(|spool| spool.spooling_since.is_some())
-        {
-            return Now::Unsure;
-        }
-        if !is_refusing {
-            // Small writes may go through where events do not: an event that does ends it, or time.
-            let is_recent = self
-                .refused_at
-                .is_some_and(|at| reading.at.since(at) < STORE_AFTERMATH);
-            if is_recent && counts.1 == taken {
-                return Now::Unsure;
-            }
-            self.refusing_since = None;
-            return Now::Well {
-                key,
-                reason: "the database takes what is written again",
-            };
-        }
-        let since = *self.refusing_since.get_or_insert(reading.at);
-        let lasted = reading.at.since(since);
-        if lasted < STORE_PATIENCE {
-            return Now::Unsure;
-        }
-        let reason = pump_error.map_or(String::new(), |error| format!(" ({error})"));
-        Now::Bad(Box::new(Condition {
-            key,
-            severity: Severity::Critical,
-            title: "The database refuses what is written",
-            message: format!(
-                "for {} s the database has taken nothing{reason}: events are refused with 503, and no alert can be recorded",
-                lasted.as_secs()
-            ),
-            subject: None,
-            measure: Measure::new("lasted", lasted.as_secs(), Unit::Seconds)
-                .threshold(STORE_PATIENCE.as_secs()),
-            advice: "its disk is full, its file is locked or read-only, or its server is away; this \
-                message went past the database, and Stripe sends its events again for three days",
-        }))
     }
 
     fn pump(&mut self, reading: &Reading) -> Now {

@@ -447,6 +447,8 @@ impl Watched {
             duplicates: ingest.duplicates.get(),
             refused: ingest.refused.get(),
             failed: ingest.failed.get(),
+            events_refused: ingest.refusals.read(self.clock.steady()),
+            steps_refused: pump.refusals.read(self.clock.steady()),
             bad_signatures: ingest.bad_signatures(),
             queue_len: self.ingest.queue_len(),
             spool: self

@@ -107,6 +107,45 @@ impl Histogram {
     }
 }
 
+/// Refusals farther apart than this are no run: each may be the lock of a moment.
+const RUN_GAP: Duration = Duration::from_secs(60);
+
+/// Refusals by the store with nothing taken in between.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<Option<(Duration, Duration)>>);
+
+/// A run of [`Refusals`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusalRun {
+    /// From the first to the last of them.
+    pub lasted: Duration,
+    /// How long ago the last was.
+    pub ago: Duration,
+}
+
+impl Refusals {
+    /// The store refused; `now` is a clock's steady time.
+    pub(crate) fn note_refused(&self, now: Duration) {
+        let mut run = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = run.filter(|(_, last)| now.saturating_sub(*last) <= RUN_GAP);
+        *run = Some((known.map_or(now, |(first, _)| first), now));
+    }
+
+    /// The store took something.
+    pub(crate) fn note_taken(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The run that nothing has ended yet.
+    pub(crate) fn read(&self, now: Duration) -> Option<RefusalRun> {
+        let run = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        run.map(|(first, last)| RefusalRun {
+            lasted: last.saturating_sub(first),
+            ago: now.saturating_sub(last),
+        })
+    }
+}
+
 /// What ingest counts.
 #[derive(Debug, Default)]
 pub struct IngestCounters {
@@ -118,6 +157,8 @@ pub struct IngestCounters {
     pub refused: Counter,
     /// Entries the store could not take.
     pub failed: Counter,
+    /// When that was, until it took one.
+    pub refusals: Refusals,
     /// Transactions that succeeded.
     pub batches: Counter,
     /// The last sequence number written by this process.
@@ -231,6 +272,8 @@ pub struct PumpCounters {
     pub rebuilds: Counter,
     /// Steps that failed.
     pub failures: Counter,
+    /// When they failed in the store, until one succeeded.
+    pub refusals: Refusals,
     /// The last row committed.
     pub cursor_seq: Gauge,
     /// The last row known to be in the journal.
@@ -416,6 +459,10 @@ pub struct PipelineStatus {
     pub refused: u64,
     /// Entries the store could not take.
     pub failed: u64,
+    /// The run of those that nothing has ended yet.
+    pub events_refused: Option<RefusalRun>,
+    /// The same of the engine's steps.
+    pub steps_refused: Option<RefusalRun>,
     /// Posts whose signature did not verify, by source.
     pub bad_signatures: BTreeMap<String, u64>,
     /// Entries waiting to be written.

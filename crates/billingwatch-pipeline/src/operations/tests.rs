@@ -1,9 +1,11 @@
 //! Conditions begin, become worse and end; each once.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use super::*;
 use crate::spool::SpoolStatus;
-use crate::status::ChannelStatus;
+use crate::status::{ChannelStatus, RefusalRun};
 
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -221,32 +223,83 @@ fn a_count_that_went_back_is_no_run() {
 }
 
 #[test]
-fn a_database_that_refuses_events_is_told_after_a_while_and_ends_with_one_that_is_taken() {
+fn a_journal_ahead_of_the_clock_is_told_when_that_lasts_and_ends_when_the_clock_is_there() {
     let mut operations = Operations::default();
-    let mut at = |secs: i64, failed: u64, received: u64| {
-        let reading = reading(0, |reading| {
-            reading.at = START + Span::secs(secs);
-            reading.status.failed = failed;
-            reading.status.received = received;
+    let mut at = |minutes: i64, ahead: i64| {
+        let reading = reading(minutes, |reading| {
+            reading.status.engine_now = reading.at + Span::minutes(ahead);
         });
         told(&mut operations, &reading)
     };
-    assert_eq!(at(0, 5, 9), NOTHING);
-    // One refused among many that are taken is another matter.
-    assert_eq!(at(10, 6, 10), NOTHING);
-    assert_eq!(at(20, 7, 10), NOTHING);
-    assert_eq!(at(30, 7, 10), NOTHING);
-    assert_eq!(at(40, 9, 10), ["firing store critical"]);
-    assert_eq!(at(50, 9, 10), NOTHING);
-    assert_eq!(at(60, 10, 10), NOTHING);
-    assert_eq!(at(70, 10, 11), ["resolved store critical"]);
-    // A lock of a moment.
-    assert_eq!(at(80, 11, 11), NOTHING);
-    assert_eq!(at(90, 11, 12), NOTHING);
-    assert_eq!(at(100, 12, 12), NOTHING);
-    assert_eq!(at(110, 13, 12), NOTHING);
-    assert_eq!(at(120, 14, 12), ["firing store critical"]);
-    // Nothing is sent any more.
-    assert_eq!(at(170, 14, 12), NOTHING);
-    assert_eq!(at(180, 14, 12), ["resolved store critical"]);
+    assert_eq!(at(0, 0), NOTHING);
+    assert_eq!(at(1, 60), NOTHING);
+    assert_eq!(at(10, 51), NOTHING);
+    assert_eq!(at(11, 50), ["firing clock high"]);
+    assert_eq!(at(57, 4), NOTHING);
+    assert_eq!(at(60, 1), ["resolved clock high"]);
+    // Behind for a moment.
+    assert_eq!(at(-20, 80), NOTHING);
+    assert_eq!(at(-11, 71), NOTHING);
+    assert_eq!(at(60, 0), NOTHING);
+    assert_eq!(at(61, 60), NOTHING);
+}
+
+const fn run(lasted_secs: u64, ago_secs: u64) -> Option<RefusalRun> {
+    Some(RefusalRun {
+        lasted: Duration::from_secs(lasted_secs),
+        ago: Duration::from_secs(ago_secs),
+    })
+}
+
+#[test]
+fn a_database_that_refuses_is_told_after_a_while_and_ends_a_while_after_it_takes_something() {
+    let mut operations = Operations::default();
+    let mut at = |secs: i64, events, steps| {
+        let reading = reading(0, |reading| {
+            reading.at = START + Span::secs(secs);
+            reading.status.events_refused = events;
+            reading.status.steps_refused = steps;
+        });
+        told(&mut operations, &reading)
+    };
+    // A lock of a moment, and another.
+    assert_eq!(at(0, run(0, 5), None), NOTHING);
+    assert_eq!(at(10, run(0, 15), run(19, 0)), NOTHING);
+    assert_eq!(at(20, None, None), NOTHING);
+    assert_eq!(at(300, run(19, 59), None), NOTHING);
+    // What was refused long ago says nothing of now.
+    assert_eq!(at(400, run(30, 60), run(30, 60)), NOTHING);
+    assert_eq!(at(500, None, run(20, 3)), ["firing store critical"]);
+    assert_eq!(at(510, run(0, 1), run(30, 3)), NOTHING);
+    // A small event went through, and the next does not.
+    assert_eq!(at(520, None, None), NOTHING);
+    assert_eq!(at(530, run(0, 1), None), NOTHING);
+    // Nobody sends any more: that is neither.
+    assert_eq!(at(700, run(0, 171), None), NOTHING);
+    assert_eq!(at(710, None, None), ["resolved store critical"]);
+    // Somebody comes back after hours, or nobody.
+    assert_eq!(at(800, run(25, 0), None), ["firing store critical"]);
+    assert_eq!(at(4_399, run(25, 3_599), None), NOTHING);
+    assert_eq!(at(4_400, run(25, 3_600), None), ["resolved store critical"]);
+}
+
+#[test]
+fn what_waits_in_the_spool_is_not_refused_until_the_spool_is_full() {
+    let mut operations = Operations::default();
+    let with = |events, steps| {
+        reading(0, |reading| {
+            reading.status.events_refused = events;
+            reading.status.steps_refused = steps;
+            reading.status.spool = Some(SpoolStatus {
+                spooling_since: Some(START),
+                ..SpoolStatus::default()
+            });
+        })
+    };
+    assert_eq!(told(&mut operations, &with(None, run(50, 1))), NOTHING);
+    let changes = operations.look(&with(run(21, 1), run(50, 1)));
+    assert_eq!(
+        changes[0].alert.message,
+        "for 21 s the database has taken nothing: events are refused with 503, and Stripe sends them again for three days"
+    );
 }

@@ -176,7 +176,8 @@ fn authenticate(
     };
     let verified = signature_header(req.headers())
         .and_then(|header| verify(header, body, secrets, *tolerance, state.clock.now()));
-    verified.map(drop).map_err(|error| {
+    let verified = verified.map(|verified| state.ingest.note_signed(verified.timestamp));
+    verified.map_err(|error| {
         // The reason is for the operator; the header's content for nobody. An address that goes on
         // and on is counted, and fills no disk.
         let address = req.peer_addr().map(|peer| peer.ip());

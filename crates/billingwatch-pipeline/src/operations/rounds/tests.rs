@@ -9,7 +9,7 @@ use billingwatch_core::time::{Span, Timestamp};
 
 use super::*;
 use crate::deliver::Deliverer;
-use crate::status::LoopStatus;
+use crate::status::{LoopStatus, Refusals};
 use crate::testing::{FakeChannel, Fault, FaultyStore, MemoryStore, Op, Sent};
 
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -29,11 +29,17 @@ impl Clock for TestClock {
     }
 }
 
+/// How the loops fare.
+struct Seen {
+    status: Mutex<PipelineStatus>,
+    refusals: Refusals,
+}
+
 struct Round {
     db: MemoryStore,
     store: Arc<FaultyStore>,
     clock: Arc<TestClock>,
-    status: Arc<Mutex<PipelineStatus>>,
+    seen: Arc<Seen>,
     watching: OperationsLoop,
     direct: Arc<Direct>,
     deliverer: Deliverer,
@@ -49,11 +55,14 @@ impl Round {
         let route = Route::of(channel.as_ref());
         let deliverer = Deliverer::new(store.clone(), channel, clock.clone());
         let direct = Arc::<Direct>::default();
-        let status = Arc::new(Mutex::new(PipelineStatus {
-            is_leader: true,
-            ..PipelineStatus::default()
-        }));
-        let seen = Arc::clone(&status);
+        let status = Arc::new(Seen {
+            status: Mutex::new(PipelineStatus {
+                is_leader: true,
+                ..PipelineStatus::default()
+            }),
+            refusals: Refusals::default(),
+        });
+        let (seen, steady) = (Arc::clone(&status), clock.clone());
         let watching = OperationsLoop::new(
             store.clone(),
             clock.clone(),
@@ -62,14 +71,17 @@ impl Round {
                 wakes: vec![Arc::default()],
                 direct: vec![Arc::clone(&direct)],
             },
-            Box::new(move || seen.lock().unwrap().clone()),
+            Box::new(move || PipelineStatus {
+                steps_refused: seen.refusals.read(steady.steady()),
+                ..seen.status.lock().unwrap().clone()
+            }),
             Duration::from_secs(10),
         );
         Self {
             db,
             store,
             clock,
-            status,
+            seen: status,
             watching,
             direct,
             deliverer,
@@ -80,7 +92,7 @@ impl Round {
     /// The store takes nothing from now on, and the pump says so; or it does again.
     fn set_broken(&self, is_broken: bool) {
         self.store.set_away(is_broken);
-        self.status.lock().unwrap().loops = vec![LoopStatus {
+        self.seen.status.lock().unwrap().loops = vec![LoopStatus {
             name: "pump".to_owned(),
             is_running: true,
             restarts: 0,
@@ -88,9 +100,15 @@ impl Round {
         }];
     }
 
-    /// So long later the loop looks and the channel sends; the titles sent past the outbox so far.
+    /// So long later the pump tries, the loop looks and the channel sends; the titles sent past the outbox
+    /// so far.
     fn after(&mut self, secs: u64) -> Vec<String> {
         *self.clock.0.lock().unwrap() += Duration::from_secs(secs);
+        if self.store.head().is_err() {
+            self.seen.refusals.note_refused(self.clock.steady());
+        } else {
+            self.seen.refusals.note_taken();
+        }
         self.watching.step();
         self.direct.send_due(&self.deliverer, self.clock.as_ref());
         let messages = self.sent.messages().into_iter();
@@ -114,7 +132,9 @@ fn a_store_that_takes_nothing_is_told_once_and_recorded_when_it_does_again() {
     // A restart of the database is no incident.
     assert!(round.after(10).is_empty());
     assert!(round.after(10).is_empty());
-    assert!(round.after(19).len() <= 1);
+    assert!(round.after(9).is_empty());
+    // Found, and recording it has not failed for long.
+    assert!(round.after(10).is_empty());
     for _ in 0..20 {
         assert_eq!(round.after(10), [TITLE]);
     }
@@ -125,7 +145,8 @@ fn a_store_that_takes_nothing_is_told_once_and_recorded_when_it_does_again() {
 
     round.set_broken(false);
     round.after(10);
-    round.after(10);
+    assert_eq!(round.recorded(), [AlertStatus::Firing]);
+    round.after(50);
     assert_eq!(
         round.recorded(),
         [AlertStatus::Firing, AlertStatus::Resolved]
@@ -141,10 +162,24 @@ fn a_store_that_takes_nothing_is_told_once_and_recorded_when_it_does_again() {
 }
 
 #[test]
+fn a_store_that_fails_for_less_than_twenty_seconds_is_no_incident_however_often() {
+    let mut round = Round::new();
+    for _ in 0..50 {
+        round.set_broken(true);
+        assert!(round.after(1).is_empty());
+        assert!(round.after(10).is_empty());
+        assert!(round.after(9).is_empty());
+        round.set_broken(false);
+        assert!(round.after(1).is_empty());
+    }
+    assert!(round.recorded().is_empty());
+}
+
+#[test]
 fn a_moment_of_failure_is_recorded_late_and_told_by_the_outbox_alone() {
     let mut round = Round::new();
     round.after(0);
-    round.status.lock().unwrap().lag_secs = 3_600;
+    round.seen.status.lock().unwrap().lag_secs = 3_600;
     round.after(10);
     round.store.fail_next(Op::CommitStep, Fault::Before);
     assert!(round.after(120).is_empty());
@@ -157,7 +192,7 @@ fn a_moment_of_failure_is_recorded_late_and_told_by_the_outbox_alone() {
 fn a_commit_that_happened_and_was_reported_as_failed_is_not_repeated() {
     let mut round = Round::new();
     round.after(0);
-    round.status.lock().unwrap().lag_secs = 3_600;
+    round.seen.status.lock().unwrap().lag_secs = 3_600;
     round.after(10);
     round.store.fail_next(Op::CommitStep, Fault::After);
     round.after(120);

@@ -22,17 +22,20 @@ pub(crate) enum Trouble {
     Clock,
     /// A process's clock leaps an hour ahead, and is put right within minutes.
     Leap,
+    /// A process stands still for a while, and goes on.
+    Freeze,
     /// An operator does something. No trouble, but as unforeseen.
     Operator,
 }
 
 impl Trouble {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Death,
         Self::Stop,
         Self::Outage,
         Self::Clock,
         Self::Leap,
+        Self::Freeze,
         Self::Operator,
     ];
 
@@ -43,6 +46,7 @@ impl Trouble {
             Self::Outage => plan.faults.outage_gap,
             Self::Clock => plan.faults.clock_gap,
             Self::Leap => plan.faults.leap_gap,
+            Self::Freeze => plan.faults.freeze_gap,
             Self::Operator => plan.faults.operator_gap,
         }
     }
@@ -140,6 +144,10 @@ impl World {
                     )
                 });
                 self.after(span, Happening::Leapt(host.id));
+            }
+            Trouble::Freeze => {
+                let span = Span::millis(self.dice().log(1_000, 200_000));
+                host.freeze(self, span);
             }
             Trouble::Operator => self.operate(),
         }

@@ -106,6 +106,8 @@ pub(crate) struct Host {
     lives: AtomicU64,
     /// The life that is just beginning, if any: it has no loops yet.
     starting: AtomicU64,
+    /// It stands still until then: nothing happens in it, and what comes waits.
+    frozen_until: AtomicI64,
     /// When rows were appended that a disk may not have yet, and the last row before them.
     unsynced: Mutex<Vec<(Timestamp, i64)>>,
     /// What waits on its disk.
@@ -132,6 +134,7 @@ impl Host {
             life: Mutex::default(),
             lives: AtomicU64::new(0),
             starting: AtomicU64::new(0),
+            frozen_until: AtomicI64::new(0),
             unsynced: Mutex::default(),
             spool: spool.map(|entries_max| Arc::new(MemorySpool::new(entries_max))),
             unspooled: Mutex::default(),
@@ -149,6 +152,27 @@ impl Host {
 
     pub(crate) fn set_leap(&self, leap: Span) {
         self.clock.leap_ms.store(leap.as_millis(), Ordering::SeqCst);
+    }
+
+    /// Nothing happens in the process for so long.
+    pub(crate) fn freeze(&self, world: &World, span: Span) {
+        world.note(b'Z', 0, || {
+            format!("process {} stands still for {span}", self.id)
+        });
+        let until = world.now() + span;
+        self.frozen_until.store(until.as_millis(), Ordering::SeqCst);
+        // What a channel is sending may be taken up by another process meanwhile.
+        world.receivers().excuses += 3;
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.frozen_until.store(0, Ordering::SeqCst);
+    }
+
+    /// Until when it stands still, if it does.
+    pub(crate) fn frozen_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = Timestamp::from_millis(self.frozen_until.load(Ordering::SeqCst));
+        (until > now).then_some(until)
     }
 
     pub(crate) fn is_alive(&self, number: u64) -> bool {
@@ -193,6 +217,7 @@ impl Host {
             }),
             ..world.plan.options.clone()
         };
+        self.thaw();
         // The machine asks for the time before it starts a server.
         self.set_leap(Span::ZERO);
         let clock = Arc::new(DoubtingClock::new(self.clock.clone()));
@@ -250,6 +275,15 @@ impl Host {
 
     /// An actor's turn.
     pub(crate) fn step(&self, world: &Arc<World>, life: u64, index: usize, ticket: u64) {
+        if let Some(until) = self.frozen_until(world.now()) {
+            let turn = Happening::Step {
+                host: self.id,
+                life,
+                actor: index,
+                ticket,
+            };
+            return world.at(until, turn);
+        }
         let Some((mut actor, control)) = self.take(life, index, ticket) else {
             return;
         };
@@ -415,6 +449,14 @@ impl Host {
 
     /// The receiver answered: the delivery is settled.
     pub(crate) fn sent(&self, world: &Arc<World>, number: u64, index: usize) {
+        if let Some(until) = self.frozen_until(world.now()) {
+            let answer = Happening::Sent {
+                host: self.id,
+                life: number,
+                actor: index,
+            };
+            return world.at(until, answer);
+        }
         let (mut actor, control, sending, outcome) = {
             let mut guard = lock(&self.life);
             let Some(life) = guard.as_mut().filter(|life| life.number == number) else {
@@ -458,9 +500,10 @@ impl Host {
             Tolerance::DEFAULT,
             now,
         );
-        let (Ok(_), Ok(envelope)) = (verified, read_envelope(body)) else {
+        let (Ok(verified), Ok(envelope)) = (verified, read_envelope(body)) else {
             return Some(400);
         };
+        life.ingest.note_signed(verified.timestamp);
         let entry = event_entry(SOURCE, envelope, body.to_vec());
         match life.ingest.submit(entry) {
             Ok(receipt) => {
@@ -490,6 +533,9 @@ impl Host {
 
     /// What follows by itself: answers, wake-ups, the stages of an end.
     pub(crate) fn look_round(&self, world: &Arc<World>) {
+        if self.frozen_until(world.now()).is_some() {
+            return;
+        }
         let mut turns = Vec::new();
         let mut answers = Vec::new();
         let mut is_over = false;

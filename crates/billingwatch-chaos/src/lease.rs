@@ -67,9 +67,9 @@ impl Leases {
         })
     }
 
-    /// The machine that runs the engine, as far as the store knows.
-    pub(crate) fn leader(&self) -> Option<usize> {
-        self.taken_by.map(|(host, _)| host)
+    /// The machine that runs the engine and its life, as far as the store knows.
+    pub(crate) const fn leader(&self) -> Option<(usize, u64)> {
+        self.taken_by
     }
 
     pub(crate) fn was_given_back_by(&self, host: usize, life: u64) -> bool {

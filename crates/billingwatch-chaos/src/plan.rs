@@ -55,6 +55,8 @@ pub(crate) struct Faults {
     pub(crate) clock_gap: Span,
     /// A process's clock leaps an hour ahead for some minutes.
     pub(crate) leap_gap: Span,
+    /// A process stands still for up to minutes, as by `SIGSTOP`.
+    pub(crate) freeze_gap: Span,
     /// How far a process's clock may be off.
     pub(crate) skew: Span,
     /// Of a thousand posts so many never arrive, …
@@ -144,17 +146,9 @@ impl Plan {
             spool: None,
             is_shared: false,
         };
-        if is_merchant {
-            // Seven detectors make every rebuild slow: fewer of them.
-            let faults = &mut plan.faults;
-            faults.fail_before = faults.fail_before.min(40);
-            faults.fail_after = faults.fail_after.min(40);
-            faults.panic_at_call = faults.panic_at_call.min(10);
-            faults.die_at_call = faults.die_at_call.min(4);
-        } else {
-            plan.add_spool(&mut Dice::new(seed, 4));
-            plan.add_leaps(&mut Dice::new(seed, 5));
-        }
+        plan.add_spool(&mut Dice::new(seed, 4));
+        plan.add_leaps(&mut Dice::new(seed, 5));
+        plan.add_freezes(&mut Dice::new(seed, 6));
         plan
     }
 
@@ -190,6 +184,12 @@ impl Plan {
     fn add_leaps(&mut self, dice: &mut Dice) {
         if dice.chance(250) {
             self.faults.leap_gap = Span::secs(dice.log(120, self.storm.as_secs().max(240)));
+        }
+    }
+
+    fn add_freezes(&mut self, dice: &mut Dice) {
+        if dice.chance(250) {
+            self.faults.freeze_gap = Span::secs(dice.log(120, self.storm.as_secs().max(240)));
         }
     }
 
@@ -268,6 +268,7 @@ fn faults(dice: &mut Dice, storm: Span) -> Faults {
         tempers: [temper(dice), temper(dice), temper(dice)],
         stalls: 0,
         leap_gap: Span::ZERO,
+        freeze_gap: Span::ZERO,
         operator_gap: gap(dice, minute, all),
     }
 }

@@ -1,5 +1,8 @@
 """The watch watches itself: a canary through the whole path, and a heartbeat for as long as nothing is wrong."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from support.monitor import Monitor
@@ -78,3 +81,30 @@ def test_a_monitor_that_is_away_harms_nothing(sqlite, start, tmp_path):
     assert server.json("/health")["status"] == "ok"
     assert "beat-away-77c1" not in server.log()
     assert server.stop() == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_database_that_takes_nothing_is_told_past_it(sqlite, start, receiver):
+    server = start(sqlite, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET=receiver.secret)
+    server.send(charge_succeeded("cus_before"))
+
+    def told():
+        return [one for one in list(receiver.deliveries) if b"refuses what is written" in one.body]
+
+    def told_while_senders_try():
+        assert server.post(charge_succeeded("cus_refused").body).status_code == 503
+        return told()
+
+    with closing(sqlite3.connect(sqlite.path, timeout=10, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        wait_until(told_while_senders_try, "the alert", timeout=120, poll=0.2)
+        other.execute("ROLLBACK")
+    first = told()[0]
+    assert first.json["data"]["severity"] == "critical"
+    assert len(told()) == 1
+    server.send(charge_succeeded("cus_after"))
+    wait_until(lambda: told()[-1].json["data"]["status"] == "resolved", "its end", timeout=120)
+    ids = [one.id for one in told()]
+    # Recorded by now, and so told by the outbox too: under the key it had.
+    assert ids[:-1] == [first.id] * (len(ids) - 1) and ids[-1] != first.id
+    assert receiver.problems == []

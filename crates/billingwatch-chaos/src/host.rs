@@ -22,7 +22,7 @@ use billingwatch_pipeline::pump::CONSUMER;
 use billingwatch_pipeline::spool::SpoolLoop;
 use billingwatch_pipeline::supervise::{LoopControl, Next, Pace, Rest};
 use billingwatch_pipeline::testing::{MemorySpool, probe_registry};
-use billingwatch_pipeline::{DoubtingClock, Ingest, PipelineStore, Receipt, RuntimeOptions};
+use billingwatch_pipeline::{Clock, DoubtingClock, Ingest, PipelineStore, Receipt, RuntimeOptions};
 use billingwatch_store::Spooled;
 
 use crate::audit;
@@ -93,6 +93,7 @@ struct Life {
     spool: Option<usize>,
     waiting: Vec<Waiting>,
     stage: Stage,
+    clock: Arc<DoubtingClock>,
 }
 
 /// A machine on which one process runs at a time.
@@ -149,6 +150,15 @@ impl Host {
 
     pub(crate) fn set_leap(&self, leap: Span) {
         self.clock.leap_ms.store(leap.as_millis(), Ordering::SeqCst);
+    }
+
+    /// The machine's clock is put right, and the process sees it: its loops look at the clock every few seconds.
+    /// Here they sleep longer than they ask for, and might see nothing but leap after leap.
+    pub(crate) fn end_leap(&self) {
+        self.set_leap(Span::ZERO);
+        if let Some(life) = lock(&self.life).as_ref() {
+            life.clock.now();
+        }
     }
 
     /// Nothing happens in the process for so long.
@@ -218,6 +228,7 @@ impl Host {
         // The machine asks for the time before it starts a server.
         self.set_leap(Span::ZERO);
         let clock = Arc::new(DoubtingClock::new(self.clock.clone()));
+        let looked_at = Arc::clone(&clock);
         self.starting.store(number, Ordering::SeqCst);
         let started = catch_unwind(AssertUnwindSafe(|| {
             Loops::new(store, registry, clock, channels, options)
@@ -247,6 +258,7 @@ impl Host {
             spool,
             waiting: Vec::new(),
             stage: Stage::Running,
+            clock: looked_at,
         });
         for actor in 0..len {
             let wait = Span::millis(world.dice().below(20));

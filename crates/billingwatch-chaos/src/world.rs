@@ -354,7 +354,7 @@ impl World {
             Happening::Sent { host, life, actor } => self.hosts[host].sent(self, life, actor),
             Happening::Start(host) => self.hosts[host].start(self),
             Happening::Trouble(trouble) => self.trouble(trouble),
-            Happening::Leapt(host) => self.hosts[host].set_leap(Span::ZERO),
+            Happening::Leapt(host) => self.hosts[host].end_leap(),
         }
     }
 

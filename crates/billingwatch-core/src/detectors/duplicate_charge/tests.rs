@@ -293,7 +293,7 @@ fn a_signup_sent_twice_is_told_and_two_that_differ_are_not() {
             "price=price_1 meta.site=b",
             "6s",
         ),
-        ("price=price_1", "price=price_1", "31s"),
+        ("price=price_1", "price=price_1", "61s"),
         ("", "", "6s"),
     ] {
         let told = pair(first, second, apart);

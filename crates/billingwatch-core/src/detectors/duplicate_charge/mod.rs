@@ -16,12 +16,12 @@ mod bills;
 mod crowd;
 mod group;
 mod paid;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Finding;
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::Charge;
 use crate::event::credit_note::CreditNote;
@@ -34,7 +34,7 @@ use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use bills::Bills;
-use crowd::{Crowds, Told};
+use crowd::Crowds;
 use group::{Group, Kind, Member, Set, alert_key_begin, describe};
 use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
 
@@ -531,79 +531,6 @@ impl DuplicateCharge {
         let mut periods = others.filter_map(|other| self.bills.billed_twice(*first, *other));
         let period = periods.next();
         period.map_or(Kind::Signup, |(from, to)| Kind::Service { from, to })
-    }
-
-    /// Tells of a duplicate, by itself or with others of its hour.
-    fn tell(&mut self, name: &str, single: Finding, ctx: &mut Context<'_>) {
-        match self.crowds.join(name, &self.groups, ctx.now()) {
-            Told::Crowd {
-                key,
-                merged,
-                finding,
-            } => {
-                for name in merged {
-                    ctx.clear(name, format!("told with others of its hour, as `{key}`"));
-                }
-                finding.into_iter().for_each(|finding| ctx.fire(*finding));
-            }
-            Told::Single | Told::Over(..) => ctx.fire(single),
-        }
-    }
-
-    /// An open duplicate is none any more.
-    fn end(&mut self, name: &str, reason: String, ctx: &mut Context<'_>) {
-        self.close(name);
-        match self.crowds.leave(name, &self.groups, ctx.now()) {
-            Told::Single => ctx.clear(name.to_owned(), reason),
-            Told::Crowd { finding, .. } => {
-                finding.into_iter().for_each(|finding| ctx.fire(*finding));
-            }
-            Told::Over(key, joined) => {
-                ctx.clear(key, format!("none of {joined} is left; the last: {reason}"));
-            }
-        }
-    }
-
-    /// Ends an alert that is explained, or whose surplus was given back.
-    fn settle(&mut self, name: &str, explained: Option<String>, ctx: &mut Context<'_>) {
-        let Some(group) = self.groups.get(name) else {
-            return;
-        };
-        let refunded = group.refunded(ctx);
-        let reason = if refunded >= group.surplus {
-            let back = Money::new(refunded, group.currency);
-            Some(format!("{back} of the surplus was refunded"))
-        } else {
-            explained
-        };
-        if let Some(reason) = reason {
-            self.end(name, reason, ctx);
-        }
-    }
-
-    fn close(&mut self, name: &str) {
-        if let Some(group) = self.groups.remove(name) {
-            for member in group.members {
-                self.group_of.swap_remove(&member.charge);
-            }
-        }
-    }
-
-    fn expire(&mut self, ctx: &mut Context<'_>) {
-        let is_old = |group: &Group| ctx.now().since(group.opened_at) >= HOLD;
-        if !self.groups.values().any(is_old) {
-            return;
-        }
-        let old: Vec<String> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| is_old(group))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in old {
-            let reason = format!("no refund within {HOLD}: taken as intended");
-            self.end(&name, reason, ctx);
-        }
     }
 
     fn forget_oldest(&mut self) {

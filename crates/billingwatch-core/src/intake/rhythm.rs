@@ -11,8 +11,8 @@
 //! on); it is never scaled up. Pauses of a Poisson process that miss more than 1 miss 1 more on
 //! average, and those that miss more than 3 as well: where they miss more than that (events that
 //! come together leave longer pauses between, and some days are quieter than others), *missing* is
-//! divided by it. And a pause is certain only if it misses half as much again as the longest of
-//! the last four weeks.
+//! divided by it. And a pause is certain only if it misses more than the longest of the last
+//! four weeks did, by a tenth, and half as much again as the second longest week's.
 
 use serde::{Deserialize, Serialize};
 

@@ -449,7 +449,7 @@ fn by_chance(a_day: u64, failed_percent: u64, days: u64, seed: u64) -> usize {
 
 #[test]
 fn chance_alone_keeps_to_the_setting() {
-    // Forty merchant-years of three sizes and two rates: one alert a year may come by chance.
+    // Thirty merchant-years of three sizes and two rates: one alert a year may come by chance.
     for (a_day, days) in [(15, 3_000), (60, 2_000), (300, 600)] {
         let alerts: usize = [4, 10]
             .into_iter()

@@ -9,7 +9,7 @@
 //! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
 //! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
 //! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
-//! afterwards for a turn whose events never came. Past due is no silent matter either, as long as the
+//! afterwards for a turn whose events never came, unless many lapsed around it. Past due is no silent matter either, as long as the
 //! next attempt comes that Stripe [promised](retries). A tick looks only at subscriptions that are due.
 
 mod groups;

@@ -1,12 +1,25 @@
-//! Object ids that look like Stripe's: prefix, then letters and digits, unique within a world.
+//! Object ids made as Stripe makes them: prefix, when it was made, then letters and digits, unique within a world.
 //!
-//! An id is a kind and one mixed number; its text is written only when it goes out.
+//! Stripe's ids begin with a time in base 62, counted from 2012-07-15: seconds where the account's letters stand inside,
+//! minutes in the short ones. Every example of its API reference that shows `created` says so
+//! (`evt_1NG8Du2eZvKYlo2CUI79vXWy` and 1686089970, `cus_NffrFeUfNV2Hib` and 1680893993), though no page promises it. It
+//! matters to whoever keeps an index of ids: new ones come at its end.
+//!
+//! An id is a kind, a time and one mixed number; its text is written only when it goes out.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::json::{Json, Writer};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Where the time in an id begins, in unix seconds: the examples' `created` less what their digits count.
+const EPOCH: i64 = 1_342_389_380;
+
+/// Digits of the time in seconds, and in minutes.
+const SECONDS_DIGITS: usize = 5;
+const MINUTES_DIGITS: usize = 4;
 
 /// Mixes a number so that neighbours look unrelated; one to one (the finaliser of SplitMix64).
 pub(crate) const fn mix(n: u64) -> u64 {
@@ -85,48 +98,76 @@ impl Kind {
     }
 }
 
-/// An id. Two ids of a kind are equal exactly when their numbers are.
+/// An id. Two ids of a kind are equal exactly when their numbers are; a number is made once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id {
     pub(crate) kind: Kind,
+    /// Seconds since [`EPOCH`]; none where nobody made it at a time, such as a price that is there from the beginning.
+    secs: Option<NonZeroU32>,
     pub(crate) n: u64,
 }
 
 impl Id {
+    /// An id without a time.
     pub(crate) const fn new(kind: Kind, n: u64) -> Self {
-        Self { kind, n }
+        Self {
+            kind,
+            secs: None,
+            n,
+        }
     }
 
-    /// The id of another object that belongs to this one, such as a line of an invoice.
+    /// An id made at `created_at`, in unix seconds.
+    pub(crate) fn made(kind: Kind, n: u64, created_at: i64) -> Self {
+        let secs = u32::try_from(created_at - EPOCH).ok();
+        Self {
+            kind,
+            secs: secs.and_then(NonZeroU32::new),
+            n,
+        }
+    }
+
+    /// The id of another object that was made with this one, such as a line of an invoice.
     pub(crate) const fn part(self, kind: Kind, salt: u64) -> Self {
         Self {
             kind,
+            secs: self.secs,
             n: mix(self.n ^ salt.wrapping_mul(0xd1b5_4a32_d192_ed03)),
         }
     }
 
-    /// Appends the text: at least 14 characters after the prefix, of which 11 hold the whole number.
+    /// Appends the text.
     pub(crate) fn push(self, out: &mut Vec<u8>) {
         let (prefix, long) = self.kind.shape();
         out.extend_from_slice(prefix.as_bytes());
         let mut digits = [0_u8; 14];
-        let mut rest = self.n;
-        for digit in &mut digits[..11] {
-            *digit = letter(rest % 62);
-            rest /= 62;
-        }
-        let mut extra = mix(self.n);
-        for digit in &mut digits[11..] {
-            *digit = letter(extra % 62);
-            extra /= 62;
+        write_digits(&mut digits[..11], self.n);
+        write_digits(&mut digits[11..], mix(self.n));
+        if let Some(secs) = self.secs.map(NonZeroU32::get).map(u64::from) {
+            let (count, units) = if long {
+                (SECONDS_DIGITS, secs)
+            } else {
+                (MINUTES_DIGITS, secs / 60)
+            };
+            let time = &mut digits[..count];
+            write_digits(time, units);
+            time.reverse();
         }
         if long {
-            out.extend_from_slice(&digits[..6]);
+            out.extend_from_slice(&digits[..SECONDS_DIGITS]);
             out.extend_from_slice(b"LkBw7Watch");
-            out.extend_from_slice(&digits[6..]);
+            out.extend_from_slice(&digits[SECONDS_DIGITS..13]);
         } else {
             out.extend_from_slice(&digits);
         }
+    }
+}
+
+/// The lowest digits of a number, the lowest first.
+fn write_digits(digits: &mut [u8], mut n: u64) {
+    for digit in digits {
+        *digit = letter(n % 62);
+        n /= 62;
     }
 }
 
@@ -161,11 +202,26 @@ mod tests {
     #[test]
     fn ids_look_like_stripes_and_differ() {
         assert!(Id::new(Kind::Charge, 7).to_string().starts_with("ch_3"));
-        assert_eq!(Id::new(Kind::Charge, 7).to_string().len(), 28);
+        assert_eq!(Id::new(Kind::Charge, 7).to_string().len(), 27);
         assert_eq!(Id::new(Kind::Customer, 7).to_string().len(), 18);
-        let texts: BTreeSet<_> = (0..10_000)
-            .map(|n| Id::new(Kind::Event, mix(n)).to_string())
-            .collect();
-        assert_eq!(texts.len(), 10_000);
+        for make in [Id::new, |kind, n| Id::made(kind, n, 1_750_000_000)] {
+            let texts: BTreeSet<_> = (0..10_000)
+                .map(|n| make(Kind::Event, mix(n)).to_string())
+                .collect();
+            assert_eq!(texts.len(), 10_000);
+        }
+    }
+
+    #[test]
+    fn ids_begin_with_the_time_as_stripes_examples_do() {
+        for (kind, created_at, begin) in [
+            (Kind::Event, 1_686_089_970, "evt_1NG8Du"),
+            (Kind::PaymentIntent, 1_680_800_504, "pi_3MtwBw"),
+            (Kind::Subscription, 1_679_609_767, "sub_1MowQV"),
+            (Kind::Customer, 1_680_893_993, "cus_Nffr"),
+        ] {
+            let text = Id::made(kind, 7, created_at).to_string();
+            assert!(text.starts_with(begin), "{text}");
+        }
     }
 }

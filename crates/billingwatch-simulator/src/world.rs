@@ -162,12 +162,15 @@ impl World {
     }
 
     pub(crate) fn new_id(&mut self, kind: Kind) -> Id {
-        Id::new(kind, self.fresh())
+        Id::made(kind, self.fresh(), self.now())
     }
 
     pub(crate) fn new_customer(&mut self) -> Customer {
         self.customers += 1;
-        Customer((self.config.seed % 8_999 + 1_000) * 10_000_000 + self.customers)
+        Customer {
+            number: (self.config.seed % 8_999 + 1_000) * 10_000_000 + self.customers,
+            created_at: self.now(),
+        }
     }
 
     pub(crate) fn new_order(&mut self) -> u64 {
@@ -222,13 +225,14 @@ impl World {
     ) {
         let about_payment =
             event_type.starts_with("charge.") || event_type.starts_with("payment_intent.");
-        let id = self.new_id(if about_payment {
+        let kind = if about_payment {
             Kind::PaymentEvent
         } else {
             Kind::Event
-        });
+        };
         let at_ms = self.now_ms + offset_ms;
         let created = at_ms.div_euclid(1_000);
+        let id = Id::made(kind, self.fresh(), created);
         let env = &self.env;
         let mut w = Writer::with_capacity(3_584);
         w.item(|w| {

@@ -5,7 +5,11 @@ use crate::json::Writer;
 
 /// A customer, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Customer(pub(crate) u64);
+pub(crate) struct Customer {
+    pub(crate) number: u64,
+    /// Unix seconds; the world's begin for those who were there before.
+    pub(crate) created_at: i64,
+}
 
 /// A card: whose, and which of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,19 +94,23 @@ fn at<'a>(list: &[&'a str], n: u64) -> &'a str {
 
 impl Customer {
     pub(crate) fn id(self) -> Id {
-        Id::new(Kind::Customer, mix(self.0 ^ 0xc057_0000_0000_0000))
+        Id::made(
+            Kind::Customer,
+            mix(self.number ^ 0xc057_0000_0000_0000),
+            self.created_at,
+        )
     }
 
     /// The customer's first card.
     pub(crate) fn card(self) -> Card {
         Card {
-            owner: self.0,
+            owner: self.number,
             nth: 0,
         }
     }
 
     fn hash(self) -> u64 {
-        mix(self.0 ^ 0x4e41_4d45)
+        mix(self.number ^ 0x4e41_4d45)
     }
 
     pub(crate) fn write_name(self, w: &mut Writer, key: &str) {
@@ -113,7 +121,7 @@ impl Customer {
     }
 
     pub(crate) fn write_email(self, w: &mut Writer, key: &str) {
-        let number = (self.0 % 10_000_000).to_string();
+        let number = (self.number % 10_000_000).to_string();
         w.text(key, &["customer.", &number, "@example.com"]);
     }
 }

@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             days: 120,
             rounds: chosen("INGEST_ROUNDS", 3)?,
             flood: chosen("INGEST_FLOOD", 150_000)?,
-            paced_secs: 20,
+            paced_secs: u32::try_from(chosen("INGEST_PACED_SECS", 20)?)?,
         }
     } else {
         Plan {

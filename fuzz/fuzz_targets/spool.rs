@@ -172,5 +172,6 @@ fn event(n: i64) -> NewEntry {
         is_historical: false,
         received_at: None,
         body: format!(r#"{{"id":"evt_{n}","noise":"{noise}"}}"#).into_bytes(),
+        packed: None,
     }
 }

@@ -50,6 +50,7 @@ fn entry(event: &RawValue) -> NewEntry {
         is_historical: false,
         received_at: None,
         body,
+        packed: None,
     }
 }
 

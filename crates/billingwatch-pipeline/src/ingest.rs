@@ -32,7 +32,7 @@ use crate::wake::Wake;
 pub struct IngestOptions {
     /// Most entries waiting; at 10,000 a second, most of a second's worth.
     pub queue_len: usize,
-    /// Most bytes of bodies waiting, whatever their number.
+    /// Most bytes of bodies waiting, packed ones beside them, whatever their number.
     pub queue_size_bytes: usize,
     /// Most entries a transaction: beyond some hundreds a bigger batch gains nothing.
     pub batch_max: usize,
@@ -134,6 +134,7 @@ pub fn event_entry(source: &str, envelope: Envelope, body: Vec<u8>) -> NewEntry 
         is_historical: false,
         received_at: None,
         body,
+        packed: None,
     }
 }
 
@@ -226,6 +227,7 @@ impl Ingest {
             tail: Arc::default(),
             intake: None,
             last_len: 0,
+            last_took: Duration::ZERO,
         };
         (Self { shared, clock }, writer)
     }
@@ -242,7 +244,7 @@ impl Ingest {
     /// [`IngestError::Full`] and [`IngestError::Closed`], at once; the entry is then dropped.
     pub fn submit(&self, entry: NewEntry) -> Result<Receipt, IngestError> {
         let (answer, receipt) = oneshot::channel();
-        let size_bytes = entry.body.len();
+        let size_bytes = entry.size_bytes();
         let is_awaited = {
             let options = &self.shared.options;
             let mut queue = self.shared.lock();
@@ -298,18 +300,20 @@ pub struct IngestWriter {
     intake: Option<Intake>,
     /// Entries of the last commit.
     last_len: usize,
+    /// What that took.
+    last_took: Duration,
 }
 
 /// A last commit of so many entries means dense traffic. A lone event never waits.
 const GATHER_FROM: usize = 4;
 
-/// Entries are gathered in dense traffic for so many of these moments, until so many wait, or until
-/// a moment in which none came: then all senders wait for their answers.
-const GATHER_MOMENTS: usize = 8;
-/// See [`GATHER_MOMENTS`].
-const GATHER_MOMENT: Duration = Duration::from_micros(500);
-/// See [`GATHER_MOMENTS`].
-const GATHER_LEN: usize = 256;
+/// In dense traffic entries are gathered for this share of what the last commit took, or until all
+/// wait who waited then or were answered by it. To wait for longer leaves the disk idle; not to wait
+/// makes commits of a few.
+const GATHER_SHARE: u32 = 4;
+
+/// However long the last commit took.
+const GATHER_MAX: Duration = Duration::from_millis(4);
 
 impl std::fmt::Debug for IngestWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -340,22 +344,17 @@ impl IngestWriter {
     /// Waits for entries and writes a batch of them; `false` when closed and drained.
     pub fn run_once(&mut self) -> bool {
         {
-            let mut queue = self.shared.wait_for(self.shared.lock(), 1, None);
+            let queue = self.shared.wait_for(self.shared.lock(), 1, None);
             if queue.waiting.is_empty() {
                 return false;
             }
             if self.last_len >= GATHER_FROM {
                 // In dense traffic a moment's wait makes one commit of several: each costs an fsync
                 // and a page of every index.
-                for _ in 0..GATHER_MOMENTS {
-                    let len = queue.waiting.len();
-                    let moment = Some(GATHER_MOMENT);
-                    queue = self.shared.wait_for(queue, GATHER_LEN, moment);
-                    let is_over = queue.waiting.len() >= GATHER_LEN || queue.is_closed;
-                    if is_over || queue.waiting.len() == len {
-                        break;
-                    }
-                }
+                let all = self.last_len.saturating_add(queue.waiting.len());
+                let all = all.min(self.shared.options.batch_max);
+                let patience = (self.last_took / GATHER_SHARE).min(GATHER_MAX);
+                drop(self.shared.wait_for(queue, all, Some(patience)));
             }
         }
         self.last_len = self.step();
@@ -382,7 +381,8 @@ impl IngestWriter {
         }
         let outcome = self.keep(&entries);
         let counters = &self.shared.counters;
-        counters.note_commit(stopwatch.elapsed(), outcome.is_ok());
+        self.last_took = stopwatch.elapsed();
+        counters.note_commit(self.last_took, outcome.is_ok());
         match outcome {
             Ok(taken) => self.answer(answers, &taken),
             // One entry contradicts itself: the others must not pay for it.
@@ -436,7 +436,7 @@ impl IngestWriter {
             .len()
             .min(self.shared.options.batch_max.max(1));
         let batch: Vec<Waiting> = queue.waiting.drain(..len).collect();
-        let size_bytes: usize = batch.iter().map(|waiting| waiting.entry.body.len()).sum();
+        let size_bytes: usize = batch.iter().map(|waiting| waiting.entry.size_bytes()).sum();
         queue.size_bytes = queue.size_bytes.saturating_sub(size_bytes);
         drop(queue);
         batch

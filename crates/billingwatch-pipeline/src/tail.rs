@@ -131,7 +131,10 @@ fn is_as_stored(entry: &NewEntry) -> bool {
 }
 
 fn size_bytes(entry: &NewEntry) -> usize {
-    size_of::<NewEntry>().saturating_add(entry.body.capacity())
+    let unused = entry.body.capacity().saturating_sub(entry.body.len());
+    size_of::<NewEntry>()
+        .saturating_add(entry.size_bytes())
+        .saturating_add(unused)
 }
 
 #[cfg(test)]
@@ -160,6 +163,7 @@ mod tests {
             is_historical: false,
             received_at: None,
             body: vec![b'x'; body_bytes],
+            packed: None,
         }
     }
 

@@ -36,7 +36,9 @@ pub use channels::ChannelRow;
 pub use cursors::{Cursor, Snapshot};
 pub use disk::DiskSpace;
 pub use error::StoreError;
-pub use journal::{Appended, EntryKind, EventFilter, EventRow, Head, JournalEntry, NewEntry};
+pub use journal::{
+    Appended, EntryKind, EventFilter, EventRow, Head, JournalEntry, NewEntry, PackedBody,
+};
 pub use leases::Lease;
 pub use mutes::{MuteFilter, MuteRow};
 pub use outbox::{Attempt, AttemptOutcome, Delivery, DeliveryRow, DeliveryState, NewDelivery};

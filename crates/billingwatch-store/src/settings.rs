@@ -85,6 +85,7 @@ impl NewEntry {
             is_historical: false,
             received_at: None,
             body,
+            packed: None,
         }
     }
 }

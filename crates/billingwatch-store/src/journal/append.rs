@@ -69,10 +69,7 @@ impl Store {
             return Ok(Vec::new());
         }
         // Before the transaction: whoever waits for the journal need not wait for this.
-        let packed: Vec<Packed<'_>> = entries
-            .iter()
-            .map(|entry| codec::pack(&entry.body))
-            .collect();
+        let packed: Vec<Packed<'_>> = entries.iter().map(codec::pack_entry).collect();
         self.write_often(postgresql::LOCK_HEAD, |conn| {
             append(conn, entries, &packed, now)
         })
@@ -300,6 +297,7 @@ mod tests {
             is_historical: false,
             received_at: None,
             body: b"{}".to_vec(),
+            packed: None,
         }
     }
 

@@ -14,6 +14,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::{CParameter, get_frame_content_size};
 
+use super::NewEntry;
 use crate::error::{Result, StoreError};
 
 /// The bytes as they were received.
@@ -40,7 +41,8 @@ static DECODER_1: LazyLock<DecoderDictionary<'static>> =
     LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
 
 thread_local! {
-    // Making one costs more than using it. Few threads ever append: a writer, an import.
+    // Making one costs more than using it. Few threads ever pack: those that take
+    // posts in, a writer, an import.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
@@ -54,8 +56,72 @@ pub(crate) struct Packed<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
 }
 
+/// A body made smaller ahead of its append, by whoever has the time: [`NewEntry::packed`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct PackedBody {
+    codec: i16,
+    /// Of [`AS_RECEIVED`] none: they are the entry's own.
+    bytes: Box<[u8]>,
+    /// Of the body that it was made from: with any other it is not used.
+    from_bytes: usize,
+}
+
+impl std::fmt::Debug for PackedBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PackedBody")
+            .field("codec", &self.codec)
+            .field("size_bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+impl PackedBody {
+    fn of(body: &[u8]) -> Self {
+        let packed = pack(body);
+        Self {
+            codec: packed.codec,
+            bytes: match packed.bytes {
+                Cow::Owned(bytes) => bytes.into(),
+                Cow::Borrowed(_) => Box::default(),
+            },
+            from_bytes: body.len(),
+        }
+    }
+}
+
+impl NewEntry {
+    /// Makes the body smaller now, which [`Store::append`](crate::Store::append) would do otherwise,
+    /// on the one thread that writes. To be called when the body is as it stays.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.packed = Some(PackedBody::of(&self.body));
+        self
+    }
+
+    /// The bytes of its body, and of the packed one beside it.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let packed = self.packed.as_ref().map_or(0, |packed| packed.bytes.len());
+        self.body.len().saturating_add(packed)
+    }
+}
+
+/// The body of an entry as it goes into a row: as it was packed before, or packed now.
+pub(crate) fn pack_entry(entry: &NewEntry) -> Packed<'_> {
+    match &entry.packed {
+        Some(packed) if packed.from_bytes == entry.body.len() => Packed {
+            codec: packed.codec,
+            bytes: Cow::Borrowed(match packed.codec {
+                AS_RECEIVED => &entry.body,
+                _ => &packed.bytes,
+            }),
+        },
+        _ => pack(&entry.body),
+    }
+}
+
 /// Makes a body smaller, where that is possible.
-pub(crate) fn pack(body: &[u8]) -> Packed<'_> {
+fn pack(body: &[u8]) -> Packed<'_> {
     let packed = if body.len() < WORTH_BYTES {
         None
     } else {
@@ -159,6 +225,31 @@ mod tests {
         ] {
             assert_eq!(round(body).0, codec);
         }
+    }
+
+    #[test]
+    fn a_body_packed_ahead_is_stored_as_one_packed_at_the_append() {
+        for (body, codec) in [(&b"{}"[..], AS_RECEIVED), (CHARGE, ZSTD_1)] {
+            let mut entry = NewEntry {
+                body: body.to_vec(),
+                ..NewEntry::canary()
+            };
+            let later = pack_entry(&entry).bytes.into_owned();
+            entry = entry.packed();
+            let ahead = pack_entry(&entry);
+            assert!(matches!(ahead.bytes, Cow::Borrowed(_)), "packed again");
+            assert_eq!((ahead.codec, ahead.bytes.into_owned()), (codec, later));
+        }
+        let mut entry = NewEntry {
+            body: CHARGE.to_vec(),
+            ..NewEntry::canary()
+        };
+        entry = entry.packed();
+        assert!(entry.size_bytes() > CHARGE.len());
+        entry.body = CHARGE.repeat(2);
+        let packed = pack_entry(&entry);
+        let stored = unpack(packed.codec, packed.bytes.into_owned()).unwrap();
+        assert_eq!(stored, entry.body, "of another body");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod sqlite;
 use billingwatch_core::time::Timestamp;
 
 pub use append::APPEND_MAX;
+pub use codec::PackedBody;
 pub use list::EventFilter;
 pub use read::READ_MAX;
 
@@ -101,6 +102,9 @@ pub struct NewEntry {
     pub received_at: Option<Timestamp>,
     /// The input byte for byte as it came.
     pub body: Vec<u8>,
+    /// The body as it is stored, where somebody has made it ([`NewEntry::packed`]); else the append
+    /// does.
+    pub packed: Option<PackedBody>,
 }
 
 /// What became of one entry of an append.

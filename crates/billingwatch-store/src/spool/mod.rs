@@ -239,7 +239,7 @@ impl Spool {
     pub fn put(&self, entries: &[&NewEntry], now: Timestamp) -> Result<Vec<bool>> {
         let packed: Vec<Packed<'_>> = entries
             .iter()
-            .map(|entry| codec::pack(&entry.body))
+            .map(|entry| codec::pack_entry(entry))
             .collect();
         let rows: Vec<NewRow<'_>> = entries
             .iter()

@@ -247,6 +247,7 @@ impl Row {
                 is_historical: false,
                 received_at: Some(instant(self.received_at_ms)),
                 body: codec::unpack(self.codec, self.body)?,
+                packed: None,
             },
         })
     }

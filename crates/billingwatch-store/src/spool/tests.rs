@@ -41,6 +41,7 @@ fn event(n: i64) -> NewEntry {
         is_historical: false,
         received_at: None,
         body: format!(r#"{{"id":"evt_{n}","padding":"{}"}}"#, "x".repeat(300)).into_bytes(),
+        packed: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn entry(event_id: &str, event_type: &str) -> NewEntry {
         is_historical: false,
         received_at: None,
         body: format!("{{\"id\":\"{event_id}\"}}").into_bytes(),
+        packed: None,
     }
 }
 

@@ -67,6 +67,7 @@ fn varied(n: i64) -> NewEntry {
         is_historical: false,
         received_at: None,
         body: b"{}".to_vec(),
+        packed: None,
     }
 }
 

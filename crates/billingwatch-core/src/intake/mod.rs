@@ -27,6 +27,7 @@
 //! about is decided by settings of `webhook_lag`, which also tells people of it.
 
 mod lateness;
+mod pauses;
 mod profile;
 mod rhythm;
 mod trouble;
@@ -42,6 +43,7 @@ use crate::time::{Span, Timestamp};
 
 pub(crate) use lateness::Late;
 use lateness::{Lateness, OddPause};
+use pauses::Pauses;
 pub(crate) use rhythm::Pause;
 use rhythm::{MINUTE, Rhythm};
 pub use trouble::{Trouble, TroubleKind};
@@ -139,8 +141,8 @@ pub struct Intake {
     lateness: Lateness,
     open: Option<Trouble>,
     past: VecDeque<Trouble>,
-    /// The newest pause that a backlog may come of: from the last event to the next.
-    pause: (Timestamp, Timestamp),
+    /// Those that a backlog may come of.
+    pauses: Pauses,
     /// Busy minutes of late since the newest silence: seen and expected.
     back: (f64, f64),
     /// The newest pause that was odd.
@@ -164,7 +166,7 @@ impl Default for Intake {
             lateness: Lateness::default(),
             open: None,
             past: VecDeque::new(),
-            pause: (Timestamp::EPOCH, Timestamp::EPOCH),
+            pauses: Pauses::default(),
             back: (0.0, 0.0),
             odd: OddPause::default(),
             fresh_at: Timestamp::EPOCH,
@@ -296,12 +298,10 @@ impl Intake {
     /// The pause that all late deliveries of a lag may come of, if they do: we were down, or
     /// unreachable, for too short a time to be called silent.
     pub(crate) fn backlog_of(&self) -> Option<(Timestamp, Timestamp)> {
-        let (from, to) = self.pause;
         let trouble = self.open.as_ref()?;
-        let is_its = trouble.kind == TroubleKind::Lag
-            && from - MINUTE <= trouble.since
-            && self.lateness.summary().made_to <= to;
-        is_its.then_some(self.pause)
+        let is_lag = trouble.kind == TroubleKind::Lag;
+        let made_to = self.lateness.summary().made_to;
+        is_lag.then(|| self.pauses.of(trouble.since, made_to))?
     }
 
     pub(crate) fn configure(&mut self, criteria: Criteria, calendar: &Calendar) {
@@ -327,7 +327,7 @@ impl Intake {
         let is_late = lag > self.lag_max();
         let last_at = self.stream.last_at().unwrap_or(now);
         if now.since(last_at) >= self.criteria.lag {
-            self.pause = (last_at, now);
+            self.pauses.note(last_at, now);
         }
         if self.stream.missing() >= ODD {
             self.odd = OddPause {

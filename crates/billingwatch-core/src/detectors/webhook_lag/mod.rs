@@ -11,12 +11,17 @@
 //! **Silence** opens when nothing has arrived for so long that it is implausible at this hour of
 //! the week; it closes with the next event on time.
 //!
-//! **Silence of a family** is told under a key of its own: its events stop while others go on.
+//! **Silence of a family** is told under a key of its own: its events stop while others go on. So
+//! is, under the same key, [a type that gets lost](pairs) while its partner comes.
 //!
 //! Repeated deliveries never get here, and historical events teach nothing about delivery.
 
+mod families;
+mod pairs;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_pairs;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +35,10 @@ use crate::time::{Span, Timestamp};
 
 use super::words::{bps_of, rounded};
 
+use pairs::Pairs;
+
 /// The key of the stream's alert.
 const STREAM: &str = "delivery";
-
-/// The key of the alert for families.
-const FAMILIES: &str = "families";
 
 crate::settings! {
     /// How late a delivery may be, in seconds after the event was made.
@@ -58,6 +62,8 @@ crate::settings! {
     is_silence_watched: bool = true;
     /// Whether the silence of one family of events is, while others go on.
     is_family_silence_watched: bool = true;
+    /// Whether the loss of one type of events is, while another that belongs to it comes.
+    is_type_loss_watched: bool = true;
 }
 
 /// Its name: its settings say what the engine takes for trouble.
@@ -102,6 +108,10 @@ pub(super) struct WebhookLag {
     /// The silence whose backlog was told to be draining.
     drain_told: Option<Timestamp>,
     families_told: u64,
+    pairs: Pairs,
+    are_losses_told: bool,
+    /// Misses since the alert was last reported.
+    unreported_lost: u64,
 }
 
 impl Detector for WebhookLag {
@@ -114,6 +124,7 @@ impl Detector for WebhookLag {
         if ctx.is_historical() {
             return;
         }
+        self.pairs.event(event, ctx);
         let now = ctx.now();
         let lag = now.since(ctx.event_at());
         let is_late = lag > ctx.intake().lag_max();
@@ -168,6 +179,7 @@ impl Detector for WebhookLag {
             }
             _ => {}
         }
+        self.watch_pairs(ctx);
         self.watch_families(ctx);
     }
 
@@ -251,25 +263,6 @@ impl WebhookLag {
             ctx.suppress("backlog_draining", None, message);
         }
     }
-
-    fn watch_families(&mut self, ctx: &mut Context<'_>) {
-        let silent: Vec<&Trouble> = ctx.intake().family_troubles().collect();
-        let bits = silent.iter().fold(0, |bits, trouble| match trouble.kind {
-            TroubleKind::FamilySilence(family) => bits | u64::from(family as u16),
-            _ => bits,
-        });
-        if bits == self.families_told {
-            return;
-        }
-        let is_more = bits & !self.families_told != 0;
-        self.families_told = bits;
-        if bits == 0 {
-            ctx.clear(FAMILIES, format!("they arrive again since {}", ctx.now()));
-        } else if is_more {
-            let finding = family_silence(&silent, ctx);
-            ctx.fire(finding);
-        }
-    }
 }
 
 fn silence(trouble: &Trouble, ctx: &Context<'_>) -> Finding {
@@ -337,49 +330,4 @@ fn foretold(pause: &Pause, name: &str) -> Option<String> {
         count => format!("the periods of {count} subscriptions"),
     };
     Some(format!("{turns} turned in {name}, and no event said so"))
-}
-
-fn family_silence(silent: &[&Trouble], ctx: &Context<'_>) -> Finding {
-    let mut finding = Finding::new(
-        FAMILIES,
-        Severity::High,
-        "One kind of events has stopped arriving",
-    );
-    let mut chance: f64 = 1.0;
-    let mut parts = Vec::new();
-    for trouble in silent {
-        let TroubleKind::FamilySilence(family) = trouble.kind else {
-            continue;
-        };
-        let silent = ctx.now().since(trouble.since);
-        let prefix = family.prefix();
-        let mut part = format!("no {prefix}.* for {silent} (since {})", trouble.since);
-        if let Some(pause) = ctx.intake().pause_of(family) {
-            let expected = rounded(pause.expected);
-            chance = chance.min(pause.chance);
-            part += &format!(", where {expected} minutes with some were to be expected");
-            finding.evidence.reasons.push(format!(
-                "such a silence of {prefix}.* comes by chance with probability {:.1e}",
-                pause.chance
-            ));
-            let silence = format!("the silence of {prefix}.*");
-            finding.evidence.reasons.extend(foretold(&pause, &silence));
-        }
-        finding.evidence.measures.push(
-            Measure::new(
-                &format!("silence.{prefix}"),
-                silent.as_secs(),
-                Unit::Seconds,
-            )
-            .expected(0),
-        );
-        parts.push(part);
-    }
-    finding.anomaly_score = anomaly_score(chance);
-    finding.message = format!("{}; other events go on", parts.join("; "));
-    finding.evidence.reasons.push(
-        "check which events the endpoint is subscribed to, and whether customers can still pay"
-            .to_owned(),
-    );
-    finding
 }

@@ -1,6 +1,7 @@
 //! Timelines: what is late or silent, what is neither, and that one incident is one alert.
 
-use crate::testing::check;
+use crate::engine::{Engine, Registry};
+use crate::testing::{Step, check, records};
 use insta::assert_snapshot;
 
 #[test]
@@ -344,4 +345,26 @@ fn one_busy_night_of_one_week_is_not_expected_again() {
     }
     let told = check("webhook_lag", &timeline);
     assert!(!told.contains("delivery"), "{told}");
+}
+
+/// We were down for two hours of a quiet stream, and Stripe's retries trickle in while new events are
+/// on time: they are a backlog, however many pauses there were since.
+#[test]
+fn retries_of_our_own_outage_are_its_backlog() {
+    let mut timeline = String::from("+20m customer.created x300/20m\n+2h customer.created\n");
+    for n in 1..6 {
+        let late = 15 * n + 100 - 17 * n;
+        timeline += &format!("+12m customer.created\n+3m customer.created late={late}m\n");
+    }
+    let mut engine = Engine::new(Registry::new(vec![Box::new(super::FACTORY)]));
+    for step in records(&timeline) {
+        match step {
+            Step::Record(record) => {
+                engine.apply(&record);
+            }
+            Step::Wait(until) => engine.advance_to(until),
+        }
+    }
+    let titles: Vec<&str> = engine.open_alerts().map(|alert| &*alert.title).collect();
+    assert_eq!(titles, ["A backlog of events is arriving"]);
 }

@@ -18,6 +18,7 @@
 mod given;
 mod settled;
 mod wave;
+mod wave_days;
 
 use std::collections::BTreeMap;
 

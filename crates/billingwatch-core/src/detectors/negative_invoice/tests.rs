@@ -262,3 +262,38 @@ fn a_refund_that_came_back_and_is_credited_instead_is_no_excess() {
         assert_eq!(told.matches(" firing ").count(), 0, "{back}: {told}");
     }
 }
+
+/// Half a month of a shop that gives back two of ten payments each hour.
+fn generous_shop() -> String {
+    "+5m charge.succeeded x10/5m\n+5m refund.created x2/5m\n".repeat(14 * 24)
+}
+
+#[test]
+fn a_run_of_an_hour_is_told_in_a_shop_with_many_refunds() {
+    let shop = generous_shop();
+    assert_snapshot!(check("negative_invoice", &format!("{shop}+1m refund.created x40/30s\n{shop}")), @"
+        d14 00:08:00 firing medium refund_wave: 17 charges were refunded within 1h, where 2.0 are usual: 7 % of the payments of a day; 340.00 USD given back
+        d14 00:11:30 escalated high refund_wave: 24 charges were refunded within 1h, where 2.0 are usual: 10 % of the payments of a day; 480.00 USD given back
+        d14 01:17:00 resolved high refund_wave: 8 charges refunded within 1h, 2.0 are usual
+        ");
+    let run = |times| format!("{shop}+1m refund.created x{times}/30s\n{shop}");
+    assert_eq!(check("negative_invoice", &run(10)), "");
+    // In whatever currencies.
+    let two = format!("{shop}+1m refund.created x9/30s\n+1s refund.created cur=eur x9/30s\n");
+    assert_eq!(check("negative_invoice", &two).matches("firing").count(), 1);
+}
+
+#[test]
+fn a_run_at_the_end_of_each_month_is_told_twice() {
+    let mut months = String::new();
+    for _ in 0..5 {
+        months += &format!("+30m charge.succeeded x1440/30m\n+1m refund.created x60/20s\n");
+    }
+    let told = check("negative_invoice", &months);
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
+    let told = check(
+        "negative_invoice",
+        &(months + "+10d charge.succeeded\n+1m refund.created x60/20s\n"),
+    );
+    assert_eq!(told.matches("firing").count(), 3, "{told}");
+}

@@ -1,9 +1,11 @@
-//! A wave of refunds: many more charges given back in a day than this merchant usually gives back.
+//! A wave of refunds: many more charges given back within a day, or within an hour, than this
+//! merchant usually gives back.
 //!
-//! Opens when at least `wave_count_min` charges were refunded within [`WINDOW`] and so many are
-//! implausible even at twice the usual rate (exact Poisson test), and are half as many again as on
-//! the busiest of the last four weeks' days: who gives back a week's refunds each Monday has such
-//! Mondays. Closes when the window holds no more than is plausible.
+//! Opens when at least `wave_count_min` charges were refunded within one of the [windows](Reach), so
+//! many are implausible even at twice the usual rate (exact Poisson test), and are half as many
+//! again as in the busiest of the last four weeks: who gives back a week's refunds each Monday has
+//! such Mondays, and who does so at the end of each month has such months. Closes when the window
+//! holds no more than is plausible.
 
 use std::collections::VecDeque;
 
@@ -19,18 +21,19 @@ use crate::money::{Currency, Money, share_bps};
 use crate::stats::poisson_tail;
 use crate::time::{Span, Timestamp};
 
-/// The length of the rolling window.
+use super::wave_days::{Reach, WaveDays};
+
+/// The longer of the rolling windows.
 const WINDOW: Span = Span::hours(24);
+
+/// The shorter one.
+const HOUR: Span = Span::hours(1);
+
+/// Hours of a day: each is a chance of its own to find many refunds by accident.
+const HOURS_A_DAY: f64 = 24.0;
 
 /// The most refunded charges remembered in the window; the oldest fall out early beyond it.
 const WINDOW_MAX: usize = 20_000;
-
-/// Days whose counts are kept.
-const DAYS: usize = 28;
-
-/// Refunded charges per payment until the merchant's own rate is known: 5 %, weighing as much as
-/// 200 payments.
-const PRIOR: (f64, f64) = (10.0, 200.0);
 
 /// Payments without which nothing is said: too little is known of this merchant.
 const PAYMENTS_MIN: u64 = 50;
@@ -56,33 +59,40 @@ struct Refunded {
     event_id: Box<str>,
     amount: i64,
     currency: Currency,
+    /// Part of a wave that is told.
+    is_wave: bool,
 }
 
-/// A day of payments, and of charges refunded in peace.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Day {
-    day: i64,
-    payments: u64,
-    refunded: u64,
-    /// Charges refunded while the alert was open.
-    in_waves: u64,
+/// What an open alert is about.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Incident {
+    severity: Severity,
+    reach: Reach,
+}
+
+/// What one window holds.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    reach: Reach,
+    count: u64,
+    expected: f64,
+    chance: f64,
+    severity: Severity,
 }
 
 /// One scope's newest refunds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Wave {
     window: VecDeque<Refunded>,
-    days: VecDeque<Day>,
-    firing: Option<Severity>,
+    days: WaveDays,
+    firing: Option<Incident>,
     unreported: u64,
 }
 
 impl Wave {
     /// Counts a payment on its day.
     pub(super) fn count_payment(&mut self, day: i64) {
-        if let Some(day) = self.day(day) {
-            day.payments += 1;
-        }
+        self.days.count_payment(day);
     }
 
     /// Takes in a refund.
@@ -118,10 +128,15 @@ impl Wave {
             event_id: event.id.as_str().into(),
             amount: refund.amount,
             currency: refund.currency,
+            is_wave: self.firing.is_some(),
         });
         self.unreported += 1;
-        if let Some((severity, _)) = self.judge(today(ctx), settings)
-            && self.firing.is_none_or(|known| severity > known)
+        let hour = self.count(Reach::Hour, ctx);
+        self.days.note_hour(today(ctx), hour, self.firing.is_some());
+        if let Some(seen) = self.judge(settings, ctx)
+            && self
+                .firing
+                .is_none_or(|known| seen.severity > known.severity)
         {
             self.report(settings, ctx);
         }
@@ -130,142 +145,122 @@ impl Wave {
     /// Lets time pass: ends the alert, or lets it grow.
     pub(super) fn tick(&mut self, settings: &WaveSettings, ctx: &mut Context<'_>) {
         self.forget(ctx);
-        if self.firing.is_none() {
+        let Some(incident) = self.firing else {
             return;
-        }
-        let count = self.window.len() as u64;
-        let expected = self.expected(today(ctx));
+        };
+        let count = self.count(incident.reach, ctx);
+        let expected = self.days.expected(today(ctx), incident.reach);
         if poisson_tail(count, expected * 2.0) > 0.01 {
             self.firing = None;
             self.unreported = 0;
+            let window = window_of(incident.reach);
             let reason =
-                format!("{count} charges refunded within {WINDOW}, {expected:.1} are usual");
+                format!("{count} charges refunded within {window}, {expected:.1} are usual");
             ctx.clear(KEY, reason);
         } else if self.unreported > 0 {
             self.report(settings, ctx);
         }
     }
 
-    /// The record of a day; none for days before those kept.
-    fn day(&mut self, day: i64) -> Option<&mut Day> {
-        if self.days.back().is_none_or(|newest| day > newest.day) {
-            self.days.push_back(Day {
-                day,
-                ..Day::default()
-            });
-            while self.days.len() > DAYS {
-                self.days.pop_front();
-            }
-        }
-        self.days.iter_mut().rev().find(|known| known.day == day)
-    }
-
     /// What leaves the window in peace becomes part of what is usual.
     fn forget(&mut self, ctx: &Context<'_>) {
-        let (from, calendar) = (ctx.now() - WINDOW, ctx.calendar());
-        while let Some(oldest) = self.window.front().filter(|oldest| oldest.at < from) {
-            let day = calendar.day(oldest.at);
-            self.window.pop_front();
-            let is_peace = self.firing.is_none();
-            if let Some(day) = self.day(day) {
-                day.refunded += u64::from(is_peace);
-                day.in_waves += u64::from(!is_peace);
+        let from = ctx.now() - WINDOW;
+        while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.at < from) {
+            let day = ctx.calendar().day(oldest.at);
+            self.days.count_refunded(day, oldest.is_wave);
+        }
+    }
+
+    /// Charges refunded within a window.
+    fn count(&self, reach: Reach, ctx: &Context<'_>) -> u64 {
+        match reach {
+            Reach::Day => self.window.len() as u64,
+            Reach::Hour => {
+                let from = ctx.now() - HOUR;
+                self.window.iter().filter(|one| one.at > from).count() as u64
             }
         }
     }
 
-    /// How many are usual in a window: refunded charges per payment, times payments a day of the
-    /// newest week.
-    fn expected(&self, today: i64) -> f64 {
-        let payments: u64 = self.days.iter().map(|day| day.payments).sum();
-        let refunded: u64 = self.days.iter().map(|day| day.refunded).sum();
-        let rate = (as_f64(refunded) + PRIOR.0) / (as_f64(payments) + PRIOR.1);
-        (rate * self.payments_a_day(today)).max(0.5)
+    /// The windows that hold more than is plausible.
+    fn weigh(&self, settings: &WaveSettings, ctx: &Context<'_>) -> [Option<Seen>; 2] {
+        let today = today(ctx);
+        if self.days.payments() < PAYMENTS_MIN || self.days.known_days(today) < DAYS_MIN {
+            return [None; 2];
+        }
+        [(Reach::Day, 1.0), (Reach::Hour, HOURS_A_DAY)].map(|(reach, windows)| {
+            let count = self.count(reach, ctx);
+            if i64::try_from(count).unwrap_or(i64::MAX) < settings.count_min {
+                return None;
+            }
+            let expected = self.days.expected(today, reach);
+            let chance = poisson_tail(count, expected * 2.0) * windows;
+            let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs());
+            (chance * 1e6 <= chance_max).then(|| Seen {
+                reach,
+                count,
+                expected,
+                chance,
+                severity: severity_of(self.share_bps(count, today)),
+            })
+        })
     }
 
-    fn payments_a_day(&self, today: i64) -> f64 {
-        let week = || {
-            self.days
-                .iter()
-                .filter(|day| (today - 7..today).contains(&day.day))
-        };
-        let known = self
-            .days
-            .front()
-            .map_or(0, |first| (today - first.day).clamp(1, 7));
-        let sum: u64 = week().map(|day| day.payments).sum();
-        as_f64(sum) / as_f64(u64::try_from(known).unwrap_or(1).max(1))
-    }
-
-    fn judge(&self, today: i64, settings: &WaveSettings) -> Option<(Severity, f64)> {
-        let count = self.window.len() as u64;
-        let payments: u64 = self.days.iter().map(|day| day.payments).sum();
-        let is_enough = i64::try_from(count).unwrap_or(i64::MAX) >= settings.count_min;
-        let first = self.days.front().map_or(i64::MAX, |first| first.day);
-        let is_known = payments >= PAYMENTS_MIN && today.saturating_sub(first) >= DAYS_MIN;
-        if !is_enough || !is_known {
-            return None;
+    /// The least plausible of the windows that hold more than ever.
+    fn judge(&mut self, settings: &WaveSettings, ctx: &Context<'_>) -> Option<Seen> {
+        let today = today(ctx);
+        let seen = self.weigh(settings, ctx);
+        for seen in seen.iter().flatten() {
+            // Told or not, it is no example of peace.
+            self.days.note_run(today, seen.reach, seen.count);
+            let from = ctx.now() - window_of(seen.reach);
+            for refunded in self.window.iter_mut().rev().filter(|one| one.at > from) {
+                refunded.is_wave = true;
+            }
         }
-        if count * 2 <= self.busiest() * 3 {
-            return None;
-        }
-        let chance = poisson_tail(count, self.expected(today) * 2.0);
-        if chance * 1e6 > as_f64(u64::try_from(settings.chance_ppm_max).unwrap_or(0)) {
-            return None;
-        }
-        let severity = match self.share_bps(today) {
-            5_000.. => Severity::Critical,
-            1_000.. => Severity::High,
-            _ => Severity::Medium,
-        };
-        Some((severity, chance))
-    }
-
-    /// The most charges refunded on a day, as far as that is usual: in peace, or in three waves.
-    /// What came three times in four weeks comes again, and is not told for ever; twice may be two
-    /// mishaps.
-    fn busiest(&self) -> u64 {
-        let in_peace = self.days.iter().map(|day| day.refunded).max();
-        let mut all: Vec<u64> = self
-            .days
-            .iter()
-            .map(|day| day.refunded + day.in_waves)
-            .collect();
-        all.sort_unstable();
-        let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
-        in_peace.unwrap_or(0).max(third)
+        let is_beyond = |seen: &Seen| self.days.is_beyond(seen.count, today, seen.reach);
+        let seen = seen.into_iter().flatten().filter(is_beyond);
+        seen.min_by(|one, other| one.chance.total_cmp(&other.chance))
     }
 
     /// Refunded charges per payment of a usual day.
-    fn share_bps(&self, today: i64) -> i64 {
-        let payments = rounded(self.payments_a_day(today)).max(1);
-        share_bps(
-            i64::try_from(self.window.len()).unwrap_or(i64::MAX),
-            payments,
-        )
+    fn share_bps(&self, count: u64, today: i64) -> i64 {
+        let payments = rounded(self.days.payments_a_day(today)).max(1);
+        share_bps(i64::try_from(count).unwrap_or(i64::MAX), payments)
     }
 
     fn report(&mut self, settings: &WaveSettings, ctx: &mut Context<'_>) {
-        let Some((severity, chance)) = self.judge(today(ctx), settings) else {
+        let Some(seen) = self.judge(settings, ctx) else {
             return;
         };
-        let severity = self.firing.map_or(severity, |known| known.max(severity));
-        self.firing = Some(severity);
-        let count = self.window.len();
-        let expected = self.expected(today(ctx));
+        let severity = self
+            .firing
+            .map_or(seen.severity, |known| known.severity.max(seen.severity));
+        self.firing = Some(Incident {
+            severity,
+            reach: seen.reach,
+        });
+        let window = window_of(seen.reach);
+        let from = ctx.now() - window;
+        let Seen {
+            count,
+            expected,
+            chance,
+            ..
+        } = seen;
         let mut finding = Finding::new(KEY, severity, "Refunds come in a wave");
         finding.anomaly_score = anomaly_score(chance);
         finding.occurrences = std::mem::take(&mut self.unreported);
-        let newest = || self.window.iter().rev();
+        let newest = || self.window.iter().rev().filter(|one| one.at > from);
         let currency = newest().next().map(|one| one.currency);
         let sum = currency.map(|currency| {
             let same = newest().filter(|one| one.currency == currency);
             let sum = same.fold(0_i64, |sum, one| sum.saturating_add(one.amount));
             Money::new(sum, currency)
         });
-        let share = self.share_bps(today(ctx));
+        let share = self.share_bps(count, today(ctx));
         finding.message = format!(
-            "{count} charges were refunded within {WINDOW}, where {expected:.1} are usual: {} of \
+            "{count} charges were refunded within {window}, where {expected:.1} are usual: {} of \
              the payments of a day",
             percent(share)
         );
@@ -299,6 +294,21 @@ impl Wave {
             "at twice the usual rate so many come by chance with probability {chance:.1e}"
         ));
         ctx.fire(finding);
+    }
+}
+
+const fn window_of(reach: Reach) -> Span {
+    match reach {
+        Reach::Day => WINDOW,
+        Reach::Hour => HOUR,
+    }
+}
+
+const fn severity_of(share_bps: i64) -> Severity {
+    match share_bps {
+        5_000.. => Severity::Critical,
+        1_000.. => Severity::High,
+        _ => Severity::Medium,
     }
 }
 

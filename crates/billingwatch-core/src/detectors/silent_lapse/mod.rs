@@ -16,8 +16,10 @@ mod groups;
 mod retries;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_moments;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +52,19 @@ const TOLD: Span = Span::hours(3);
 /// attempt, or when it is active again, a subscription is given this long.
 const RECOVERY: Span = Span::days(1);
 
+/// The events of one moment come within this time: a charge that failed is followed by its invoice and
+/// its subscription.
+const SIBLINGS: Span = Span::minutes(15);
+
 /// How long a payment may be under way: SEPA debits fail up to 14 business days after they are
 /// made (Stripe docs: SEPA Direct Debit).
 const PENDING: Span = Span::days(21);
 
 /// The most customers whose payment is under way; of further ones nothing is known.
 const PENDING_MAX: usize = 200_000;
+
+/// The most customers whose payment was just decided; of further ones nothing is awaited.
+const DECIDED_MAX: usize = 20_000;
 
 /// Stripe delivers again for so long what could not be delivered (Stripe docs: Receive Stripe events
 /// in your webhook endpoint).
@@ -107,6 +116,8 @@ pub(super) struct SilentLapse {
     retries: Retries,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
+    /// Customers whose payment was just decided, and until when its other events are awaited.
+    decided: BTreeMap<Key, Timestamp>,
     /// The turn whose payment may have been missed here, and until when it is excused.
     excused: KeyMap<(Timestamp, Timestamp)>,
     /// Deadlines passed while events were missing: judged when they have arrived.
@@ -149,6 +160,8 @@ impl Detector for SilentLapse {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        self.decided.retain(|_, until| *until > now);
         let complete_until = ctx.intake().complete_until(ctx.now());
         let grace = Span::secs(self.settings.grace_secs);
         if ctx.intake().trouble_of(Family::Invoice).is_none() {
@@ -328,6 +341,12 @@ impl SilentLapse {
                 return true;
             }
         }
+        if let Some(until) = customer.and_then(|customer| self.decided.get(&customer)) {
+            let message = "a payment was decided just now: what it did to the subscription follows";
+            ctx.suppress("payment_pending", Some(&record.id), message);
+            self.set_deadline(key, *until);
+            return true;
+        }
         let deadline = due_at + Span::secs(self.settings.grace_secs);
         let outage = Outage::of(record, due_at, deadline, ctx);
         if outage.judged_at > ctx.now() {
@@ -398,13 +417,25 @@ impl SilentLapse {
             .is_some_and(|pending| pending.charge == id)
             && let Some(pending) = self.pending.swap_remove(&customer)
         {
-            // The invoice and the subscription say what came of it, in their own time.
+            // The invoice and the subscription say what came of it, in their own time, and each of
+            // them may bring another look.
+            self.await_siblings(customer, ctx.now() + RECOVERY);
             for key in pending.waiting {
                 if let Some(old) = self.deadline_of.swap_remove(&key) {
                     self.deadlines.remove(&(old, key));
                 }
                 self.set_deadline(key, ctx.now() + RECOVERY);
             }
+        } else if charge.status == ChargeStatus::Failed
+            && ctx.now().since(ctx.event_at()) < SIBLINGS
+        {
+            self.await_siblings(customer, ctx.now() + SIBLINGS);
+        }
+    }
+
+    fn await_siblings(&mut self, customer: Key, until: Timestamp) {
+        if self.decided.len() < DECIDED_MAX || self.decided.contains_key(&customer) {
+            self.decided.insert(customer, until);
         }
     }
 

@@ -25,6 +25,8 @@ mod mute;
 mod tell;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_mrr;
 mod usual;
 mod worth;
 
@@ -184,16 +186,20 @@ impl Detector for RevenueDrop {
         self.counted.0.advance_to(now);
         self.tell_muted(ctx);
         let hour = hour_of(horizon);
+        let mut ended = None;
         if hour > self.judged_hour {
             // The first hour stands for itself alone.
-            let passed = if self.judged_hour == 0 {
+            ended = Some(if self.judged_hour == 0 {
                 1
             } else {
                 hour - self.judged_hour
-            };
+            });
             self.judged_hour = hour;
             self.judge_hour(hour, ctx);
-            for change in self.mrr.judge(passed, &self.settings) {
+        }
+        // What was committed does not wait for the hour's end, but for what may be on its way.
+        if ended.is_some() || horizon == now - TRANSIT {
+            for change in self.mrr.judge(horizon, ended, &self.settings) {
                 match change {
                     Change::Fired(finding) => ctx.fire(*finding),
                     Change::Over(key, reason) => ctx.clear(key, reason),

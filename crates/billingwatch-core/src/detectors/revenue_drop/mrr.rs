@@ -11,7 +11,7 @@ use crate::event::subscription::{Interval, SubscriptionStatus};
 use crate::ids::{Key, KeyMap};
 use crate::ledger::SubscriptionRecord;
 use crate::money::{Currency, Money, share_bps};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
 use super::{CURRENCIES_MAX, Settings};
@@ -19,8 +19,21 @@ use super::{CURRENCIES_MAX, Settings};
 /// Hours of the average that the product promises: seven days.
 const HOURS: usize = 168;
 
-/// Hours a drop must last: moving customers from one plan to another ends before it begins anew.
-const HELD_HOURS: u32 = 3;
+/// How long a drop must last. Moving customers from one plan to another cancels first and begins anew
+/// within the hour, and cancels at the speed of a program.
+const HELD: Span = Span::minutes(65);
+
+/// How long, where what was lost went one by one: by its customers' own hands.
+const HELD_ONE_BY_ONE: Span = Span::minutes(10);
+
+/// Stretches in which losses are added up, and how many of them are remembered: two hours.
+const STRETCH: Span = Span::minutes(5);
+/// See [`STRETCH`].
+const STRETCHES: usize = 24;
+
+/// Losses went one by one when no two stretches that follow each other hold more than so many basis
+/// points of them.
+const STEEP_BPS: i64 = 5_000;
 
 /// Subscriptions that must be gone on balance: one large customer who leaves is no mass.
 const LOST_MIN: i64 = 3;
@@ -49,7 +62,10 @@ struct Sum {
     subscriptions: i64,
     /// The hours before: amount and subscriptions.
     hours: VecDeque<(i64, i64)>,
-    low_hours: u32,
+    /// Since when it is low.
+    low_since: Option<Timestamp>,
+    /// What was committed at the end of the newest stretches, newest last.
+    stretches: VecDeque<i64>,
     is_firing: bool,
     told_bps: i64,
 }
@@ -61,6 +77,8 @@ pub(super) struct Mrr {
     sums: BTreeMap<Currency, Sum>,
     /// The currency that the open incident is named after: several that drop together are one.
     incident: Option<Currency>,
+    /// The stretch being watched.
+    stretch: Timestamp,
 }
 
 /// What became of one currency's sum.
@@ -105,11 +123,26 @@ impl Mrr {
         self.known.insert(key, new);
     }
 
-    /// Judges the sums of this hour, `passed` hours after the last.
-    pub(super) fn judge(&mut self, passed: i64, settings: &Settings) -> Vec<Change> {
+    /// Judges the sums as they are now; of each hour the first time brings it, `passed` hours after the
+    /// last, into the average.
+    pub(super) fn judge(
+        &mut self,
+        now: Timestamp,
+        passed: Option<i64>,
+        settings: &Settings,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
+        let is_stretch =
+            now.floor_to(STRETCH) != std::mem::replace(&mut self.stretch, now.floor_to(STRETCH));
         for (currency, sum) in &mut self.sums {
-            let Some(change) = sum.judge(*currency, passed, settings) else {
+            if is_stretch {
+                sum.end_stretch();
+            }
+            let change = sum.judge(*currency, now, settings);
+            if let Some(passed) = passed {
+                sum.end_hour(passed);
+            }
+            let Some(change) = change else {
                 continue;
             };
             let is_new = self.incident.is_none();
@@ -141,8 +174,8 @@ impl Sum {
         self.subscriptions += sign;
     }
 
-    fn judge(&mut self, currency: Currency, passed: i64, settings: &Settings) -> Option<Step> {
-        let change = self.compare(currency, settings);
+    /// An hour is over.
+    fn end_hour(&mut self, passed: i64) {
         let repeats = usize::try_from(passed).unwrap_or(1).clamp(1, HOURS);
         for _ in 0..repeats {
             self.hours.push_back((self.amount, self.subscriptions));
@@ -150,10 +183,29 @@ impl Sum {
         while self.hours.len() > HOURS {
             self.hours.pop_front();
         }
-        change
     }
 
-    fn compare(&mut self, currency: Currency, settings: &Settings) -> Option<Step> {
+    /// A stretch is over.
+    fn end_stretch(&mut self) {
+        if self.stretches.len() > STRETCHES {
+            self.stretches.pop_front();
+        }
+        self.stretches.push_back(self.amount);
+    }
+
+    /// Whether what was lost of late went bit by bit. An older loss is none of a program's of today.
+    fn is_one_by_one(&self) -> bool {
+        let first = self.stretches.iter().copied().max().unwrap_or_default();
+        let lost = first.saturating_sub(self.amount);
+        let steepest = (0..self.stretches.len()).map(|index| {
+            let later = self.stretches.get(index + 2).copied();
+            self.stretches[index].saturating_sub(later.unwrap_or(self.amount))
+        });
+        let steepest = steepest.max().unwrap_or_default();
+        lost > 0 && share_bps(steepest, lost) <= STEEP_BPS
+    }
+
+    fn judge(&mut self, currency: Currency, now: Timestamp, settings: &Settings) -> Option<Step> {
         if self.hours.len() < HOURS {
             return None;
         }
@@ -162,12 +214,11 @@ impl Sum {
             let sum: i128 = self.hours.iter().map(|hour| i128::from(of(hour))).sum();
             i64::try_from(sum / count).unwrap_or(i64::MAX)
         };
-        let (average, subscriptions) = (mean(|hour| hour.0), mean(|hour| hour.1));
+        let average = mean(|hour| hour.0);
         let drop = share_bps(average.saturating_sub(self.amount), average);
-        let is_low = drop > settings.drop_bps_min && subscriptions - self.subscriptions >= LOST_MIN;
-        self.low_hours = if is_low { self.low_hours + 1 } else { 0 };
         if self.is_firing && drop <= settings.recovery_bps_max {
             self.is_firing = false;
+            self.low_since = None;
             let reason = format!(
                 "committed {} a month, where the 7-day average is {} by now",
                 Money::new(self.amount, currency),
@@ -175,8 +226,19 @@ impl Sum {
             );
             return Some(Step::Back(reason));
         }
+        if drop <= settings.drop_bps_min {
+            self.low_since = None;
+            return None;
+        }
+        let subscriptions = mean(|hour| hour.1);
+        if subscriptions - self.subscriptions < LOST_MIN {
+            self.low_since = None;
+            return None;
+        }
+        let held = now.since(*self.low_since.get_or_insert(now));
+        let is_certain = held >= HELD || held >= HELD_ONE_BY_ONE && self.is_one_by_one();
         let is_news = !self.is_firing || drop >= self.told_bps + self.told_bps / 4;
-        if !is_low || self.low_hours < HELD_HOURS || !is_news {
+        if !is_certain || !is_news {
             return None;
         }
         let finding = describe(

@@ -393,8 +393,9 @@ fn a_mass_cancellation_is_told_within_hours_and_once() {
     assert_snapshot!(
         commitments(|n| format!("customer.subscription.deleted sub=sub_{n} cus=cus_{n} amt=4900")),
         @"
-        d10 03:02:00 firing high mrr:usd: subscriptions will renew for 2,940.00 USD a month, 39.7 % below the 7-day average of 4,876.08 USD: 60 of them where 99 were
-        d15 21:02:00 resolved high mrr:usd: committed 2,940.00 USD a month, where the 7-day average is 3,266.08 USD by now
+        d10 00:26:00 firing medium mrr:usd: subscriptions will renew for 3,626.00 USD a month, 25.9 % below the 7-day average of 4,899.41 USD: 74 of them where 99 were
+        d10 00:33:00 escalated high mrr:usd: subscriptions will renew for 3,283.00 USD a month, 32.9 % below the 7-day average of 4,899.41 USD: 67 of them where 99 were
+        d15 20:03:00 resolved high mrr:usd: committed 2,940.00 USD a month, where the 7-day average is 3,266.08 USD by now
         "
     );
 }

@@ -46,6 +46,13 @@ const LONGER: [(Span, i64); 3] = [
     (Span::days(30), RULE_OF_THUMB_BPS),
 ];
 
+/// One fewer than `count_min` will do where so many are less likely by this factor: at a tiny merchant
+/// four in three days are beyond doubt. Three never are; the rate of a stranger is not known so well.
+const ONE_FEWER_DOUBT: f64 = 0.1;
+
+/// See [`ONE_FEWER_DOUBT`]: the least that will do so.
+const FEWEST: u64 = 4;
+
 /// A spike is over when what the window holds has been more likely than this for a while.
 const CALM_CHANCE: f64 = 0.001;
 
@@ -68,7 +75,8 @@ crate::settings! {
     /// Length of the shortest rolling window, in seconds. Windows of 3, 7 and 30 days are judged as
     /// well, where they are longer.
     window_secs: i64 = 86_400, 3_600 => 2_592_000;
-    /// Disputed or warned-of charges within the window before anything is said.
+    /// Disputed or warned-of charges within the window before anything is said; one fewer (four at
+    /// least) where they are ten times less likely than must be.
     count_min: i64 = 5, 2 => 10_000;
     /// How likely, in millionths, so many may be at the usual rate before it counts as chance; the
     /// windows share it in equal parts.
@@ -321,11 +329,16 @@ impl FraudSpike {
         let chance_max = ppm_max / 1e6 / as_f64(self.windows().count() as u64);
         let mut worst: Option<(Seen, Severity)> = None;
         for (window, rate_min) in self.windows() {
-            if (self.within(window, ctx.now()).count() as u64) < count_min {
+            let count = self.within(window, ctx.now()).count() as u64;
+            let doubt = if count >= count_min {
+                1.0
+            } else if count >= FEWEST && count + 1 >= count_min {
+                ONE_FEWER_DOUBT
+            } else {
                 continue;
-            }
+            };
             let seen = self.seen(window, ctx);
-            if seen.chance > chance_max || seen.rate_bps < rate_min {
+            if seen.chance > doubt * chance_max || seen.rate_bps < rate_min {
                 continue;
             }
             let severity = severity_of(&seen);
@@ -351,10 +364,18 @@ impl FraudSpike {
             (None, None) => return,
         };
         let is_news = self.incident.is_none_or(|known| severity > known.severity);
+        let count_min = u64::try_from(self.settings.count_min).unwrap_or(u64::MAX);
+        // So few come and go within a day; what is over a week later was no rate that stays.
+        let is_few = seen.count < count_min && self.incident.is_none();
+        let window = if is_few {
+            seen.window.max(CALM_WINDOW_MAX)
+        } else {
+            seen.window
+        };
         let incident = self.incident.get_or_insert(Incident {
             severity,
             opened_at: now,
-            window: seen.window,
+            window,
             chance: seen.chance,
             calm_since: None,
         });

@@ -11,18 +11,41 @@ fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
         +1h  radar.early_fraud_warning.created x3/1h
         +2d  wait
     "), @"
-        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.1 are usual: 20.8 % of the payments of such a time; 60.00 USD at stake
+        d12 15:00:00 firing high all: 3 charges were disputed and 1 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
         d14 03:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }
 
 #[test]
-fn four_in_a_day_or_now_and_then_are_none() {
+fn four_in_three_days_are_one_at_a_tiny_merchant_and_at_no_other() {
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded x300/4h
+        +1h  charge.dispute.created x4/20h
+        +20d wait
+    ",
+    );
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+    let told = check(
+        "fraud_spike",
+        "
+        +0s  charge.succeeded x3000/12m
+        +1h  charge.dispute.created x4/20h
+        +20d wait
+    ",
+    );
+    assert_eq!(told, "");
+}
+
+#[test]
+fn three_in_a_day_or_four_now_and_then_are_none() {
     let told = check(
         "fraud_spike",
         "
         +0s  charge.succeeded x300/1h
-        +1h  charge.dispute.created x4/1h
+        +1h  charge.dispute.created x3/1h
         +60d charge.succeeded x300/1h
         +1h  charge.dispute.created x4/49h
     ",
@@ -44,10 +67,10 @@ fn a_wave_of_three_a_day_shows_over_days_and_is_one_alert() {
     }
     days += "+1m charge.succeeded x240/1h\n";
     assert_snapshot!(check("fraud_spike", &days), @"
-        d41 13:02:00 firing high all: 5 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 20.8 % of the payments of such a time; 100.00 USD at stake
-        d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.1 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
-        d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.3 are usual
-        ");
+            d41 11:02:00 firing high all: 4 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 80.00 USD at stake
+            d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.1 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
+            d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.3 are usual
+            ");
 }
 
 #[test]

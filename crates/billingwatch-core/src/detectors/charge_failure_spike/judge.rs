@@ -158,11 +158,12 @@ impl Bench<'_> {
         for (times, parts) in TESTING_WINDOWS {
             let window = self.part(times, parts);
             let sums = self.minutes.sums(window);
-            if sums.marked < cards_min || signs(&sums) < 2 {
+            let marked = sums.truly_marked();
+            if marked < cards_min || signs(&sums) < 2 {
                 continue;
             }
             let usual = self.usual.marked(self.at(), &self.before(window));
-            let chance = beta_binomial_tail(sums.marked, sums.tries(), usual.share, usual.weight);
+            let chance = beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight);
             if chance <= chance_max {
                 let severity = testing_severity(&sums);
                 return Some(Verdict {
@@ -182,7 +183,8 @@ impl Bench<'_> {
     pub(super) fn is_testing_over(&self) -> bool {
         let sums = self.minutes.sums(self.window());
         let usual = self.usual.marked(self.at(), &Sums::default());
-        beta_binomial_tail(sums.marked, sums.tries(), usual.share, usual.weight) > 0.01
+        let marked = sums.truly_marked();
+        beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight) > 0.01
     }
 
     fn chance_max(&self) -> f64 {
@@ -194,15 +196,7 @@ impl Bench<'_> {
 
     /// What is remembered from before a window.
     fn before(&self, window: Span) -> Sums {
-        let all = self.minutes.spike_sums(KEPT);
-        let part = self.minutes.spike_sums(window);
-        Sums {
-            checkout: all.checkout.minus(part.checkout),
-            renewal: all.renewal.minus(part.renewal),
-            cards: all.cards.saturating_sub(part.cards),
-            marked: all.marked.saturating_sub(part.marked),
-            ..Sums::default()
-        }
+        self.minutes.calm_before(window)
     }
 }
 
@@ -216,7 +210,7 @@ pub(super) fn signs(sums: &Sums) -> u32 {
         part >= least && part * 100 >= whole * percent
     };
     [
-        is_share(sums.tiny, 3, 50, charged),
+        sums.is_tiny_a_mark() && is_share(sums.tiny, 3, 50, charged),
         is_share(sums.blocked, 3, 5, sums.cards),
         is_share(sums.setups, 3, 5, sums.cards),
         is_share(sums.guessed, 3, 60, asked),

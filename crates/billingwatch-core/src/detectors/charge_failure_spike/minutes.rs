@@ -66,7 +66,9 @@ pub(super) struct Sums {
     pub(super) setups: u64,
     /// Of these, cards tried with an amount far below the usual.
     pub(super) tiny: u64,
-    /// Of these, cards declined as guessed or reported cards are.
+    /// Cards that paid such an amount.
+    pub(super) tiny_paid: u64,
+    /// Of the cards, those declined as guessed or reported cards are.
     pub(super) guessed: u64,
 }
 
@@ -87,6 +89,21 @@ impl Sums {
         self.cards + (self.checkout.all - self.checkout.failed)
     }
 
+    /// Whether tiny amounts are a mark of those who try cards: of the cards that are tried with one
+    /// most fail. Where two of three pay, prices are what is small.
+    pub(super) const fn is_tiny_a_mark(&self) -> bool {
+        self.tiny_paid <= 2 * self.tiny
+    }
+
+    /// Cards with a mark, without those whose amount is none.
+    pub(super) const fn truly_marked(&self) -> u64 {
+        if self.is_tiny_a_mark() {
+            self.marked
+        } else {
+            self.blocked + self.setups
+        }
+    }
+
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
             checkout: self.checkout.plus(other.checkout),
@@ -96,6 +113,7 @@ impl Sums {
             blocked: self.blocked + other.blocked,
             setups: self.setups + other.setups,
             tiny: self.tiny + other.tiny,
+            tiny_paid: self.tiny_paid + other.tiny_paid,
             guessed: self.guessed + other.guessed,
         }
     }
@@ -196,6 +214,14 @@ impl Minutes {
             }
             sums
         })
+    }
+
+    /// What was seen before a window, as far as it is no part of an incident.
+    pub(super) fn calm_before(&self, window: Span) -> Sums {
+        let until = self.newest_at - window;
+        let before = self.minutes.iter().take_while(|minute| minute.at <= until);
+        let calm = before.filter(|minute| !minute.is_tainted);
+        calm.fold(Sums::default(), |sums, minute| sums.plus(minute.sums))
     }
 
     fn since(&self, from: Timestamp) -> impl Iterator<Item = &Minute> {

@@ -36,7 +36,7 @@ use crate::time::{Span, Timestamp};
 
 use super::words::{charge_of, decline_code};
 use failures::{Failure, Failures, Refusal, Who};
-use judge::{Bench, Verdict, signs};
+use judge::{Bench, Verdict, rate_bps, signs};
 use minutes::{Counts, Hand, Minutes};
 use recovery::Course;
 use usual::Usual;
@@ -51,6 +51,9 @@ const TESTING_QUIET: Span = Span::hours(1);
 
 /// An incident this long is what is usual from then on.
 const USUAL_AFTER: Span = Span::days(7);
+
+/// The failure rate above which not even a stranger's failures may be usual.
+const COLD_BPS_MAX: i64 = 6_000;
 
 /// An amount this many times below the usual one is tiny.
 const TINY_PARTS: i64 = 4;
@@ -106,6 +109,9 @@ struct Incident {
     usual: f64,
     unreported: u64,
     is_testing: bool,
+    /// Nothing was known when it opened, and it looks like a merchant whose cards are declined a lot:
+    /// it may be what is usual, and is learned from.
+    is_cold: bool,
     course: Course,
 }
 
@@ -226,8 +232,11 @@ impl ChargeFailureSpike {
         if !attempt.is_failed {
             count(&mut self.seen_brands, brand);
             count(&mut self.seen_countries, country);
+            let is_tiny = self.is_tiny(attempt.currency, attempt.amount);
             self.know_amount(attempt.currency, attempt.amount);
-            self.minute(attempt.at).sums.of(hand).all += 1;
+            let sums = &mut self.minute(attempt.at).sums;
+            sums.of(hand).all += 1;
+            sums.tiny_paid += u64::from(is_tiny && hand == Hand::Checkout);
             self.remember(false);
             return;
         }
@@ -333,7 +342,8 @@ impl ChargeFailureSpike {
 
     /// The minute of an attempt; it is no example for what is usual while an alert is open.
     fn minute(&mut self, at: Timestamp) -> &mut minutes::Minute {
-        let is_young = |incident: &Incident| at.since(incident.opened_at) < USUAL_AFTER;
+        let is_young =
+            |incident: &Incident| at.since(incident.opened_at) < USUAL_AFTER && !incident.is_cold;
         let is_tainted = self.spike.as_ref().is_some_and(is_young)
             || self.testing.as_ref().is_some_and(is_young);
         let is_attack = self.testing.is_some_and(|incident| at > incident.since);
@@ -429,13 +439,15 @@ impl ChargeFailureSpike {
             usual: verdict.usual.share,
             unreported: verdict.sums.both().failed,
             is_testing: false,
+            is_cold: self.usual.is_unknown() && may_be_usual(verdict),
             course: Course::of(verdict.sums.both()),
         });
         known.severity = verdict.severity;
+        let is_cold = known.is_cold;
         if known.opened_at == ctx.now() {
             self.recent.clear();
             for minute in self.minutes.since_mut(since) {
-                minute.is_tainted = true;
+                minute.is_tainted |= !is_cold;
             }
         }
         self.report_spike(verdict, ctx);
@@ -455,6 +467,7 @@ impl ChargeFailureSpike {
             usual: verdict.usual.share,
             unreported: verdict.sums.cards,
             is_testing: true,
+            is_cold: false,
             course: Course::default(),
         });
         known.severity = severity;
@@ -518,6 +531,13 @@ impl ChargeFailureSpike {
             self.report_testing(Span::secs(self.settings.window_secs), None, ctx);
         }
     }
+}
+
+/// Whether so many failures may be a stranger's usual: banks decline a third and more of all cards in
+/// some countries. Machines that fail, and most of all attempts, are a fault.
+fn may_be_usual(verdict: &Verdict) -> bool {
+    let counts = verdict.sums.both();
+    !verdict.is_technical && rate_bps(counts.failed, counts.all) <= COLD_BPS_MAX
 }
 
 /// Stripe's automation names no request; of the charges without one, those for invoices are

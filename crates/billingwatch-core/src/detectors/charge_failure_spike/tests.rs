@@ -459,3 +459,41 @@ fn chance_alone_keeps_to_the_setting() {
         assert!(alerts <= years, "{a_day} a day: {alerts} in {years} years");
     }
 }
+
+/// Banks there decline a third of all cards: told once at most while nothing is known, and an outage
+/// is told all the same.
+#[test]
+fn a_merchant_whose_cards_are_always_declined_a_lot_is_told_once() {
+    let mut timeline = String::new();
+    // The declines of each day come in another order.
+    for n in 0..600_u64 {
+        let is_failed = n.wrapping_mul(2_654_435_761) % 4_294_967_296 / 65_536 % 3 == 0;
+        timeline += if is_failed {
+            "+12m charge.failed card=new code=do_not_honor\n"
+        } else {
+            "+12m charge.succeeded\n"
+        };
+    }
+    let at_first = fired(&timeline);
+    assert!(at_first <= 1, "{}", told(&timeline));
+    timeline += "+1m charge.failed card=new code=do_not_honor x40/1m\n";
+    assert_eq!(fired(&timeline), at_first + 1, "{}", told(&timeline));
+}
+
+/// A price list that lost a zero: all buy for little, and most of the cards pay.
+#[test]
+fn small_prices_are_no_card_testing() {
+    let cheap = |declined: usize, paid: usize| {
+        let mut timeline = ordinary_weeks();
+        for n in 0..60 {
+            timeline += if n % (declined + paid) < declined {
+                "+1m charge.failed card=new amt=200 code=generic_decline\n"
+            } else {
+                "+1m charge.succeeded amt=200\n"
+            };
+        }
+        told(&timeline)
+    };
+    assert!(!cheap(1, 5).contains("card_testing"), "{}", cheap(1, 5));
+    assert!(cheap(4, 1).contains("card_testing"), "{}", cheap(4, 1));
+}

@@ -127,6 +127,11 @@ impl Usual {
         self.checkout.trials() + self.renewal.trials()
     }
 
+    /// Whether next to nothing is learned yet.
+    pub(super) const fn is_unknown(&self) -> bool {
+        self.known() < KNOWN_MIN
+    }
+
     /// The usual rate of failure of a window's attempts, made around `at`: each hand's own rate, by
     /// the hands the window has. `before` is what lies just before the window.
     pub(super) fn failing(&self, at: LocalTime, window: &Sums, before: &Sums) -> Share {

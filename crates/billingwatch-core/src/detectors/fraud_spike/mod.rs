@@ -132,6 +132,8 @@ struct Seen {
 struct Incident {
     severity: Severity,
     opened_at: Timestamp,
+    /// It was told by one fewer than must be.
+    is_few: bool,
     /// The window that showed it most clearly, and how implausible it was there.
     window: Span,
     chance: f64,
@@ -201,7 +203,13 @@ impl Detector for FraudSpike {
             let from = ctx.calendar().day(incident.opened_at);
             self.history.set_wave_since(from, false);
         }
-        let seen = self.seen(incident.window.min(CALM_WINDOW_MAX), ctx);
+        // So few come and go within a day: none of them was a rate that stays if it is over in a week.
+        let window = if incident.is_few {
+            CALM_WINDOW_MAX
+        } else {
+            incident.window.min(CALM_WINDOW_MAX)
+        };
+        let seen = self.seen(window, ctx);
         if seen.chance <= CALM_CHANCE {
             incident.calm_since = None;
         } else if now.since(*incident.calm_since.get_or_insert(now)) >= CALM {
@@ -365,17 +373,12 @@ impl FraudSpike {
         };
         let is_news = self.incident.is_none_or(|known| severity > known.severity);
         let count_min = u64::try_from(self.settings.count_min).unwrap_or(u64::MAX);
-        // So few come and go within a day; what is over a week later was no rate that stays.
-        let is_few = seen.count < count_min && self.incident.is_none();
-        let window = if is_few {
-            seen.window.max(CALM_WINDOW_MAX)
-        } else {
-            seen.window
-        };
+        let is_few = seen.count < count_min;
         let incident = self.incident.get_or_insert(Incident {
             severity,
             opened_at: now,
-            window,
+            is_few,
+            window: seen.window,
             chance: seen.chance,
             calm_since: None,
         });

@@ -4,8 +4,8 @@
 //! Opens when at least `wave_count_min` charges were refunded within one of the [windows](Reach), so
 //! many are implausible even at twice the usual rate (exact Poisson test), and are half as many
 //! again as in the busiest of the last four weeks: who gives back a week's refunds each Monday has
-//! such Mondays, and who does so at the end of each month has such months. Closes when the window
-//! holds no more than is plausible.
+//! such Mondays, and who does so at the end of each month has such months. Closes when neither
+//! window holds more than is plausible.
 
 use std::collections::VecDeque;
 
@@ -40,6 +40,9 @@ const PAYMENTS_MIN: u64 = 50;
 
 /// Days without which nothing is said: refunds follow payments by days.
 const DAYS_MIN: i64 = 7;
+
+/// A wave is over when what the windows hold is more likely than this.
+const CALM_CHANCE: f64 = 0.01;
 
 /// The alert's key.
 const KEY: &str = "refund_wave";
@@ -150,7 +153,12 @@ impl Wave {
         };
         let count = self.count(incident.reach, ctx);
         let expected = self.days.expected(today(ctx), incident.reach);
-        if poisson_tail(count, expected * 2.0) > 0.01 {
+        let is_plausible = |reach: Reach| {
+            let expected = self.days.expected(today(ctx), reach);
+            poisson_tail(self.count(reach, ctx), expected * 2.0) > CALM_CHANCE
+        };
+        // A run of an hour that the day shows too is over with the day: one wave, one alert.
+        if is_plausible(Reach::Hour) && is_plausible(Reach::Day) {
             self.firing = None;
             self.unreported = 0;
             let window = window_of(incident.reach);

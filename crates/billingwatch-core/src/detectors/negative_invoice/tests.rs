@@ -287,7 +287,7 @@ fn a_run_of_an_hour_is_told_in_a_shop_with_many_refunds() {
 fn a_run_at_the_end_of_each_month_is_told_twice() {
     let mut months = String::new();
     for _ in 0..5 {
-        months += &format!("+30m charge.succeeded x1440/30m\n+1m refund.created x60/20s\n");
+        months += "+30m charge.succeeded x1440/30m\n+1m refund.created x60/20s\n";
     }
     let told = check("negative_invoice", &months);
     assert_eq!(told.matches("firing").count(), 2, "{told}");

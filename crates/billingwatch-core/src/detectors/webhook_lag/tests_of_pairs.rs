@@ -45,7 +45,7 @@ const PAYMENT: &str = "invoice.payment_succeeded";
 
 fn both(n: usize) -> Vec<&'static str> {
     // Either comes first.
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         vec![INTENT, CHARGE]
     } else {
         vec![CHARGE, INTENT]

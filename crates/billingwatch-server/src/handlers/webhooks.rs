@@ -5,15 +5,18 @@
 //! all the same. The sender is never told to slow down: what cannot be taken now is a 503, which
 //! Stripe tries again.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
-use actix_web::web::{Bytes, Data, Json, Path, Payload};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
+use actix_web::web::{Data, Json, Path, Payload};
 use billingwatch_core::stripe::payload::read_envelope;
 use billingwatch_core::stripe::signature::{SignatureError, verify};
 use billingwatch_pipeline::{IngestError, event_entry};
 use billingwatch_store::NewEntry;
+use futures_core::Stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -141,7 +144,7 @@ async fn take_in(
     req: &HttpRequest,
     payload: Payload,
 ) -> Result<bool, Refusal> {
-    let body = read_body(state, payload).await?;
+    let body = read_body(state, req, payload).await?;
     authenticate(state, name, source, req, &body)?;
     let envelope = read_envelope(&body).map_err(|error| {
         tracing::warn!(source = name, error = %error, "a signed body is no event");
@@ -149,7 +152,7 @@ async fn take_in(
         (Received::BadPayload, ApiError::invalid_payload(message))
     })?;
     let begun_at = Instant::now();
-    let mut entry = event_entry(name, envelope, body.into());
+    let mut entry = event_entry(name, envelope, body);
     if entry.body.len() <= PACKED_HERE_BYTES_MAX {
         // There are several of us, and one writer.
         entry = entry.packed();
@@ -161,16 +164,54 @@ async fn take_in(
     Ok(is_duplicate)
 }
 
+/// Room made at once for a body of a stated length: whoever states more has to send it first.
+const STATED_BYTES_MAX: usize = 64 * 1024;
+
 /// The raw body, never more of it than the limit.
-async fn read_body(state: &AppState, payload: Payload) -> Result<Bytes, Refusal> {
+async fn read_body(
+    state: &AppState,
+    req: &HttpRequest,
+    payload: Payload,
+) -> Result<Vec<u8>, Refusal> {
     let limit_bytes = state.limits.body_bytes;
-    let reading = payload.to_bytes_limited(limit_bytes);
+    let reading = collect(payload, stated_bytes(req.headers()), limit_bytes);
     match actix_web::rt::time::timeout(state.limits.request_timeout, reading).await {
         Err(_) => Err((Received::Incomplete, ApiError::request_timeout())),
-        Ok(Err(_)) => Err((Received::TooLarge, ApiError::body_too_large(limit_bytes))),
-        Ok(Ok(Err(_))) => Err((Received::Incomplete, ApiError::incomplete_body())),
-        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Err(Cut::TooLong)) => Err((Received::TooLarge, ApiError::body_too_large(limit_bytes))),
+        Ok(Err(Cut::Broken)) => Err((Received::Incomplete, ApiError::incomplete_body())),
+        Ok(Ok(body)) => Ok(body),
     }
+}
+
+/// Why a body was not read to its end.
+enum Cut {
+    TooLong,
+    Broken,
+}
+
+/// Reads a body into no more memory than it needs: it is kept until the detectors have seen it, and
+/// the framework's own way makes room for 32 KiB each time.
+async fn collect(
+    mut payload: Payload,
+    stated_bytes: usize,
+    limit_bytes: usize,
+) -> Result<Vec<u8>, Cut> {
+    let mut body = Vec::with_capacity(stated_bytes.min(STATED_BYTES_MAX).min(limit_bytes));
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
+        let piece = piece.map_err(|_| Cut::Broken)?;
+        if body.len().saturating_add(piece.len()) > limit_bytes {
+            return Err(Cut::TooLong);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// What the sender says of the body's length; 0 where it says nothing that makes sense.
+fn stated_bytes(headers: &HeaderMap) -> usize {
+    let stated = headers.get(CONTENT_LENGTH);
+    let stated = stated.and_then(|value| value.to_str().ok()?.parse().ok());
+    stated.unwrap_or(0)
 }
 
 fn authenticate(
@@ -228,5 +269,46 @@ async fn append(state: &AppState, entry: NewEntry) -> Result<bool, Refusal> {
         Err(_) => Err(unavailable(
             "keeping the event takes too long; send it again",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use actix_web::FromRequest;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    async fn read(body: &[u8], stated: &str, limit_bytes: usize) -> Result<Vec<u8>, Cut> {
+        let (req, mut payload) = TestRequest::post()
+            .set_payload(body.to_vec())
+            .insert_header((CONTENT_LENGTH, stated))
+            .to_http_parts();
+        let payload = Payload::from_request(&req, &mut payload).await.unwrap();
+        collect(payload, stated_bytes(req.headers()), limit_bytes).await
+    }
+
+    #[actix_web::test]
+    async fn a_body_takes_no_more_memory_than_it_needs() {
+        let sent = vec![b'x'; 2_500];
+        let body = read(&sent, "2500", 10_000).await.unwrap_or_default();
+        assert_eq!(body, sent);
+        assert_eq!(body.capacity(), 2_500);
+        for stated in ["999999999999", "18446744073709551616", "-1", "", "many"] {
+            let body = read(&sent, stated, 1 << 30).await.unwrap_or_default();
+            assert_eq!(body, sent, "stated: {stated}");
+            assert!(body.capacity() <= STATED_BYTES_MAX, "stated: {stated}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_over_the_limit_is_cut_whatever_it_states() {
+        for stated in ["11", "5", ""] {
+            let read = read(b"hello world", stated, 10).await;
+            assert!(matches!(read, Err(Cut::TooLong)), "stated: {stated}");
+        }
+        let just = read(b"hello worl", "10", 10).await;
+        assert_eq!(just.unwrap_or_default(), b"hello worl");
     }
 }

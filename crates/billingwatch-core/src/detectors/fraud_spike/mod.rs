@@ -132,7 +132,7 @@ struct Seen {
 struct Incident {
     severity: Severity,
     opened_at: Timestamp,
-    /// It was told by one fewer than must be.
+    /// It is told by one fewer than must be, so far.
     is_few: bool,
     /// The window that showed it most clearly, and how implausible it was there.
     window: Span,
@@ -203,13 +203,11 @@ impl Detector for FraudSpike {
             let from = ctx.calendar().day(incident.opened_at);
             self.history.set_wave_since(from, false);
         }
-        // So few come and go within a day: none of them was a rate that stays if it is over in a week.
-        let window = if incident.is_few {
-            CALM_WINDOW_MAX
-        } else {
-            incident.window.min(CALM_WINDOW_MAX)
-        };
-        let seen = self.seen(window, ctx);
+        let mut seen = self.seen(incident.window.min(CALM_WINDOW_MAX), ctx);
+        // So few come and go within a day: they were no rate that stays when a week is calm as well.
+        if incident.is_few && seen.chance > CALM_CHANCE {
+            seen = self.seen(CALM_WINDOW_MAX, ctx);
+        }
         if seen.chance <= CALM_CHANCE {
             incident.calm_since = None;
         } else if now.since(*incident.calm_since.get_or_insert(now)) >= CALM {
@@ -383,6 +381,7 @@ impl FraudSpike {
             calm_since: None,
         });
         incident.severity = severity;
+        incident.is_few &= is_few;
         if seen.chance < incident.chance {
             (incident.window, incident.chance) = (seen.window, seen.chance);
         }

@@ -4,15 +4,15 @@ use crate::testing::check;
 use insta::assert_snapshot;
 
 #[test]
-fn five_in_a_day_are_a_spike_and_a_quiet_week_ends_it() {
+fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
     assert_snapshot!(check("fraud_spike", "
         +0s  charge.succeeded x300/1h
         +1h  charge.dispute.created x3/1h
         +1h  radar.early_fraud_warning.created x3/1h
-        +9d  wait
+        +2d  wait
     "), @"
         d12 15:00:00 firing high all: 3 charges were disputed and 1 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
-        d20 01:00:00 resolved high all: 0 within 7d for 12h at most, 0.4 are usual
+        d14 03:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }
 

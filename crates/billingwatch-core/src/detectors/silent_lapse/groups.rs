@@ -1,10 +1,10 @@
-//! Which open lapses are one incident: those noticed within two hours of one another, and, once
+//! Which open lapses are one incident: those noticed within four hours of one another, and, once
 //! there are several of a day, all that follow.
 //!
 //! A broken renewal run lets many subscriptions lapse within hours, each at its own turn: what
-//! follows within two hours joins the alert of the one before. Two that lapse hours apart may be
-//! two customers, and each is told by itself; the third of a day joins the second's alert, which
-//! takes in all that follow within a day from then on.
+//! follows within four hours joins the alert of the one before, and an alert of two takes in all that
+//! follow within a day. Two that lapse further apart may be
+//! two customers, and each is told by itself; the third of a day joins the second's alert.
 //!
 //! People are told again when an alert has doubled, and once a day of what else joined it; until
 //! it has a handful, of each within the hour. What joins meanwhile is in the alert at once.
@@ -22,7 +22,7 @@ use crate::time::{Span, Timestamp};
 const SINGLES: usize = 2;
 
 /// A lapse this soon after the newest of a group belongs to it.
-const CLOSE: Span = Span::hours(2);
+const CLOSE: Span = Span::hours(4);
 
 /// A lapse this soon after the newest of a crowd belongs to it.
 const JOIN: Span = Span::hours(24);
@@ -139,7 +139,11 @@ impl Groups {
     /// A subscription lapsed. Told by [`take_news`](Self::take_news).
     pub(super) fn add(&mut self, key: Key, mut lapse: Lapse, now: Timestamp) {
         let is_near = |group: &Group| {
-            let join = if group.is_crowd { JOIN } else { CLOSE };
+            let join = if group.is_crowd || group.joined > 1 {
+                JOIN
+            } else {
+                CLOSE
+            };
             now.since(group.opened_at) <= OPEN_MAX && now.since(group.joined_at) <= join
         };
         let is_crowd = self.singles.iter().all(|at| now.since(*at) <= JOIN);

@@ -7,6 +7,7 @@ use crate::money::{Currency, Money, share_bps};
 
 use super::super::words::as_f64;
 use super::Settings;
+use super::again;
 use super::days::Series;
 use super::gap::{Gap, Habits, WINDOWS};
 use super::hours::{Hours, WINDOW_MAX};
@@ -18,7 +19,7 @@ use super::usual::Past;
 const SHIFTS: [i64; 2] = [-1, 1];
 
 /// The longest window in which an hour matters.
-const SHIFTED_MAX: i64 = 12;
+const SHIFTED_MAX: i64 = 24;
 
 /// Windows by which recovery is judged, in hours.
 const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
@@ -127,7 +128,9 @@ impl Watched {
         let is_shifted =
             |len| len <= SHIFTED_MAX && !SHIFTS.iter().all(|by| is_missing(&gap(len, *by)));
         let gaps = WINDOWS.into_iter().map(|len| gap(len, 0));
-        let missing = gaps.filter(|gap| is_missing(gap) && !is_shifted(gap.hours));
+        let is_monthly = |gap: &Gap| again::is_of_the_month(&self.hours, past, end, gap);
+        let missing =
+            gaps.filter(|gap| is_missing(gap) && !is_shifted(gap.hours) && !is_monthly(gap));
         missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
     }
 

@@ -96,6 +96,11 @@ impl Hours {
         known.copied().unwrap_or_default()
     }
 
+    /// Whether an hour is among those kept.
+    pub(super) fn knows(&self, hour: i64) -> bool {
+        hour >= self.first && !self.hours.is_empty()
+    }
+
     /// Room for an hour: the newest [`HOURS_MAX`] are kept, however they arrive.
     fn hour_mut(&mut self, hour: i64) -> Option<&mut Hour> {
         let newest = self.first + i64::try_from(self.hours.len()).unwrap_or_default() - 1;

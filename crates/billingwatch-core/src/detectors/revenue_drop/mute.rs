@@ -14,6 +14,10 @@ use super::hours::{HOUR, hour_of};
 /// Sales, in basis points of what is usual, that may be missing where renewals alone are unseen.
 const SALES_LOST_MAX: i64 = 1_500;
 
+/// Minutes with events that must have been usual in a silence that is over, for it to explain anything: fewer may be missing
+/// by chance, and it was the renewals that never happened which made it a silence.
+const SILENCE_MINUTES_MIN: i64 = 5;
+
 /// Trouble with deliveries that may explain a gap.
 #[derive(Debug)]
 pub(super) struct Blind {
@@ -63,5 +67,8 @@ fn may_explain(silence: &Trouble, gap: &Gap, from: Timestamp, to: Timestamp) -> 
     let silent = until.since(silence.since.max(from)).max(Span::ZERO);
     let explained = 2 * share_bps(silent.as_secs(), to.since(from).as_secs());
     let (renewals_lost, _) = gap.lost_bps();
+    if silence.back_at.is_some() && silence.expected_minutes() < SILENCE_MINUTES_MIN {
+        return false;
+    }
     renewals_lost >= SALES_LOST_MAX || drop_of(gap) <= explained + SALES_LOST_MAX
 }

@@ -47,9 +47,9 @@ impl Ledger {
             .map(|id| id.key())
             .or(payment.invoice)
             .or_else(early_tie);
-        payment.amount_refunded_total = payment
-            .amount_refunded_total
-            .max(charge.amount_refunded.unwrap_or_default());
+        let refunded_before = payment.amount_refunded_total;
+        payment.amount_refunded_total =
+            refunded_before.max(charge.amount_refunded.unwrap_or_default());
         let is_failed = charge.status == ChargeStatus::Failed;
         let is_news = match charge.status {
             ChargeStatus::Failed => payment.tell(TOLD_FAILED),
@@ -90,6 +90,9 @@ impl Ledger {
                 amount: charge.amount.unwrap_or_default(),
                 currency,
             }));
+        }
+        if *event_type == EventType::ChargeRefunded {
+            self.learn_bare_refund(charge, refunded_before, event_at, facts);
         }
         if let (true, Some(amount)) = (is_payment, collected) {
             // A charge made days ago and captured now brings its money now.

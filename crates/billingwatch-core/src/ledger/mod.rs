@@ -75,6 +75,9 @@ pub struct Ledger {
     intent_seen_at: Option<Timestamp>,
     /// When an invoice was last announced that was final and not paid.
     open_seen_at: Option<Timestamp>,
+    /// When a refund object was last announced as made, and since when charges are refunded without.
+    refund_seen_at: Option<Timestamp>,
+    bare_refunds_since: Option<Timestamp>,
 }
 
 impl Default for Ledger {
@@ -96,6 +99,8 @@ impl Default for Ledger {
             charge_seen_at: None,
             intent_seen_at: None,
             open_seen_at: None,
+            refund_seen_at: None,
+            bare_refunds_since: None,
         }
     }
 }
@@ -202,7 +207,9 @@ impl Ledger {
             EventData::Subscription(subscription) => {
                 self.learn_subscription(&event.event_type, subscription, event_at, facts);
             }
-            EventData::Refund(refund) => self.learn_refund(refund, event_at, facts),
+            EventData::Refund(refund) => {
+                self.learn_refund(&event.event_type, refund, event_at, facts);
+            }
             EventData::Dispute(dispute) => self.learn_dispute(dispute, event_at, facts),
             EventData::FraudWarning(warning) => self.learn_warning(warning, event_at, facts),
             EventData::CreditNote(note) => self.learn_credit_note(note, facts),

@@ -1,18 +1,61 @@
 //! Refunds: money given back, once per refund object.
 
+use crate::event::EventType;
+use crate::event::charge::Charge;
 use crate::event::refund::{Refund, RefundStatus};
 use crate::ids::Key;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::{Fact, Ledger, Payment, RefundFact};
 
+/// Charges are refunded for so long without a refund object before the endpoint is taken not to be sent any.
+const BARE_AFTER: Span = Span::hours(1);
+
 impl Ledger {
+    /// `charge.refunded` where the endpoint is sent no refund objects: what its cumulative total grew by is the refund.
+    /// `known` is the total of before.
+    pub(super) fn learn_bare_refund(
+        &mut self,
+        charge: &Charge,
+        known: i64,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        let total = charge.amount_refunded.unwrap_or_default();
+        let (Some(currency), true) = (charge.currency, total > known) else {
+            return;
+        };
+        let since = *self.bare_refunds_since.get_or_insert(event_at);
+        if self.refund_seen_at.is_some() || event_at.since(since) < BARE_AFTER {
+            return;
+        }
+        let id = charge.id.as_str();
+        let key = Key::of_parts(&[id, "refunded", &total.to_string()]);
+        if !self.told.tell_once(key) {
+            return;
+        }
+        let collected = charge.amount_collected().filter(|amount| *amount > 0);
+        facts.push(Fact::Refund(RefundFact {
+            refund: key,
+            charge: Some(charge.id.key()),
+            at: event_at,
+            amount: total - known,
+            currency,
+            amount_collected: collected,
+            amount_refunded: total,
+        }));
+    }
+
     pub(super) fn learn_refund(
         &mut self,
+        event_type: &EventType,
         refund: &Refund,
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
+        if *event_type == EventType::RefundCreated {
+            self.refund_seen_at = self.refund_seen_at.max(Some(event_at));
+        }
         let (Some(amount), Some(currency)) = (refund.amount, refund.currency) else {
             return;
         };

@@ -175,12 +175,14 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
     } else {
         OutcomeKind::Unknown
     };
+    let amount = line.number("amt").or(Some(2_000));
     Charge {
         id: line.id_or("ch", made),
         created: Some(line.at("made", created).unwrap_or(created)),
-        amount: line.number("amt").or(Some(2_000)),
+        amount,
         amount_captured: None,
-        amount_refunded: None,
+        // As a whole.
+        amount_refunded: amount.filter(|_| line.name == "charge.refunded"),
         currency: line.currency(),
         captured,
         status: if is_failed {

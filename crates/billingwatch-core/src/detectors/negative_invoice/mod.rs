@@ -214,6 +214,18 @@ impl Detector for NegativeInvoice {
     }
 }
 
+/// The id of the refund that an event tells of, and its charge's; the charge's alone where no refund objects are sent.
+fn refund_ids(event: &Event) -> Option<(&str, Option<&str>)> {
+    match &event.data {
+        EventData::Refund(refund) => Some((
+            refund.id.as_str(),
+            refund.charge.as_ref().map(|id| id.as_str()),
+        )),
+        EventData::Charge(charge) => Some((charge.id.as_str(), Some(charge.id.as_str()))),
+        _ => None,
+    }
+}
+
 impl NegativeInvoice {
     const fn wave_settings(&self) -> WaveSettings {
         WaveSettings {
@@ -282,10 +294,9 @@ impl NegativeInvoice {
     }
 
     fn judge_refund(&mut self, refund: &RefundFact, event: &Event, ctx: &mut Context<'_>) {
-        let EventData::Refund(object) = &event.data else {
+        let Some((id, charge)) = refund_ids(event) else {
             return;
         };
-        let id = object.id.as_str();
         let money = Money::new(refund.amount, refund.currency);
         let over = refund
             .amount_collected
@@ -317,11 +328,7 @@ impl NegativeInvoice {
         finding.message = format!("refund {id} of {money}: {reason}");
         finding.currency = Some(refund.currency);
         finding.amount_at_stake = Some(refund.amount);
-        finding.subject = object
-            .charge
-            .as_ref()
-            .map(ToString::to_string)
-            .or(Some(id.to_owned()));
+        finding.subject = Some(charge.unwrap_or(id).to_owned());
         finding.subjects.extend(finding.subject.clone());
         finding.subjects.push(id.to_owned());
         finding.evidence.measures.push(measure);

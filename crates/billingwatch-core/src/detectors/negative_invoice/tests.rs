@@ -297,3 +297,62 @@ fn a_run_at_the_end_of_each_month_is_told_twice() {
     );
     assert_eq!(told.matches("firing").count(), 3, "{told}");
 }
+
+/// Payments for three weeks, one refund a day of them, and then a run; `refunded` tells of each refund.
+fn run_of_refunds(refunded: impl Fn(u32) -> String) -> String {
+    let mut lines = String::from("+0s charge.succeeded amt=2000 x1\n");
+    for day in 0..21 {
+        for n in 0..40 {
+            let id = day * 40 + n;
+            lines += &format!("+36m charge.succeeded ch=ch_{id} amt=2000\n");
+        }
+        lines += &refunded(day * 40);
+    }
+    for n in 0..30 {
+        lines += &format!("+1m charge.succeeded ch=ch_{} amt=2000\n", 840 + n);
+        lines += &refunded(800 + n);
+    }
+    check("negative_invoice", &lines)
+}
+
+#[test]
+fn where_no_refund_objects_are_sent_charges_tell_of_refunds() {
+    let bare = |n: u32| format!("+1s charge.refunded ch=ch_{n} amt=2000\n");
+    let with_object = |n: u32| {
+        format!(
+            "{}+1s refund.created re=re_{n} ch=ch_{n} amt=2000\n",
+            bare(n)
+        )
+    };
+    let told = [run_of_refunds(bare), run_of_refunds(with_object)];
+    for told in &told {
+        assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+        assert!(
+            told.contains("firing") && told.contains("refund_wave"),
+            "{told}"
+        );
+    }
+    // Nothing is counted twice.
+    let count = |told: &str| {
+        told.lines()
+            .next()
+            .map(|line| line.split(": ").nth(1).unwrap_or_default().to_owned())
+    };
+    assert_eq!(count(&told[0]), count(&told[1]));
+}
+
+#[test]
+fn an_outsized_refund_is_told_by_its_charge_too() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  charge.succeeded amt=2000 x200/1m
+        +1m  charge.succeeded amt=900000 ch=ch_big
+        +1m  charge.succeeded amt=2000 ch=ch_small
+        +1h  charge.refunded ch=ch_small amt=2000
+        +2h  charge.refunded ch=ch_big amt=900000
+    ",
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(told.contains("ch_big"), "{told}");
+}

@@ -106,13 +106,15 @@ impl Wave {
         settings: &WaveSettings,
         ctx: &mut Context<'_>,
     ) {
-        let EventData::Refund(object) = &event.data else {
-            return;
-        };
         // Surplus charges given back mend what another alert tells.
-        if object.reason.as_deref() == Some("duplicate") {
+        if let EventData::Refund(object) = &event.data
+            && object.reason.as_deref() == Some("duplicate")
+        {
             return;
         }
+        let Some((id, charge_id)) = super::refund_ids(event) else {
+            return;
+        };
         self.forget(ctx);
         let charge = refund.charge.unwrap_or(refund.refund);
         let is_old = ctx.now().since(refund.at) > WINDOW;
@@ -126,8 +128,8 @@ impl Wave {
         self.window.push_back(Refunded {
             at: refund.at,
             charge,
-            refund_id: object.id.as_str().into(),
-            charge_id: object.charge.as_ref().map(|id| id.as_str().into()),
+            refund_id: id.into(),
+            charge_id: charge_id.map(Into::into),
             event_id: event.id.as_str().into(),
             amount: refund.amount,
             currency: refund.currency,

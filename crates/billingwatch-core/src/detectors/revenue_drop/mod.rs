@@ -79,7 +79,7 @@ crate::settings! {
     /// Within how much of what was expected it counts as back, in basis points below it.
     recovery_bps_max: i64 = 1_000, 0 => 10_000;
     /// How likely, in millionths, so few payments may be on a day before they count as chance.
-    chance_ppm_max: i64 = 250, 1 => 50_000;
+    chance_ppm_max: i64 = 100, 1 => 50_000;
     /// Days that must be known before the absence of sales says anything. Renewals are foretold,
     /// and judged from the first day.
     days_min: i64 = 8, 8 => 35;

@@ -249,7 +249,7 @@ impl StoreError {
             Self::ReadOnly { database }
         } else if says(&["file is not a database", "file is encrypted"]) {
             Self::NotADatabase { database }
-        } else if says(&["disk image is malformed"]) {
+        } else if says(&["disk image is malformed", "malformed database schema"]) {
             Self::Damaged { database, reason }
         } else if says(&[
             "disk is full",

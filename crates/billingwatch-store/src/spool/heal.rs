@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::{QueryableByName, SqliteConnection, sql_query};
 
 use super::rows::{FORMAT, Head, KeptRow, MeantFor, Reached, TABLES, prepare, spool};
@@ -33,8 +33,9 @@ struct Said {
 
 #[derive(QueryableByName)]
 struct Made {
-    #[diesel(sql_type = Text)]
-    sql: String,
+    // As bytes: damaged, it may be no text.
+    #[diesel(sql_type = Binary)]
+    sql: Vec<u8>,
 }
 
 #[derive(QueryableByName)]
@@ -63,13 +64,14 @@ fn check_tables(conn: &mut SqliteConnection) -> Result<()> {
     if head.user_version != FORMAT {
         return Ok(());
     }
-    let made: Vec<Made> =
-        sql_query("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-            .load(conn)?;
+    let made: Vec<Made> = sql_query(
+        "SELECT CAST(sql AS BLOB) AS sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid",
+    )
+    .load(conn)?;
     // SQLite keeps its own table of numbers beside ours.
     let made: Vec<String> = made
         .iter()
-        .map(|one| words(&one.sql))
+        .map(|one| words(&String::from_utf8_lossy(&one.sql)))
         .filter(|sql| !sql.starts_with("CREATE TABLE sqlite_sequence"))
         .collect();
     let wanted: Vec<String> = TABLES
@@ -83,8 +85,9 @@ fn check_tables(conn: &mut SqliteConnection) -> Result<()> {
     Err(damaged("its tables are not as they were made".to_owned()))
 }
 
+/// As SQLite tells words apart: to it a blank beyond ASCII is part of a name.
 fn words(sql: &str) -> String {
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+    sql.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Puts a whole file in the place of a damaged one, if its events are meant for this database.

@@ -135,13 +135,18 @@ impl Spool {
             timeout: LOCK_WAIT,
         };
         heal::finish(path)?;
-        let mut conn = open_conn(&manager)?;
-        if let Err(error @ StoreError::Damaged { .. }) = heal::check(sqlite(&mut conn)?) {
-            drop(conn);
-            tracing::warn!(error = %error, "{} is damaged: {error}", name_of(path));
-            heal::heal(path, &manager, options)
-                .map_err(|error| beyond_healing(error).on(&manager.target.name))?;
-            conn = open_conn(&manager)?;
+        let refused = |error: StoreError| beyond_healing(error).on(&manager.target.name);
+        let mut conn = open_conn(&manager).map_err(refused)?;
+        match heal::check(sqlite(&mut conn)?) {
+            Ok(()) => {}
+            Err(error @ StoreError::Damaged { .. }) => {
+                drop(conn);
+                tracing::warn!(error = %error, "{} is damaged: {error}", name_of(path));
+                heal::heal(path, &manager, options).map_err(refused)?;
+                conn = open_conn(&manager)?;
+            }
+            // Not known to be whole: what waits in it might never be found.
+            Err(error) => return Err(refused(error)),
         }
         let prepared = transaction(&mut conn, |conn| prepare(sqlite(conn)?, &options.database))
             .map_err(|error| error.on(&manager.target.name))?;

@@ -178,6 +178,7 @@ impl Importer {
         self.report.lines += 1;
         if let Some(raw) = lines::classify_at_a_glance(line)
             && let Ok(entry) = self.entry(&raw)
+            && raw.is_settled(entry.object_id.is_some())
         {
             self.order_pages();
             return self.queue(entry);

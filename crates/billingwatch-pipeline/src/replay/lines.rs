@@ -67,6 +67,13 @@ impl<'a> RawEvent<'a> {
         }
     }
 
+    /// Whether a glance was enough, given whether the event names an object. One that stands bare and
+    /// names none may be a row of somebody's table, with a column `id` and the event in another.
+    #[must_use]
+    pub const fn is_settled(&self, names_object: bool) -> bool {
+        names_object || self.received_at.is_some()
+    }
+
     /// The bytes as they were received.
     ///
     /// # Errors
@@ -274,7 +281,8 @@ pub fn documents<'a>(
 }
 
 /// Takes a line in the two common forms for what its beginning says, without scanning it; `None`
-/// for any other form. When the event parser then refuses the body, [`classify`] has the last word.
+/// for any other form. When the event parser then refuses the body, or
+/// [finds too little in it](RawEvent::is_settled), [`classify`] has the last word.
 #[must_use]
 pub fn classify_at_a_glance(line: &[u8]) -> Option<RawEvent<'_>> {
     match first_key(line)? {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use billingwatch_core::alert::{AlertChange, Suppressed};
 use billingwatch_core::detector::SettingsError;
 use billingwatch_core::engine::{Applied, Engine, Input, Record, Registry, SettingsChange};
-use billingwatch_core::event::Event;
+use billingwatch_core::event::{Event, EventData};
 use billingwatch_core::stripe::payload::{self, PayloadError};
 use billingwatch_core::time::{Span, Timestamp};
 
@@ -236,6 +236,7 @@ impl Replay {
     ) -> Result<(), ReplayError> {
         if let Some(raw) = lines::classify_at_a_glance(line)
             && let Ok(recorded) = self.read_event(&raw)
+            && raw.is_settled(names_object(&recorded.event))
         {
             self.flush_pages(sink)?;
             return self.apply(recorded, sink);
@@ -356,6 +357,10 @@ fn read_event(raw: &RawEvent<'_>) -> Result<(Timestamp, Box<Event>), String> {
         return Err(NO_TIME.to_owned());
     }
     Ok((received_at, Box::new(event)))
+}
+
+fn names_object(event: &Event) -> bool {
+    !matches!(&event.data, EventData::Other(object) if object.id.is_none())
 }
 
 /// Why a line without a time is passed over.

@@ -133,6 +133,24 @@ fn a_bad_line_is_named_and_the_rest_is_imported() {
 }
 
 #[test]
+fn a_row_of_a_table_is_the_event_in_it() {
+    let event = String::from_utf8(event_body("evt_1", "charge.failed", START)).unwrap();
+    let at = START.as_secs();
+    let row = format!(
+        "{{\"id\":\"row_1\",\"type\":\"charge.failed\",\"created\":{at},\"event\":{event}}}"
+    );
+    let store = memory_store();
+    let (report, sink) = import(&store, row.as_bytes());
+    assert_eq!(report.imported, 1);
+    assert_eq!(sink.bad, Vec::<String>::new());
+    let [kept] = &events(&store)[..] else {
+        panic!("one event")
+    };
+    assert_eq!(kept.event_id.as_deref(), Some("evt_1"));
+    assert_eq!(kept.body, event.as_bytes());
+}
+
+#[test]
 fn a_list_page_goes_in_oldest_first() {
     let body = |n: i64| {
         let body = event_body(&format!("evt_{n}"), "charge.failed", START + Span::secs(n));

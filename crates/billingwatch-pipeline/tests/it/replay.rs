@@ -79,6 +79,18 @@ fn every_form_of_a_recording_is_read() {
                 .into(),
         ),
         (
+            "rows of a table",
+            [(1, &one), (2, &two), (3, &three)]
+                .map(|(n, event)| {
+                    let at = START.as_secs() + n;
+                    format!(
+                        "{{\"id\":\"row_{n}\",\"type\":\"charge.failed\",\"created\":{at},\"event\":{event}}}\n"
+                    )
+                })
+                .concat()
+                .into(),
+        ),
+        (
             "a tail after the event",
             [(1, &one), (2, &two), (3, &three)]
                 .map(|(n, event)| {

@@ -54,16 +54,16 @@ pub(super) fn check(conn: &mut SqliteConnection) -> Result<()> {
     if said.integrity_check != "ok" {
         return Err(damaged(said.integrity_check));
     }
+    let head: Head = sql_query("SELECT user_version FROM pragma_user_version").get_result(conn)?;
+    if head.user_version != FORMAT {
+        return Ok(());
+    }
     check_tables(conn)
 }
 
 /// Sees whether the tables are as they were made. Where a column has lost its name nothing can be
 /// read by it, though every page is whole.
 fn check_tables(conn: &mut SqliteConnection) -> Result<()> {
-    let head: Head = sql_query("SELECT user_version FROM pragma_user_version").get_result(conn)?;
-    if head.user_version != FORMAT {
-        return Ok(());
-    }
     let made: Vec<Made> = sql_query(
         "SELECT CAST(sql AS BLOB) AS sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid",
     )
@@ -102,6 +102,7 @@ pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Re
     forget(&new_path).map_err(|error| on_disk(path, &error))?;
     let mut conn = open_conn(manager)?;
     let damaged = sqlite(&mut conn)?;
+    // Whatever format it says: that number may be what was damaged.
     check_tables(damaged)?;
     // Whose it is must be known: another database's events would be told to the wrong one.
     let meant_for: Vec<MeantFor> = sql_query("SELECT database FROM meant_for").load(damaged)?;

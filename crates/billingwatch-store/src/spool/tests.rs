@@ -343,6 +343,15 @@ fn tables_that_lost_a_name_are_refused_and_left() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("move it away"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
+
+    // Nor is the number of its format to be believed, once a page is broken as well.
+    bytes[60] = 136;
+    let last_page = bytes.len() - 4096;
+    bytes[last_page..].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Spool::open(&folder.options("billing")).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 
 use crate::connection::AnyConn;
-use crate::error::{Result, StoreError};
+use crate::error::{RESTORE, Result, StoreError};
 use crate::store::Store;
 
 /// What became of a backup.
@@ -68,6 +68,7 @@ impl Store {
                 reason: found
                     .first()
                     .map_or_else(String::new, |finding| finding.integrity_check.clone()),
+                remedy: RESTORE,
             }),
         }
     }

@@ -9,6 +9,9 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::cursors::Cursor;
 
+/// What can be done about a damaged journal.
+pub(crate) const RESTORE: &str = "stop the server and restore the newest backup";
+
 /// Why the store could not do what it was asked.
 ///
 /// `database` names the database without its password.
@@ -88,12 +91,14 @@ pub enum StoreError {
         database: String,
     },
     /// The database file is damaged.
-    #[error("{database} is damaged ({reason}): stop the server and restore the newest backup")]
+    #[error("{database} is damaged ({reason}): {remedy}")]
     Damaged {
         /// The database.
         database: String,
         /// What the database says.
         reason: String,
+        /// What can be done.
+        remedy: &'static str,
     },
     /// The disk, or the database's quota, is full.
     #[error("{database} is full: {reason}; free some disk space")]
@@ -250,7 +255,11 @@ impl StoreError {
         } else if says(&["file is not a database", "file is encrypted"]) {
             Self::NotADatabase { database }
         } else if says(&["disk image is malformed", "malformed database schema"]) {
-            Self::Damaged { database, reason }
+            Self::Damaged {
+                database,
+                reason,
+                remedy: RESTORE,
+            }
         } else if says(&[
             "disk is full",
             "No space left",

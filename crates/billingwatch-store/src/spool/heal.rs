@@ -18,6 +18,10 @@ use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
 use crate::connection::{Manager, transaction};
 use crate::error::{Result, StoreError};
 
+/// What can be done about one that cannot be healed.
+pub(super) const MOVE_AWAY: &str = "what waits in it cannot be taken over; keep it for whoever can, and move it away to \
+                                    start with an empty one";
+
 /// Rows that are read at once, as long as nothing is wrong with them.
 const PORTION: i64 = 64;
 
@@ -101,20 +105,19 @@ pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Re
     // What an earlier attempt left: the damaged file is still there, so it was not finished.
     forget(&new_path).map_err(|error| on_disk(path, &error))?;
     let mut conn = open_conn(manager)?;
-    let damaged = sqlite(&mut conn)?;
+    let old = sqlite(&mut conn)?;
     // Whatever format it says: that number may be what was damaged.
-    check_tables(damaged)?;
+    check_tables(old)?;
     // Whose it is must be known: another database's events would be told to the wrong one.
-    let meant_for: Vec<MeantFor> = sql_query("SELECT database FROM meant_for").load(damaged)?;
+    let meant_for: Vec<MeantFor> = sql_query("SELECT database FROM meant_for").load(old)?;
     if meant_for.iter().any(|one| one.database != options.database) {
-        return Err(StoreError::Damaged {
-            database: name_of(path),
-            reason: "and it holds events of another database".to_owned(),
-        });
+        return Err(
+            damaged("and it holds events of another database".to_owned()).on(&name_of(path)),
+        );
     }
     let reached: Result<Reached, _> =
         sql_query("SELECT count(*) AS was_reached FROM meant_for WHERE was_reached")
-            .get_result(damaged);
+            .get_result(old);
     let was_reached = reached.is_ok_and(|reached| reached.was_reached > 0);
     let new_manager = Manager {
         target: target_of(&new_path)?,
@@ -122,7 +125,7 @@ pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Re
     };
     let mut new_conn = open_conn(&new_manager)?;
     let (kept, lost) = transaction(&mut new_conn, |new| {
-        carry(damaged, sqlite(new)?, options, was_reached)
+        carry(old, sqlite(new)?, options, was_reached)
     })?;
     drop((conn, new_conn));
     let aside = put_aside(path).map_err(|error| on_disk(path, &error))?;
@@ -267,6 +270,7 @@ fn damaged(reason: String) -> StoreError {
     StoreError::Damaged {
         database: String::new(),
         reason,
+        remedy: MOVE_AWAY,
     }
 }
 

@@ -428,11 +428,12 @@ impl Spool {
 /// A file of which nothing can be taken over; there is no backup of a spool to restore.
 fn beyond_healing(error: StoreError) -> StoreError {
     match error {
-        StoreError::Damaged { database, reason } => StoreError::Damaged {
+        StoreError::Damaged {
+            database, reason, ..
+        } => StoreError::Damaged {
             database,
-            reason: format!(
-                "{reason}; what waits in it cannot be taken over: move it away to start with an empty one"
-            ),
+            reason,
+            remedy: heal::MOVE_AWAY,
         },
         other => other,
     }

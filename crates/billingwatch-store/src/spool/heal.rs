@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::{QueryableByName, SqliteConnection, sql_query};
 
-use super::rows::{FORMAT, Head, KeptRow, MeantFor, Reached, TABLES, prepare, spool};
+use super::rows::{Essential, FORMAT, Head, KeptRow, MeantFor, Reached, TABLES, prepare, spool};
 use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
 use crate::connection::{Manager, transaction};
 use crate::error::{Result, StoreError};
@@ -192,10 +192,15 @@ fn carry(
     let last_id = last_id(damaged).min(after.saturating_add(PROBES_MAX));
     for id in after.saturating_add(1)..=last_id {
         let row = spool::table.find(id).select(KeptRow::as_select());
-        match row.first(damaged).optional() {
-            Ok(row) => keep(row.as_slice())?,
-            Err(_) => lost += 1,
-        }
+        let row = match row.first(damaged).optional() {
+            Ok(row) => row,
+            Err(_) => {
+                let row = essential(damaged, id);
+                lost += i64::from(row.is_none());
+                row
+            }
+        };
+        keep(row.as_slice())?;
     }
     Ok((kept, lost))
 }
@@ -207,6 +212,12 @@ fn portion(damaged: &mut SqliteConnection, after: i64) -> QueryResult<Vec<KeptRo
         .limit(PORTION)
         .select(KeptRow::as_select())
         .load(damaged)
+}
+
+/// A row that can only be read in part, when that part is the event.
+fn essential(damaged: &mut SqliteConnection, id: i64) -> Option<KeptRow> {
+    let row = spool::table.find(id).select(Essential::as_select());
+    row.first(damaged).ok()?.into_kept()
 }
 
 /// The last place where a row may be, as far as that can be told: by the table, or by SQLite's own

@@ -1,5 +1,6 @@
 //! The spool's table: what a row holds, how it is made of an entry and becomes one again.
 
+use billingwatch_core::stripe::payload::read_envelope;
 use billingwatch_core::time::Timestamp;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -111,6 +112,19 @@ pub(super) struct KeptRow {
     body: Vec<u8>,
     codec: i16,
     set_aside: Option<String>,
+}
+
+/// What a row cannot do without. The other columns repeat what the body says.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = spool)]
+pub(super) struct Essential {
+    id: i64,
+    source: String,
+    event_id: String,
+    event_type: String,
+    received_at_ms: i64,
+    body: Vec<u8>,
+    codec: i16,
 }
 
 #[derive(QueryableByName)]
@@ -227,6 +241,32 @@ pub(super) fn row_of<'a>(
         body: &packed.bytes,
         codec: packed.codec,
     })
+}
+
+impl Essential {
+    /// The whole row; `None` where the body is not that event's.
+    pub(super) fn into_kept(self) -> Option<KeptRow> {
+        let body = codec::unpack(self.codec, self.body.clone()).ok()?;
+        let envelope = read_envelope(&body)
+            .ok()
+            .filter(|envelope| envelope.id == self.event_id)?;
+        Some(KeptRow {
+            id: self.id,
+            source: self.source,
+            event_id: self.event_id,
+            event_type: self.event_type,
+            object_id: envelope.object_id,
+            customer_id: envelope.customer_id,
+            created_at: envelope.created.map(Timestamp::as_secs),
+            received_at_ms: self.received_at_ms,
+            account: envelope.account,
+            livemode: envelope.livemode,
+            api_version: envelope.api_version,
+            body: self.body,
+            codec: self.codec,
+            set_aside: None,
+        })
+    }
 }
 
 impl Row {

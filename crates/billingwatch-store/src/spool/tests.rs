@@ -281,6 +281,11 @@ fn what_can_be_read_of_a_damaged_file_is_carried_over_and_the_file_is_kept() {
     let spool = folder.open();
     put_noisy(&spool, 1..301, 500);
     spool.note_reached().unwrap();
+    // No text: the row cannot be read as a whole, and what it lacks is in its body.
+    let damage = "UPDATE spool SET api_version = CAST(x'ff' AS TEXT) WHERE id = 300";
+    spool
+        .write(|conn| Ok(sql_query(damage).execute(conn)?))
+        .unwrap();
     drop(spool);
     let mut bytes = std::fs::read(&path).unwrap();
     let pages = bytes.len() / 4096;

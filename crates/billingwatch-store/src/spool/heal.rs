@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::{QueryableByName, SqliteConnection, sql_query};
 
-use super::rows::{Essential, FORMAT, Head, KeptRow, MeantFor, Reached, TABLES, prepare, spool};
+use super::rows::{FORMAT, Head, MeantFor, Reached, Row, TABLES, essential, prepare, spool};
 use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
 use crate::connection::{Manager, transaction};
 use crate::error::{Result, StoreError};
@@ -168,7 +168,7 @@ fn carry(
         sql_query("UPDATE meant_for SET was_reached = TRUE").execute(new)?;
     }
     let (mut kept, mut lost) = (0, 0);
-    let mut keep = |rows: &[KeptRow]| -> Result<()> {
+    let mut keep = |rows: &[Row]| -> Result<()> {
         for row in rows {
             let inserted = diesel::insert_or_ignore_into(spool::table)
                 .values(row)
@@ -191,7 +191,7 @@ fn carry(
     // Then place by place, past those that cannot be read.
     let last_id = last_id(damaged).min(after.saturating_add(PROBES_MAX));
     for id in after.saturating_add(1)..=last_id {
-        let row = spool::table.find(id).select(KeptRow::as_select());
+        let row = spool::table.find(id).select(Row::as_select());
         let row = match row.first(damaged).optional() {
             Ok(row) => row,
             Err(_) => {
@@ -205,19 +205,13 @@ fn carry(
     Ok((kept, lost))
 }
 
-fn portion(damaged: &mut SqliteConnection, after: i64) -> QueryResult<Vec<KeptRow>> {
+fn portion(damaged: &mut SqliteConnection, after: i64) -> QueryResult<Vec<Row>> {
     spool::table
         .filter(spool::id.gt(after))
         .order(spool::id)
         .limit(PORTION)
-        .select(KeptRow::as_select())
+        .select(Row::as_select())
         .load(damaged)
-}
-
-/// A row that can only be read in part, when that part is the event.
-fn essential(damaged: &mut SqliteConnection, id: i64) -> Option<KeptRow> {
-    let row = spool::table.find(id).select(Essential::as_select());
-    row.first(damaged).ok()?.into_kept()
 }
 
 /// The last place where a row may be, as far as that can be told: by the table, or by SQLite's own

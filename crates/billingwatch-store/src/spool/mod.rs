@@ -30,7 +30,9 @@ use crate::journal::NewEntry;
 use crate::journal::codec::{self, Packed};
 use crate::url::Target;
 
-use rows::{NewRow, Reached, Row, Size, Totals, oldest, prepare, row_of, size_of, spool, totals};
+use rows::{
+    NewRow, Reached, Row, Size, Totals, essential, oldest, prepare, row_of, size_of, spool, totals,
+};
 
 /// Files that are looked at: so many processes may share a folder.
 const FILES_MAX: u32 = 16;
@@ -449,9 +451,10 @@ fn one_by_one(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Portion> {
         let row = spool::table.find(*id).select(Row::as_select());
         match row.first(conn) {
             Ok(row) => rows.push(row),
-            Err(error @ DieselError::DeserializationError(_)) => {
-                unreadable.push((*id, error.to_string()));
-            }
+            Err(error @ DieselError::DeserializationError(_)) => match essential(conn, *id) {
+                Some(row) => rows.push(row),
+                None => unreadable.push((*id, error.to_string())),
+            },
             Err(error) => return Err(error.into()),
         }
     }

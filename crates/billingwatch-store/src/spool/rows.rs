@@ -76,28 +76,10 @@ pub(super) struct NewRow<'a> {
     pub(super) codec: i16,
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = spool)]
-pub(super) struct Row {
-    pub(super) id: i64,
-    pub(super) source: String,
-    pub(super) event_id: String,
-    pub(super) event_type: String,
-    pub(super) object_id: Option<String>,
-    pub(super) customer_id: Option<String>,
-    pub(super) created_at: Option<i64>,
-    pub(super) received_at_ms: i64,
-    pub(super) account: Option<String>,
-    pub(super) livemode: bool,
-    pub(super) api_version: Option<String>,
-    pub(super) body: Vec<u8>,
-    pub(super) codec: i16,
-}
-
-/// A row as it is, to be carried from one file into another.
+/// A row as it is: to be taken out, or carried from one file into another.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = spool, treat_none_as_default_value = false)]
-pub(super) struct KeptRow {
+pub(super) struct Row {
     pub(super) id: i64,
     source: String,
     event_id: String,
@@ -117,11 +99,10 @@ pub(super) struct KeptRow {
 /// What a row cannot do without. The other columns repeat what the body says.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = spool)]
-pub(super) struct Essential {
+struct Essential {
     id: i64,
     source: String,
     event_id: String,
-    event_type: String,
     received_at_ms: i64,
     body: Vec<u8>,
     codec: i16,
@@ -194,6 +175,12 @@ pub(super) fn prepare(conn: &mut SqliteConnection, database: &str) -> Result<Opt
     Ok(Some(totals(conn)?))
 }
 
+/// A row that can only be read in part, when that part is the event.
+pub(super) fn essential(conn: &mut SqliteConnection, id: i64) -> Option<Row> {
+    let row = spool::table.find(id).select(Essential::as_select());
+    row.first(conn).ok()?.into_row()
+}
+
 pub(super) fn totals(conn: &mut SqliteConnection) -> Result<Totals> {
     Ok(sql_query(format!(
         "SELECT count(*) FILTER (WHERE set_aside IS NULL) AS entries, \
@@ -245,16 +232,16 @@ pub(super) fn row_of<'a>(
 
 impl Essential {
     /// The whole row; `None` where the body is not that event's.
-    pub(super) fn into_kept(self) -> Option<KeptRow> {
+    fn into_row(self) -> Option<Row> {
         let body = codec::unpack(self.codec, self.body.clone()).ok()?;
         let envelope = read_envelope(&body)
             .ok()
             .filter(|envelope| envelope.id == self.event_id)?;
-        Some(KeptRow {
+        Some(Row {
             id: self.id,
             source: self.source,
             event_id: self.event_id,
-            event_type: self.event_type,
+            event_type: envelope.event_type,
             object_id: envelope.object_id,
             customer_id: envelope.customer_id,
             created_at: envelope.created.map(Timestamp::as_secs),

@@ -421,3 +421,19 @@ fn a_file_whose_tables_lost_their_words_is_refused_as_damaged() {
     }
     assert!(refused > 100, "{refused}");
 }
+
+#[test]
+fn a_row_of_which_only_the_event_can_be_read_goes_out_with_what_the_event_says() {
+    let folder = Folder::new();
+    let spool = folder.open();
+    put(&spool, 1..4, START);
+    let damage = "UPDATE spool SET object_id = CAST(x'ff' AS TEXT) WHERE id = 2";
+    spool
+        .write(|conn| Ok(sql_query(damage).execute(conn)?))
+        .unwrap();
+    let waiting = spool.first(10).unwrap();
+    assert_eq!(ids(&waiting), ["evt_1", "evt_2", "evt_3"]);
+    assert_eq!(waiting[1].entry.body, event(2).body);
+    assert_eq!(waiting[1].entry.object_id, None, "the body names none");
+    assert_eq!(spool.usage().set_aside, 0);
+}

@@ -108,6 +108,7 @@ impl Watched {
         settings: &Settings,
         blind: impl Fn(&Gap) -> Option<Blind>,
     ) -> Step {
+        self.hours.add_up();
         self.learn(past, end);
         let step = match self.incident {
             None => self.look(past, end, settings, blind),
@@ -123,14 +124,19 @@ impl Watched {
     }
 
     fn worst(&self, past: Past<'_>, end: i64, settings: &Settings) -> Option<Gap> {
-        let gap = |len, shift| self.habits.gap(&self.hours, past, (end, len, shift), true);
-        let is_missing = |gap: &Gap| is_implausible(gap, settings);
+        let missing = |len, shift| {
+            let is_missing = |gap: &Gap| is_much(gap, settings);
+            let window = (end, len, shift);
+            let gap = self
+                .habits
+                .calm_gap_if(&self.hours, past, window, is_missing);
+            gap.filter(|gap| is_implausible(gap, settings))
+        };
         let is_shifted =
-            |len| len <= SHIFTED_MAX && !SHIFTS.iter().all(|by| is_missing(&gap(len, *by)));
-        let gaps = WINDOWS.into_iter().map(|len| gap(len, 0));
+            |len| len <= SHIFTED_MAX && !SHIFTS.iter().all(|by| missing(len, *by).is_some());
+        let gaps = WINDOWS.into_iter().filter_map(|len| missing(len, 0));
         let is_monthly = |gap: &Gap| again::is_of_the_month(&self.hours, past, end, gap);
-        let missing =
-            gaps.filter(|gap| is_missing(gap) && !is_shifted(gap.hours) && !is_monthly(gap));
+        let missing = gaps.filter(|gap| !is_shifted(gap.hours) && !is_monthly(gap));
         missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
     }
 
@@ -150,6 +156,7 @@ impl Watched {
             return Step::Muted(trouble);
         }
         self.hours.mark(end - gap.hours, end);
+        self.hours.add_up();
         self.incident = Some(Incident {
             began: end - gap.hours,
             found: end,
@@ -169,11 +176,11 @@ impl Watched {
 
     /// Many renewals that were asked for and not paid at once, said once a day: retries bring most
     /// of them in, and a wave of declines is `charge_failure_spike`'s to tell.
-    pub(super) fn dunning(&mut self, past: Past<'_>, end: i64, settings: &Settings) -> Option<Gap> {
+    pub(super) fn dunning(&mut self, end: i64, settings: &Settings) -> Option<Gap> {
         if end - self.dunning_told < 24 {
             return None;
         }
-        let gap = self.habits.gap(&self.hours, past, (end, 24, 0), false);
+        let gap = Habits::renewals(&self.hours, end, 24);
         let is_many = self.habits.dunning_chance(&gap) <= chance_max(settings);
         is_many.then(|| self.dunning_told = end)?;
         Some(gap)
@@ -188,6 +195,7 @@ impl Watched {
         settings: &Settings,
     ) -> Step {
         self.hours.mark(self.judged, end);
+        self.hours.add_up();
         for left in (self.judged.max(incident.began + WINDOW_MAX))..end {
             let hour = left - WINDOW_MAX + 1;
             let gap = self.habits.gap(&self.hours, past, (hour, 1, 0), false);
@@ -303,9 +311,13 @@ pub(super) fn drop_of(gap: &Gap) -> i64 {
     share_bps(gap.missing(), gap.expected)
 }
 
+/// Whether enough is missing to ask how likely that is, which is the dearer question.
+fn is_much(gap: &Gap, settings: &Settings) -> bool {
+    gap.is_nearly_whole() && drop_of(gap) > settings.drop_bps_min
+}
+
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
-    gap.is_nearly_whole()
-        && drop_of(gap) > settings.drop_bps_min
+    is_much(gap, settings)
         && gap.chance <= chance_max(settings)
         && share_bps(gap.least.saturating_sub(gap.collected), gap.least) > settings.drop_bps_min / 3
 }

@@ -6,7 +6,7 @@ use crate::stats::{binomial_tail, negative_binomial_head};
 
 use super::super::words::{as_f64, bps_of, rounded};
 use super::hours::{Hour, Hours, WINDOW_MAX};
-use super::usual::{Past, Usual, usual};
+use super::usual::{Past, Usual, by_weeks, usual};
 use super::worth::{Sales, Worth};
 
 /// Windows judged, in hours: an outage shows in three, a slow loss in three days.
@@ -50,7 +50,7 @@ const STRAY_WEIGHT: f64 = 1.0 / 28.0;
 const STRAY_KNOWN_WEEKS: f64 = 6.0;
 
 /// How much the median of a few values knows of what their average would.
-const MEDIAN_EFFICIENCY: f64 = 0.64;
+pub(super) const MEDIAN_EFFICIENCY: f64 = 0.64;
 
 /// Sales a window must expect before its straying is learned from.
 const STRAY_SALES_MIN: f64 = 5.0;
@@ -69,11 +69,11 @@ pub(super) struct Habits {
 
 /// How far sales of a window stray from what is usual, beyond the chance of small numbers.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Stray {
+pub(super) struct Stray {
     /// The relative variance.
-    squared: f64,
+    pub(super) squared: f64,
     /// Days that taught it.
-    days: f64,
+    pub(super) days: f64,
 }
 
 impl Default for Habits {
@@ -159,17 +159,18 @@ impl Gap {
     }
 }
 
-impl Habits {
-    /// The gap of the `len` hours before `end`, against the same hours of the weeks before or those
-    /// `shift` hours earlier; with `only_calm`, without hours of incidents.
-    pub(super) fn gap(
-        &self,
-        hours: &Hours,
-        past: Past<'_>,
-        (end, len, shift): (i64, i64, i64),
-        only_calm: bool,
-    ) -> Gap {
-        let counts = |hour: &Hour| !only_calm || !hour.is_incident;
+/// What the hours of a window say by themselves.
+struct Counted {
+    /// With the renewals alone.
+    gap: Gap,
+    due_amount: i64,
+    silent_amount: i64,
+    sales: i64,
+    sales_amount: i64,
+}
+
+impl Counted {
+    fn of(hours: &Hours, (end, len): (i64, i64), counts: impl Fn(&Hour) -> bool) -> Self {
         let mut gap = Gap {
             hours: len,
             counted: 0,
@@ -198,22 +199,78 @@ impl Habits {
             sales += i64::from(hour.sales);
             sales_amount = sales_amount.saturating_add(hour.sales_amount);
         }
+        Self {
+            gap,
+            due_amount,
+            silent_amount,
+            sales,
+            sales_amount,
+        }
+    }
+}
+
+impl Habits {
+    /// The gap of the `len` hours before `end`, against the same hours of the weeks before or those
+    /// `shift` hours earlier; with `only_calm`, without hours of incidents.
+    pub(super) fn gap(
+        &self,
+        hours: &Hours,
+        past: Past<'_>,
+        window: (i64, i64, i64),
+        only_calm: bool,
+    ) -> Gap {
+        let (gap, usual) = self.weighed(hours, past, window, only_calm);
+        self.judged(gap, usual.as_ref())
+    }
+
+    /// The same without hours of incidents, if so much `is_missing` that its chance is worth reckoning.
+    pub(super) fn calm_gap_if(
+        &self,
+        hours: &Hours,
+        past: Past<'_>,
+        window: (i64, i64, i64),
+        is_missing: impl Fn(&Gap) -> bool,
+    ) -> Option<Gap> {
+        let (gap, usual) = self.weighed(hours, past, window, true);
+        is_missing(&gap).then(|| self.judged(gap, usual.as_ref()))
+    }
+
+    /// The renewals alone of the `len` hours before `end`.
+    pub(super) fn renewals(hours: &Hours, end: i64, len: i64) -> Gap {
+        Counted::of(hours, (end, len), |_| true).gap
+    }
+
+    /// What should have come and what did, without how likely that is.
+    fn weighed(
+        &self,
+        hours: &Hours,
+        past: Past<'_>,
+        (end, len, shift): (i64, i64, i64),
+        only_calm: bool,
+    ) -> (Gap, Option<Usual>) {
+        let counts = |hour: &Hour| !only_calm || !hour.is_incident;
+        let counted = Counted::of(hours, (end, len), counts);
+        let mut gap = counted.gap;
         let usual = usual(hours, past, (end, len, shift), counts);
-        gap.expected = scaled(due_amount, 1.0 - self.silent_share());
+        gap.expected = scaled(counted.due_amount, 1.0 - self.silent_share());
         gap.least = gap.expected;
-        gap.collected = due_amount.saturating_sub(silent_amount);
+        gap.collected = counted.due_amount.saturating_sub(counted.silent_amount);
         if let Some(usual) = usual {
-            gap.sales = u64::try_from(sales).unwrap_or_default();
+            gap.sales = u64::try_from(counted.sales).unwrap_or_default();
             gap.sales_expected = usual.sales;
-            gap.sales_amount = sales_amount;
+            gap.sales_amount = counted.sales_amount;
             gap.usual_amount = rounded(usual.amount);
-            gap.collected = gap.collected.saturating_add(sales_amount);
+            gap.collected = gap.collected.saturating_add(counted.sales_amount);
             gap.expected = gap.expected.saturating_add(gap.usual_amount);
             gap.least = gap
                 .least
                 .saturating_add(scaled(gap.usual_amount, usual.least_share));
         }
-        (gap.chance, gap.is_of_worth) = self.chance(&gap, usual.as_ref());
+        (gap, usual)
+    }
+
+    fn judged(&self, mut gap: Gap, usual: Option<&Usual>) -> Gap {
+        (gap.chance, gap.is_of_worth) = self.chance(&gap, usual);
         if gap.is_of_worth {
             gap.least = gap.expected;
         }
@@ -328,16 +385,11 @@ impl Habits {
 
 impl Stray {
     /// A peak says nothing of how far sales fall; a shortfall stands for both halves.
-    fn learn(&mut self, usual: &Usual, sales: f64, days: f64) {
+    pub(super) fn learn(&mut self, usual: &Usual, sales: f64, days: f64) {
         let short = (usual.sales - sales).max(0.0) / usual.sales;
         let by_chance = (1.0 + 1.0 / (MEDIAN_EFFICIENCY * usual.weeks)) / usual.sales;
         let known = self.squared + by_chance;
-        let share = STRAY_SEEN
-            .iter()
-            .zip(2_u32..)
-            .take_while(|(_, weeks)| f64::from(*weeks) <= usual.weeks)
-            .last()
-            .map_or(1.0, |(share, _)| *share);
+        let share = by_weeks(STRAY_SEEN, usual.weeks);
         let seen = (2.0 * short * short).min(STRAY_NEWS_MAX * known) / share;
         self.days += days;
         let weight = (days / (self.days + STRAY_PRIOR_DAYS)).max(STRAY_WEIGHT * days);

@@ -16,6 +16,8 @@ pub(super) const WEEK: i64 = 168;
 
 /// Weeks that say what is usual.
 pub(super) const WEEKS: i64 = 6;
+/// The same as a length.
+pub(super) const WEEKS_MAX: usize = 6;
 
 /// The longest window judged.
 pub(super) const WINDOW_MAX: i64 = 72;
@@ -46,6 +48,9 @@ pub(super) struct Hours {
     hours: VecDeque<Hour>,
     /// Hours since 1970 of the first.
     first: i64,
+    /// Sales, and hours of incidents, before each hour and before the end; empty once anything changed.
+    #[serde(skip)]
+    sums: Vec<(i64, i64)>,
 }
 
 /// The hour an instant is in, since 1970.
@@ -96,6 +101,31 @@ impl Hours {
         known.copied().unwrap_or_default()
     }
 
+    /// Adds the hours up, for as long as nothing changes: looks at weeks need not do so again and again.
+    pub(super) fn add_up(&mut self) {
+        if !self.sums.is_empty() {
+            return;
+        }
+        let mut sum = (0, 0);
+        self.sums.push(sum);
+        self.sums.extend(self.hours.iter().map(|hour| {
+            sum.0 += i64::from(hour.sales);
+            sum.1 += i64::from(hour.is_incident);
+            sum
+        }));
+    }
+
+    /// Sales of the hours from one to before another; `None` where one of them is part of an incident,
+    /// and while they are not added up.
+    pub(super) fn calm_sales(&self, from: i64, until: i64) -> Option<i64> {
+        let place = |hour: i64| {
+            let place = usize::try_from((hour - self.first).max(0)).ok()?;
+            self.sums.get(place.min(self.hours.len()))
+        };
+        let ((before, incidents_before), (sales, incidents)) = (place(from)?, place(until)?);
+        (incidents == incidents_before).then(|| sales - before)
+    }
+
     /// Whether an hour is among those kept.
     pub(super) fn knows(&self, hour: i64) -> bool {
         hour >= self.first && !self.hours.is_empty()
@@ -103,6 +133,7 @@ impl Hours {
 
     /// Room for an hour: the newest [`HOURS_MAX`] are kept, however they arrive.
     fn hour_mut(&mut self, hour: i64) -> Option<&mut Hour> {
+        self.sums.clear();
         let newest = self.first + i64::try_from(self.hours.len()).unwrap_or_default() - 1;
         if self.hours.is_empty() || hour - newest >= HOURS_MAX {
             self.hours.clear();
@@ -146,6 +177,30 @@ mod tests {
         assert_eq!(hours.hour(502_400).sales, 1);
         assert_eq!(hours.hour(500_500).sales, 0, "too old to be kept");
         assert_eq!(hours.hour(1).sales, 0);
+    }
+
+    #[test]
+    fn hours_that_are_added_up_are_what_they_are_one_by_one() {
+        let mut hours = Hours::default();
+        assert_eq!(hours.calm_sales(0, 10), None, "not added up");
+        hours.add_up();
+        assert_eq!(hours.calm_sales(0, 10), Some(0));
+        for hour in 0..100 {
+            hours.sale(at(500_000 + hour), 100, 1 + i32::from(hour % 7 == 0));
+        }
+        hours.mark(500_040, 500_043);
+        assert_eq!(hours.calm_sales(500_000, 500_010), None, "changed since");
+        hours.add_up();
+        for from in 499_990..500_110 {
+            for until in from..500_110 {
+                let all = || (from..until).map(|hour| hours.hour(hour));
+                let sales: i32 = all().map(|hour| hour.sales).sum();
+                let expected = (!all().any(|hour| hour.is_incident)).then_some(i64::from(sales));
+                assert_eq!(hours.calm_sales(from, until), expected, "{from} to {until}");
+            }
+        }
+        hours.sale(at(500_001), 100, 1);
+        assert_eq!(hours.calm_sales(500_000, 500_010), None, "changed again");
     }
 
     #[test]

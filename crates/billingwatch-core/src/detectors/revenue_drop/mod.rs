@@ -30,6 +30,8 @@ mod tests;
 mod tests_of_calendars;
 #[cfg(test)]
 mod tests_of_mrr;
+#[cfg(test)]
+mod tests_of_straying;
 mod usual;
 mod worth;
 
@@ -317,7 +319,7 @@ impl RevenueDrop {
                 Step::Missing(one) => missing.push((*currency, one)),
                 Step::Over(reason) => over = Some(reason),
             }
-            if let Some(gap) = watched.dunning(past, hour, &self.settings) {
+            if let Some(gap) = watched.dunning(hour, &self.settings) {
                 let asked = gap.due - gap.paid - gap.silent;
                 let message = format!(
                     "{asked} of {} renewals of 24 hours were asked for and are not paid yet: \

@@ -62,6 +62,9 @@ struct Sum {
     subscriptions: i64,
     /// The hours before: amount and subscriptions.
     hours: VecDeque<(i64, i64)>,
+    /// The mean amount of these hours, until they change: asked for every minute.
+    #[serde(skip)]
+    average: Option<i64>,
     /// Since when it is low.
     low_since: Option<Timestamp>,
     /// What was committed at the end of the newest stretches, newest last.
@@ -108,6 +111,7 @@ impl Mrr {
                     *amount = amount.saturating_sub(old.amount);
                     *subscriptions -= 1;
                 }
+                sum.average = None;
             }
         }
         let Standing::Committed(new) = standing else {
@@ -183,6 +187,7 @@ impl Sum {
         while self.hours.len() > HOURS {
             self.hours.pop_front();
         }
+        self.average = None;
     }
 
     /// A stretch is over.
@@ -214,7 +219,7 @@ impl Sum {
             let sum: i128 = self.hours.iter().map(|hour| i128::from(of(hour))).sum();
             i64::try_from(sum / count).unwrap_or(i64::MAX)
         };
-        let average = mean(|hour| hour.0);
+        let average = *self.average.get_or_insert_with(|| mean(|hour| hour.0));
         let drop = share_bps(average.saturating_sub(self.amount), average);
         if self.is_firing && drop <= settings.recovery_bps_max {
             self.is_firing = false;

@@ -4,7 +4,7 @@
 //! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
-use super::hours::{Hour, Hours, WEEK, WEEKS};
+use super::hours::{Hour, Hours, WEEK, WEEKS, WEEKS_MAX};
 use crate::calendar::Calendar;
 use crate::stats::median;
 use crate::time::{Span, Timestamp};
@@ -67,9 +67,16 @@ pub(super) struct Usual {
     pub(super) short_squared: f64,
 }
 
-/// What weeks are short of their own lower median, doubled and squared, is of their variance on average, for two to six of
-/// them (from 200,000 draws of normal weeks each).
+/// What weeks are short of their own lower median, squared and doubled, is of their variance on average, for three to six of
+/// them (two say nothing of it): from 200,000 draws of normal weeks each (`shortfalls_teach_how_far_days_stray` draws some again).
 const SHORT_SEEN: [f64; 5] = [1.0, 0.78, 0.45, 0.89, 0.62];
+
+/// Of a table for two to [`WEEKS`] weeks, what stands for so many; 1 for a single one.
+pub(super) fn by_weeks(table: [f64; 5], weeks: f64) -> f64 {
+    let known = table.iter().zip(2_u32..);
+    let known = known.take_while(|(_, known)| f64::from(*known) <= weeks);
+    known.last().map_or(1.0, |(value, _)| *value)
+}
 
 /// Sales of a window as they usually are; `None` until a week before it is known.
 ///
@@ -86,11 +93,10 @@ pub(super) fn usual(
     }
     let start = end - len;
     let known = (1..=WEEKS).take_while(|week| start - week * WEEK - shift >= past.known_from);
-    let slots: Vec<Slots> = known
-        .clone()
-        .map(|week| slots(hours, past, (start, week * WEEK)))
-        .collect();
-    let level = Level::of(&slots)?;
+    let slots = known.clone();
+    let slots = slots.map(|week| slots_of(hours, past, (start, week * WEEK)));
+    let weeks_before = Weeks::of(slots.collect());
+    let level = Level::of(&weeks_before)?;
     // Day by day: a launch in one of three days shall not make a peak of all three.
     let chunks: Vec<(i64, i64)> = (0..len.div_euclid(24).max(1))
         .map(|day| (end - (day + 1) * len.min(24), end - day * 24))
@@ -106,22 +112,20 @@ pub(super) fn usual(
         if incidents * INCIDENT_SHARE > len {
             continue;
         }
-        let factor = level.over(typical_week(&slots, index));
-        let mut sum_of_week = 0.0;
+        let factor = level.over(weeks_before.typical(index));
+        let (mut bare, mut sum_of_week) = (0, 0.0);
         for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
             let (count, amount) = sum(hours, past, (*from, *until), (back, shift), counts);
             sales.push(signed_f64(count) * factor);
             amounts.push(signed_f64(amount) * factor);
             sum_of_week += signed_f64(count) * factor.min(GROWTH_MAX);
+            bare += count;
         }
         least = least.min(sum_of_week);
         // By its own level: what a merchant grows by is no straying.
-        let own = slots
-            .get(index)
-            .map_or(factor, |week| level.over(of_long_run(week, &slots)));
-        let days = chunks.iter();
-        let bare = days.map(|chunk| sum(hours, past, *chunk, (back, shift), counts).0);
-        totals.push(signed_f64(bare.sum()) * own);
+        let own = weeks_before.slots.get(index);
+        let own = own.map_or(factor, |week| level.over(weeks_before.of_long_run(week)));
+        totals.push(signed_f64(bare) * own);
     }
     let weeks = values.first().map_or(0, |(sales, _)| sales.len());
     let weeks = u32::try_from(weeks).ok().filter(|weeks| *weeks > 0)?;
@@ -154,18 +158,13 @@ pub(super) fn usual(
 }
 
 /// How far weeks fall short of what is typical of them.
-fn short_squared(totals: &mut [f64], weeks: u32) -> f64 {
+pub(super) fn short_squared(totals: &mut [f64], weeks: u32) -> f64 {
     let usual = typical(totals, weeks).max(1.0);
     let short = totals
         .iter()
         .map(|total| (1.0 - total / usual).max(0.0).powi(2));
-    let seen = SHORT_SEEN
-        .iter()
-        .zip(2_u32..)
-        .take_while(|(_, known)| *known <= weeks)
-        .last()
-        .map_or(1.0, |(seen, _)| *seen);
-    2.0 * short.sum::<f64>() / (f64::from(weeks) * seen)
+    let weeks = f64::from(weeks);
+    2.0 * short.sum::<f64>() / (weeks * by_weeks(SHORT_SEEN, weeks))
 }
 
 /// Sales, and their amount, so many hours by the clock before the hours that count, and then some.
@@ -198,9 +197,9 @@ const LEVEL_SLACK: f64 = 100.0;
 impl Level {
     /// The newest week, if it brought less than what is typical; otherwise that, so that neither
     /// growth is missed nor a launch taken for it.
-    fn of(slots: &[Slots]) -> Option<Self> {
-        let newest = of_long_run(slots.first()?, slots);
-        Some(Self(newest.min(typical_week(slots, 0))))
+    fn of(weeks: &Weeks) -> Option<Self> {
+        let newest = weeks.of_long_run(weeks.slots.first()?);
+        Some(Self(newest.min(weeks.typical(0))))
     }
 
     /// How many times what that week brought.
@@ -209,48 +208,69 @@ impl Level {
     }
 }
 
-/// What was typical of a week: day by day the median of it and its neighbours. Where less than three
-/// weeks are known, the least.
-fn typical_week(slots: &[Slots], index: usize) -> f64 {
-    let first = index.saturating_sub(1).min(slots.len().saturating_sub(3));
-    let three: Vec<&Slots> = slots.iter().skip(first).take(3).collect();
-    let mut days = [0; 7];
-    for (day, typical) in days.iter_mut().enumerate() {
-        *typical = median_of(three.iter().map(|week| week[day]));
-    }
-    of_long_run(&days, slots)
+/// The weeks before a window.
+struct Weeks {
+    /// The newest first, [`WEEKS`] at most.
+    slots: Vec<Slots>,
+    /// Of each day the median of all weeks.
+    usual: Slots,
 }
 
-/// What a week like this brings, by the middle one of its days: each is held against the same day of
-/// all weeks, so that a launch on one or two of them, even every other week, does not count.
-fn of_long_run(days: &Slots, slots: &[Slots]) -> f64 {
-    let mut sum = 0;
-    let mut ratios = Vec::new();
-    for (day, sales) in days.iter().enumerate() {
-        let usual = median_of(slots.iter().map(|week| week[day]));
-        sum += usual;
-        if usual > 0 {
-            ratios.push(signed_f64(*sales) / signed_f64(usual));
+impl Weeks {
+    fn of(slots: Vec<Slots>) -> Self {
+        let usual = day_by_day(&slots);
+        Self { slots, usual }
+    }
+
+    /// What was typical of a week: day by day the median of it and its neighbours. Where less than three
+    /// weeks are known, the least.
+    fn typical(&self, index: usize) -> f64 {
+        let first = index.saturating_sub(1);
+        let first = first.min(self.slots.len().saturating_sub(3));
+        let last = self.slots.len().min(first + 3);
+        self.of_long_run(&day_by_day(&self.slots[first..last]))
+    }
+
+    /// What a week like this brings, by the middle one of its days: each is held against the same day of
+    /// all weeks, so that a launch on one or two of them, even every other week, does not count.
+    fn of_long_run(&self, days: &Slots) -> f64 {
+        let mut ratios = [0.0; 7];
+        let mut known = 0;
+        for (sales, usual) in days.iter().zip(&self.usual) {
+            if *usual > 0 {
+                ratios[known] = signed_f64(*sales) / signed_f64(*usual);
+                known += 1;
+            }
         }
+        let ratios = &mut ratios[..known];
+        ratios.sort_by(f64::total_cmp);
+        let place = known.saturating_sub(1) / 2;
+        let sum: i64 = self.usual.iter().sum();
+        signed_f64(sum) * ratios.get(place).copied().unwrap_or(1.0)
     }
-    ratios.sort_by(f64::total_cmp);
-    let place = ratios.len().saturating_sub(1) / 2;
-    signed_f64(sum) * ratios.get(place).copied().unwrap_or(1.0)
 }
 
-/// The median; of two the least.
-fn median_of(values: impl Iterator<Item = i64>) -> i64 {
-    let mut values: Vec<i64> = values.collect();
-    if values.len() < 3 {
-        values.into_iter().min().unwrap_or_default()
-    } else {
-        median(&mut values)
+/// Of each day the median of these weeks; of two the least.
+fn day_by_day(slots: &[Slots]) -> Slots {
+    let mut values = [0; WEEKS_MAX];
+    let mut days = [0; 7];
+    for (day, median_of_day) in days.iter_mut().enumerate() {
+        let values = &mut values[..slots.len().min(WEEKS_MAX)];
+        for (value, week) in values.iter_mut().zip(slots) {
+            *value = week[day];
+        }
+        *median_of_day = if values.len() < 3 {
+            values.iter().copied().min().unwrap_or_default()
+        } else {
+            median(values)
+        };
     }
+    days
 }
 
 /// Sales of the week that began so many hours before `until`, by the clock. What is known
 /// of an hour of an incident is what another week had instead, before `until`.
-fn slots(hours: &Hours, past: Past<'_>, (until, back): (i64, i64)) -> Slots {
+fn slots_of(hours: &Hours, past: Past<'_>, (until, back): (i64, i64)) -> Slots {
     let clean = |hour: i64| {
         let known = hours.hour(hour);
         if !known.is_incident {
@@ -268,7 +288,8 @@ fn slots(hours: &Hours, past: Past<'_>, (until, back): (i64, i64)) -> Slots {
     let mut slots = [0; 7];
     for (begin, slot) in (until..).step_by(24).zip(&mut slots) {
         let day = past.before(begin, back)..past.before(begin + 24, back);
-        let sales: i64 = day.map(|hour| i64::from(clean(hour))).sum();
+        let sales = hours.calm_sales(day.start, day.end);
+        let sales: i64 = sales.unwrap_or_else(|| day.map(|hour| i64::from(clean(hour))).sum());
         *slot = sales.max(0);
     }
     slots
@@ -288,7 +309,7 @@ fn usual_day(
 
 /// The lower median, so that a peak is never averaged in; while two weeks are known at most, the
 /// least.
-fn typical(values: &mut [f64], weeks: u32) -> f64 {
+pub(super) fn typical(values: &mut [f64], weeks: u32) -> f64 {
     values.sort_by(f64::total_cmp);
     let place = match weeks {
         0..=2 => 0,

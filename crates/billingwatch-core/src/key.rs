@@ -156,6 +156,19 @@ impl<V> KeyMap<V> {
         Some(value)
     }
 
+    /// Takes out every entry that is not to be kept, as [`swap_remove`](Self::swap_remove) does.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&Key, &V) -> bool) {
+        let mut place = 0;
+        while let Some((key, value)) = self.entries.get(place) {
+            if keeps(key, value) {
+                place += 1;
+            } else {
+                let key = *key;
+                self.swap_remove(&key);
+            }
+        }
+    }
+
     /// The place of a key, taken or not.
     pub fn entry(&mut self, key: Key) -> Entry<'_, V> {
         Entry { map: self, key }
@@ -342,6 +355,22 @@ mod tests {
         let bytes = crate::snapshot::encode(&map).unwrap();
         let back: KeyMap<u64> = crate::snapshot::decode(&bytes).unwrap();
         assert!(back.iter().eq(map.iter()));
+    }
+
+    #[test]
+    fn it_keeps_what_is_to_be_kept() {
+        let mut map = KeyMap::default();
+        for n in 0..1_000 {
+            map.insert(key(n), n);
+        }
+        map.retain(|_, n| n % 3 == 0);
+        assert_eq!(map.len(), 334);
+        for n in 0..1_000 {
+            let expected = (n % 3 == 0).then_some(&n);
+            assert_eq!(map.get(&key(n)), expected);
+        }
+        map.retain(|_, _| false);
+        assert!(map.is_empty());
     }
 
     #[test]

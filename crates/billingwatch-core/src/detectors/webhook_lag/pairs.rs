@@ -14,15 +14,13 @@
 //!
 //! An endpoint that is not subscribed to one of two misses all of it, and is not judged.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
 use crate::event::charge::ChargeStatus;
 use crate::event::refund::RefundStatus;
 use crate::event::{Event, EventData, EventType};
-use crate::ids::Key;
+use crate::ids::{Key, KeyMap};
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
 
@@ -127,7 +125,7 @@ struct Run {
 /// Two types that come together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Pair {
-    waiting: BTreeMap<Key, Waiting>,
+    waiting: KeyMap<Waiting>,
     sides: [Side; 2],
 }
 

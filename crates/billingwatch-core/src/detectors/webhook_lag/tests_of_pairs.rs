@@ -164,3 +164,12 @@ fn refunds_without_their_object_are_told() {
     let told = shop.pay(20, |_| vec!["charge.refunded"]).told();
     assert!(told.contains("without their refund.created"), "{told}");
 }
+
+#[test]
+fn so_many_wait_for_their_partners_at_once_and_no_more_are_looked_at() {
+    let shop = Shop::new("10m").pay(200, both);
+    let mut shop = shop.pay(2, |_| vec![INTENT]);
+    shop.timeline += "+10m payment_intent.succeeded x5000/0s\n+10m wait\n";
+    // 4,096 of the five thousand, and the two before.
+    assert_snapshot!(shop.told(), @"d1 09:59:00 firing high families: 4098 of 4098 payment_intent.succeeded came without their charge.succeeded (since 2024-03-05T09:33:20Z), where 0.2 % usually do; other events go on");
+}

@@ -104,6 +104,17 @@ impl<V> Generations<V> {
 }
 
 impl Generations<()> {
+    /// Remembers a key, which counts as young again; whether it was known.
+    pub(crate) fn renew(&mut self, key: Key) -> bool {
+        if self.young.contains_key(&key) {
+            return true;
+        }
+        let was_known = self.old.swap_remove(&key).is_some();
+        self.make_room();
+        self.young.insert(key, ());
+        was_known
+    }
+
     /// Remembers a key; whether it is new.
     pub(crate) fn tell_once(&mut self, key: Key) -> bool {
         if self.old.contains_key(&key) || self.young.contains_key(&key) {
@@ -145,6 +156,24 @@ mod tests {
         assert!(memory.get_mut(key(1)).is_some());
         memory.advance_to(day(3));
         assert!(memory.contains(key(1)));
+    }
+
+    #[test]
+    fn a_renewed_key_is_told_as_known_and_is_young_again() {
+        let mut memory = Generations::new(Span::days(1), 100);
+        let day = |n| Timestamp::EPOCH + Span::days(n);
+        memory.advance_to(day(1));
+        assert!(!memory.renew(key(1)));
+        memory.advance_to(day(2));
+        assert!(memory.renew(key(1)));
+        assert!(memory.renew(key(1)));
+        memory.advance_to(day(3));
+        assert!(memory.contains(key(1)));
+        for n in 0..1000 {
+            memory.renew(key(n));
+            assert!(memory.len() <= 200);
+        }
+        assert!(memory.contains(key(999)) && !memory.contains(key(1)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::event::Event;
 use crate::event::charge::Charge;
 use crate::ids::Key;
-use crate::ledger::Generations;
+use crate::ledger::{Generations, IdText};
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
@@ -44,7 +44,7 @@ pub(super) struct Guests {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Paid {
     at: Timestamp,
-    charge: Box<str>,
+    charge: IdText,
     amount: i64,
     currency: Currency,
 }
@@ -79,7 +79,9 @@ impl Guests {
         let (amount, currency) = charge.amount_collected().zip(charge.currency)?;
         self.start_day(day);
         let usual = self.busiest_before(day);
-        let payments = self.cards.entry(Key::of(fingerprint), Vec::new);
+        let payments = self
+            .cards
+            .entry(Key::of(fingerprint), || Vec::with_capacity(1));
         payments.retain(|paid| at.since(paid.at) <= WINDOW);
         let is_known = |paid: &Paid| {
             let is_again = paid.amount == amount

@@ -15,7 +15,7 @@ use crate::detectors::words::as_f64;
 use crate::event::Event;
 use crate::event::charge::Charge;
 use crate::ids::Key;
-use crate::ledger::Generations;
+use crate::ledger::{Generations, IdText};
 use crate::money::Money;
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
@@ -52,8 +52,9 @@ const CHANCE_MAX: f64 = 1e-6;
 /// What is kept of what was learned from one day to the next.
 const KEPT_A_DAY: f64 = 55.0 / 56.0;
 
-/// Partners of a card, or of a customer: which, when last, and the charge.
-type Partners = Vec<(Key, Timestamp, Box<str>)>;
+/// Partners of a card, or of a customer: which, when last, and the charge. Nearly all have one, and stay
+/// so: room for more is made when it is needed.
+type Partners = Vec<(Key, Timestamp, IdText)>;
 
 /// One scope's cards and customers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ pub(super) struct Velocity {
     /// The busiest card and customer of each day, as far as they were not told.
     busiest: VecDeque<(i64, usize, usize)>,
     /// New customers of the last hour: when, the charge, whether risky.
-    burst: VecDeque<(Timestamp, Box<str>, bool)>,
+    burst: VecDeque<(Timestamp, IdText, bool)>,
     /// Learned of new customers: risky, and all; decaying.
     usual: (f64, f64),
     /// When each open alert was last seen to go on.
@@ -118,13 +119,13 @@ impl Velocity {
         };
         self.start_day(day);
         // Renewals that Stripe itself makes are no doing of somebody new.
-        let is_new = event.request.is_some() && !self.known.contains(customer.key());
-        self.known.insert(customer.key(), ());
+        let was_known = self.known.renew(customer.key());
+        let is_new = event.request.is_some() && !was_known;
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
         let busiest = self.busiest_before(day);
         let card_key = Key::of(fingerprint);
 
-        let cards = self.customers.entry(customer.key(), Vec::new);
+        let cards = self.customers.entry(customer.key(), one_partner);
         if let Some(count) = meet(cards, card_key, at, charge.id.as_str()) {
             if count >= count_min.max(busiest.1 * 2 + 1) {
                 let key = format!("customer:{customer}");
@@ -143,7 +144,7 @@ impl Velocity {
         if !is_new {
             return;
         }
-        let customers = self.cards.entry(card_key, Vec::new);
+        let customers = self.cards.entry(card_key, one_partner);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
             if count >= count_min.max(busiest.0 * 2 + 1) {
                 let key = format!("card:{fingerprint}");
@@ -205,9 +206,12 @@ impl Velocity {
             self.burst.pop_front();
         }
         self.forget_burst(ctx.now());
+        if !is_risky {
+            return;
+        }
         let risky = self.burst.iter().filter(|(.., is_risky)| *is_risky).count() as u64;
         let all = self.burst.len() as u64;
-        if !is_risky || risky < RISKY_MIN || risky * 2 < all || self.usual.1 < KNOWN_MIN {
+        if risky < RISKY_MIN || risky * 2 < all || self.usual.1 < KNOWN_MIN {
             return;
         }
         let share = (self.usual.0 + 1.0) / (self.usual.1 + 2.0);
@@ -278,11 +282,15 @@ impl Velocity {
 
     /// The most customers of a card, and cards of a customer, on any day before.
     fn busiest_before(&self, day: i64) -> (usize, usize) {
-        let before = || self.busiest.iter().filter(|(known, ..)| *known < day);
-        let of_card = before().map(|(_, card, _)| *card).max();
-        let of_customer = before().map(|(.., customer)| *customer).max();
-        (of_card.unwrap_or(0), of_customer.unwrap_or(0))
+        let before = self.busiest.iter().filter(|(known, ..)| *known < day);
+        before.fold((0, 0), |(of_card, of_customer), (_, card, customer)| {
+            (of_card.max(*card), of_customer.max(*customer))
+        })
     }
+}
+
+fn one_partner() -> Partners {
+    Vec::with_capacity(1)
 }
 
 /// Notes a partner; how many there are within the window, if it is a new one.

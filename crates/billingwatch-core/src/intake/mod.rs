@@ -428,12 +428,12 @@ impl Intake {
         if self.is_silent() {
             return;
         }
-        let pause = self.pause().filter(|pause| {
-            self.criteria.is_silence_watched
-                && pause.is_certain
-                && now.since(pause.since) >= self.criteria.silence_min
-        });
-        if let Some(pause) = pause {
+        // Most pauses are too short to be weighed.
+        let last_at = self.stream.last_at().unwrap_or(now);
+        let is_long =
+            self.criteria.is_silence_watched && now.since(last_at) >= self.criteria.silence_min;
+        let pause = is_long.then(|| self.pause()).flatten();
+        if let Some(pause) = pause.filter(|pause| pause.is_certain) {
             // A lag or a draining backlog that falls silent is one trouble that goes on.
             let silence = Trouble::new(TroubleKind::Silence, pause.since, now);
             self.past.extend(self.open.replace(silence));
@@ -560,13 +560,15 @@ impl Intake {
         watch.rhythm.tick(now);
         watch.others.0 += f64::from(u8::from(is_busy));
         watch.others.1 += share;
-        if is_troubled || !is_watched || watch.open.is_some() {
+        let last_at = watch.rhythm.last_at().unwrap_or(now);
+        let is_long = now.since(last_at) >= FAMILY_PAUSE_MIN;
+        if is_troubled || !is_watched || !is_long || watch.open.is_some() {
             return;
         }
         let Some(pause) = watch.pause(ppm) else {
             return;
         };
-        if pause.is_certain && now.since(pause.since) >= FAMILY_PAUSE_MIN {
+        if pause.is_certain {
             let kind = TroubleKind::FamilySilence(WATCHED[index]);
             watch.open = Some(Trouble::new(kind, pause.since, now));
         }

@@ -60,10 +60,12 @@ impl AmountHistogram {
     #[must_use]
     pub fn quantile(&self, share_bps: u32) -> i64 {
         let wanted = (u128::from(self.total) * u128::from(share_bps.min(10_000))).div_ceil(10_000);
-        let mut seen: u128 = 0;
+        // Asked of every payment: no more than the total, whose type is enough.
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).max(1);
+        let mut seen: u64 = 0;
         for (bucket, count) in self.counts.iter().enumerate() {
-            seen += u128::from(*count);
-            if *count > 0 && seen >= wanted.max(1) {
+            seen = seen.saturating_add(u64::from(*count));
+            if *count > 0 && seen >= wanted {
                 return upper_edge(bucket).min(self.largest);
             }
         }

@@ -232,11 +232,12 @@ impl ChargeFailureSpike {
         if !attempt.is_failed {
             count(&mut self.seen_brands, brand);
             count(&mut self.seen_countries, country);
-            let is_tiny = self.is_tiny(attempt.currency, attempt.amount);
+            let is_checkout = hand == Hand::Checkout;
+            let is_tiny = is_checkout && self.is_tiny(attempt.currency, attempt.amount);
             self.know_amount(attempt.currency, attempt.amount);
             let sums = &mut self.minute(attempt.at).sums;
             sums.of(hand).all += 1;
-            sums.tiny_paid += u64::from(is_tiny && hand == Hand::Checkout);
+            sums.tiny_paid += u64::from(is_tiny);
             self.remember(false);
             return;
         }

@@ -129,17 +129,24 @@ impl Detector for DuplicateCharge {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        let mut is_taken = false;
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) if payment.amount >= self.settings.amount_min => {
                     self.take(payment, event, ctx);
+                    is_taken = true;
                 }
                 Fact::Refund(refund) | Fact::RefundReversed(refund) => self.refund(refund, ctx),
                 _ => {}
             }
         }
         match &event.data {
-            EventData::Charge(charge) => self.hear_of(charge, event, ctx),
+            EventData::Charge(charge) => {
+                self.hear_of_refunds(charge, ctx);
+                if !is_taken {
+                    self.hear_of(charge, event, ctx);
+                }
+            }
             EventData::Invoice(invoice) => self.hear_of_invoice(invoice, ctx),
             EventData::Subscription(known) => self.bills.hear_of_subscription(known),
             EventData::CreditNote(note) => self.hear_of_credit(note, ctx),
@@ -225,14 +232,18 @@ impl DuplicateCharge {
         }
     }
 
-    /// What a further event of a known charge adds.
+    /// What was given back of a charge, by its own running total.
+    fn hear_of_refunds(&mut self, charge: &Charge, ctx: &mut Context<'_>) {
+        if let Some(total) = charge.amount_refunded.filter(|total| *total > 0) {
+            self.note_refund(charge.id.key(), ctx.event_at(), total);
+            self.judge(charge.id.key(), false, ctx);
+        }
+    }
+
+    /// What a further event of a known charge adds: first known from its intent, it is now known in
+    /// full.
     fn hear_of(&mut self, charge: &Charge, event: &Event, ctx: &mut Context<'_>) {
         let key = charge.id.key();
-        if let Some(total) = charge.amount_refunded.filter(|total| *total > 0) {
-            self.note_refund(key, ctx.event_at(), total);
-            self.judge(key, false, ctx);
-        }
-        // First known from its intent, it is now known in full.
         let Some(set) = self.set_of.get(&key).and_then(|set| self.sets.get_mut(set)) else {
             return;
         };

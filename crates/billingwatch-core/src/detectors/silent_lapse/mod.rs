@@ -20,6 +20,7 @@ mod tests;
 mod tests_of_moments;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
@@ -242,18 +243,15 @@ impl SilentLapse {
                     let message = "a deadline passed for which nothing is due any more";
                     ctx.suppress(nothing.as_str(), Some(&record.id), message);
                 }
-                self.close(
-                    key,
-                    &format!("nothing is due any more: {}", nothing.as_str()),
-                    ctx,
-                );
+                let reason = format_args!("nothing is due any more: {}", nothing.as_str());
+                self.close(key, reason, ctx);
                 return;
             }
         };
         self.retries.forget(key);
         let mut deadline = due_at + Span::secs(self.settings.grace_secs);
         if deadline > ctx.now() {
-            self.close(key, &format!("paid; next due {due_at}"), ctx);
+            self.close(key, format_args!("paid; next due {due_at}"), ctx);
         }
         match self.excused.get(&key) {
             Some((excused, until)) if *excused == due_at => deadline = deadline.max(*until),
@@ -300,7 +298,7 @@ impl SilentLapse {
             return;
         };
         if deadline > ctx.now() {
-            self.close(key, &format!("it is tried again {promised_at}"), ctx);
+            self.close(key, format_args!("it is tried again {promised_at}"), ctx);
             self.set_deadline(key, deadline);
         } else if self.lapsed.contains(key) {
             // Told already.
@@ -446,11 +444,12 @@ impl SilentLapse {
         }
     }
 
-    fn close(&mut self, key: Key, reason: &str, ctx: &mut Context<'_>) {
+    /// The reason is put into words only where something is open, which is rare.
+    fn close(&mut self, key: Key, reason: impl Display, ctx: &mut Context<'_>) {
         match self.lapsed.remove(key, ctx.now()) {
             Ended::Nothing => {}
             Ended::Smaller(finding) => ctx.fire(*finding),
-            Ended::Over(anchor, 1) => ctx.clear(&*anchor, reason),
+            Ended::Over(anchor, 1) => ctx.clear(&*anchor, reason.to_string()),
             Ended::Over(anchor, count) => ctx.clear(
                 &*anchor,
                 format!("none of {count} is unpaid any more; the last: {reason}"),

@@ -26,6 +26,8 @@
 //! either way events are missing, and either way Stripe delivers them again for days. What it is
 //! about is decided by settings of `webhook_lag`, which also tells people of it.
 
+mod backfill;
+mod families;
 mod lateness;
 mod pauses;
 mod profile;
@@ -41,6 +43,8 @@ use crate::event::Family;
 use crate::ledger::{Awaited, Foretold, Renewals};
 use crate::time::{Span, Timestamp};
 
+use backfill::Backfill;
+use families::{FamilyWatch, awaited_of};
 pub(crate) use lateness::Late;
 use lateness::{Lateness, OddPause};
 use pauses::Pauses;
@@ -89,10 +93,6 @@ const LAG_OVER: Span = Span::hours(6);
 /// than the whole stream does.
 const FAMILY_PAUSE_MIN: Span = Span::minutes(20);
 
-/// A family with fewer busy minutes a day than this has no rhythm worth the name: one renewal run a
-/// month, say.
-const FAMILY_MINUTES_A_DAY_MIN: f64 = 8.0;
-
 /// Ended troubles that are remembered, and for how long: Stripe tries again for three days, and a
 /// lapse is judged three days after a payment was due.
 const PAST_MAX: usize = 64;
@@ -116,15 +116,6 @@ pub(crate) struct Criteria {
 
 fn default_criteria() -> Criteria {
     crate::detectors::delivery_criteria(&crate::detector::SettingValues::new())
-}
-
-/// A family's rhythm, and how lively the rest of the stream is since its last event.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct FamilyWatch {
-    rhythm: Rhythm,
-    others: (f64, f64),
-    open: Option<Trouble>,
-    foretold: Foretold,
 }
 
 /// How events arrive in one scope.
@@ -153,6 +144,8 @@ pub struct Intake {
     late_at: Timestamp,
     /// The newest event came late, and a silence is to blame for it.
     is_draining: bool,
+    /// Old events that Stripe did not deliver: the newest run of them.
+    backfill: Backfill,
 }
 
 impl Default for Intake {
@@ -172,6 +165,7 @@ impl Default for Intake {
             fresh_at: Timestamp::EPOCH,
             late_at: Timestamp::EPOCH,
             is_draining: false,
+            backfill: Backfill::default(),
         }
     }
 }
@@ -205,6 +199,9 @@ impl Intake {
     pub fn complete_until(&self, now: Timestamp) -> Timestamp {
         if let Some(trouble) = &self.open {
             return trouble.since.min(now);
+        }
+        if let Some(made_from) = self.backfill.running(now) {
+            return made_from.min(now);
         }
         match self.stream.last_at() {
             Some(last_at) if self.stream.missing() >= ODD => last_at.min(now),
@@ -354,6 +351,10 @@ impl Intake {
         self.foretold = Foretold::default();
         self.arrive_family(now, made_at, family, is_late, is_unusual);
         self.is_draining = is_late && self.recover(made_at);
+        if self.backfill.takes(now, made_at, is_late) {
+            // Somebody sent it again: it says nothing of deliveries.
+            return;
+        }
         if is_late {
             self.late_at = now;
         } else {
@@ -572,28 +573,5 @@ impl Intake {
             let kind = TroubleKind::FamilySilence(WATCHED[index]);
             watch.open = Some(Trouble::new(kind, pause.since, now));
         }
-    }
-}
-
-/// The events of this family that a period's turn foretells.
-const fn awaited_of(family: Family) -> Option<Awaited> {
-    match family {
-        Family::Subscription => Some(Awaited::Turn),
-        Family::Invoice => Some(Awaited::Invoice),
-        _ => None,
-    }
-}
-
-impl FamilyWatch {
-    /// Its pause, held against how lively the rest of the stream was meanwhile.
-    fn pause(&self, ppm_a_day: i64) -> Option<Pause> {
-        if self.rhythm.minutes_a_day() < FAMILY_MINUTES_A_DAY_MIN {
-            return None;
-        }
-        let (seen, expected) = self.others;
-        let others = ((seen + 1.0) / (expected + 1.0)).min(1.0);
-        let silences = i64::try_from(WATCHED.len()).unwrap_or(1);
-        let ppm_a_day = (ppm_a_day / silences).max(1);
-        self.rhythm.pause(others, ppm_a_day, self.foretold)
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct WebhookLag {
     unreported: u64,
     /// The silence whose backlog was told to be draining.
     drain_told: Option<Timestamp>,
+    /// The run of imported events that was told.
+    backfill_told: Option<Timestamp>,
     families_told: u64,
     pairs: Pairs,
     are_losses_told: bool,
@@ -127,6 +129,11 @@ impl Detector for WebhookLag {
         self.pairs.event(event, ctx);
         let now = ctx.now();
         let lag = now.since(ctx.event_at());
+        if let Some(since) = ctx.intake().backfill_since() {
+            self.tell_backfill(since, lag, ctx);
+            self.watch_families(ctx);
+            return;
+        }
         let is_late = lag > ctx.intake().lag_max();
         self.unreported += u64::from(is_late && !ctx.intake().is_draining());
         if let (Some(trouble), false) = (ctx.intake().trouble(), self.is_told)
@@ -252,6 +259,17 @@ impl WebhookLag {
             Measure::new("worst_lag", late.worst.as_secs(), Unit::Seconds),
         ];
         finding
+    }
+
+    /// Stripe gave up on it long ago, so somebody sent it again: that is no lag.
+    fn tell_backfill(&mut self, since: Timestamp, lag: Span, ctx: &mut Context<'_>) {
+        if self.backfill_told.replace(since) != Some(since) {
+            let message = format!(
+                "events {lag} old arrive for the first time, which Stripe tries for three days: an \
+                 import, or sent again by hand"
+            );
+            ctx.suppress("backfilled", None, message);
+        }
     }
 
     /// The silence was the incident; that its events come late is no second one.

@@ -93,6 +93,63 @@ fn a_backfill_says_nothing_about_delivery() {
 }
 
 #[test]
+fn an_import_of_a_month_is_no_lag_not_even_its_newest_days() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +1m  customer.created late=29d x30/1s
+        +1s  customer.created late=10d x30/1s
+        +1s  customer.created late=2d x30/1s
+        +1s  customer.created late=2h x30/1s
+        +1m  customer.created x100/1m
+    "), @"d0 01:40:00 quiet backfilled -: events 29d old arrive for the first time, which Stripe tries for three days: an import, or sent again by hand");
+}
+
+#[test]
+fn an_import_that_comes_first_of_all_is_no_lag() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created late=29d x30/1s
+        +1s  customer.created late=2d x30/1s
+        +1m  customer.created x100/1m
+    "), @"d0 00:00:00 quiet backfilled -: events 29d old arrive for the first time, which Stripe tries for three days: an import, or sent again by hand");
+}
+
+#[test]
+fn what_stripe_delivers_for_the_first_time_after_three_days_is_late() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +1m  customer.created late=71h x20/1m
+        +1m  customer.created x60/1m
+    "), @"
+        d0 01:51:00 firing high delivery: 12 of 61 events of the last 1h arrived over 10m after they were made: 2d 23h late as a rule, 2d 23h at worst
+        d0 02:29:00 resolved high delivery: 29 of the newest 30 deliveries were on time
+        ");
+}
+
+#[test]
+fn a_lag_after_an_import_is_told_and_some_resent_by_hand_hide_none() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +1m  customer.created late=29d x30/1s
+        +90m customer.created late=25m x8/1m
+        +1m  customer.created x60/1m
+    "), @"
+        d0 01:40:00 quiet backfilled -: events 29d old arrive for the first time, which Stripe tries for three days: an import, or sent again by hand
+        d0 03:12:29 firing medium delivery: 3 of 3 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
+        d0 03:47:00 resolved medium delivery: 29 of the newest 30 deliveries were on time
+        ");
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +1m  customer.created late=29d x9/1s
+        +1m  customer.created late=25m x8/1m
+        +1m  customer.created x60/1m
+    "), @"
+        d0 01:40:00 quiet backfilled -: events 29d old arrive for the first time, which Stripe tries for three days: an import, or sent again by hand
+        d0 01:45:08 firing medium delivery: 5 of 60 events of the last 1h arrived over 10m after they were made: 25m late as a rule, 25m at worst
+        d0 02:18:00 resolved medium delivery: 29 of the newest 30 deliveries were on time
+        ");
+}
+
+#[test]
 fn silence_at_a_busy_hour_is_loud_until_events_are_on_time_again() {
     assert_snapshot!(check("webhook_lag", "
         +0s  customer.created x3600/3m

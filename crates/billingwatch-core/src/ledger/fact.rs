@@ -61,6 +61,8 @@ pub struct AttemptFact {
     pub is_blocked: bool,
     /// The same purchase failed before: dunning, or a buyer trying again.
     pub is_retry: bool,
+    /// It failed before any charge was made, as by 3-D Secure; `charge` is the intent then.
+    pub is_uncharged: bool,
     /// Minor units.
     pub amount: i64,
     /// Their currency.

@@ -4,6 +4,7 @@ use crate::event::EventType;
 use crate::event::charge::{Charge, ChargeStatus};
 use crate::event::intent::PaymentIntent;
 use crate::ids::Key;
+use crate::money::Currency;
 use crate::time::Timestamp;
 
 use super::payment::{TOLD_FAILED, TOLD_PAYMENT, TOLD_SUCCEEDED};
@@ -87,6 +88,7 @@ impl Ledger {
                 is_failed,
                 is_blocked: charge.is_blocked(),
                 is_retry,
+                is_uncharged: false,
                 amount: charge.amount.unwrap_or_default(),
                 currency,
             }));
@@ -118,8 +120,13 @@ impl Ledger {
         if *event_type == EventType::PaymentIntentSucceeded {
             self.intent_seen_at = self.intent_seen_at.max(Some(event_at));
         }
-        let (Some(charge), Some(currency)) = (intent.latest_charge.as_ref(), intent.currency)
-        else {
+        let Some(currency) = intent.currency else {
+            return;
+        };
+        let Some(charge) = intent.latest_charge.as_ref() else {
+            if *event_type == EventType::PaymentIntentFailed {
+                self.learn_uncharged(intent, currency, event_at, facts);
+            }
             return;
         };
         let key = charge.key();
@@ -178,6 +185,7 @@ impl Ledger {
                 is_failed,
                 is_blocked: false,
                 is_retry,
+                is_uncharged: false,
                 amount,
                 currency,
             }));
@@ -192,6 +200,34 @@ impl Ledger {
                 customer,
             }));
         }
+    }
+
+    /// An intent failed before any charge was made: its payer could not be authenticated, say. No
+    /// charge will tell of it.
+    fn learn_uncharged(
+        &mut self,
+        intent: &PaymentIntent,
+        currency: Currency,
+        event_at: Timestamp,
+        facts: &mut Vec<Fact>,
+    ) {
+        let purchase = intent.id.key();
+        let is_retry = self.failed_purchases.contains(purchase);
+        if !is_retry {
+            self.failed_purchases.insert(purchase, ());
+        }
+        facts.push(Fact::Attempt(AttemptFact {
+            charge: purchase,
+            purchase,
+            payer: intent.customer.as_ref().map_or(purchase, |id| id.key()),
+            at: event_at,
+            is_failed: true,
+            is_blocked: false,
+            is_retry,
+            is_uncharged: true,
+            amount: intent.amount.unwrap_or_default(),
+            currency,
+        }));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ledger::Generations;
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
+use super::super::words::charge_of;
 use super::minutes::Hand;
 use super::words_seen::WordsSeen;
 
@@ -67,6 +68,15 @@ pub(super) fn is_technical(code: &str) -> bool {
 
 pub(super) fn is_guessed(code: &str) -> bool {
     GUESSED.contains(&code)
+}
+
+/// The charge an event is about, or the intent where none was made.
+pub(super) fn object_of(event: &Event) -> &str {
+    let intent = || match &event.data {
+        EventData::PaymentIntent(intent) => Some(intent.id.as_str()),
+        _ => None,
+    };
+    charge_of(event).or_else(intent).unwrap_or_default()
 }
 
 /// How a card was refused.
@@ -155,6 +165,11 @@ impl<'a> Who<'a> {
             },
             _ => Self::default(),
         }
+    }
+
+    /// Who is taken for one payer over days: the customer, or the card of one without a name.
+    pub(super) fn payer(&self) -> Option<Key> {
+        self.customer.or(self.card).map(Key::of)
     }
 
     pub(super) fn brand(&self) -> &'a str {

@@ -6,12 +6,14 @@
 //! `card_testing` when many cards are tried in vain, with the marks of that trade. Both close when
 //! things went well again; silence neither opens nor closes.
 //!
-//! An attempt is a charge that succeeded or failed. Left out: further tries of a purchase that
-//! failed before (dunning, a buyer retyping a card), charges that Radar blocked before any issuer
+//! An attempt is a charge that succeeded or failed, or an intent that failed before any charge was
+//! made (3-D Secure). Left out: further tries of a purchase that failed before (dunning, a buyer
+//! retyping a card), [payers whose failing is known](known), charges that Radar blocked before any issuer
 //! saw them, and further failures of the same card or customer within the hour.
 
 mod failures;
 mod judge;
+mod known;
 mod minutes;
 mod recovery;
 mod report;
@@ -20,6 +22,8 @@ mod words_seen;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_known;
 
 use std::collections::VecDeque;
 
@@ -35,8 +39,9 @@ use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 
 use super::words::{charge_of, decline_code};
-use failures::{Failure, Failures, Refusal, Who};
+use failures::{Failure, Failures, Refusal, Who, object_of};
 use judge::{Bench, Verdict, rate_bps, signs};
+use known::Known;
 use minutes::{Counts, Hand, Minutes};
 use recovery::Course;
 use usual::Usual;
@@ -122,6 +127,7 @@ pub(super) struct ChargeFailureSpike {
     settings: Settings,
     minutes: Minutes,
     failures: Failures,
+    known: Known,
     usual: Usual,
     /// The newest attempts since the alert opened, true where failed.
     recent: VecDeque<bool>,
@@ -164,6 +170,7 @@ impl Detector for ChargeFailureSpike {
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
         self.failures.advance_to(now, now - KEPT);
+        self.known.advance_to(now);
         while let Some(minute) = self.minutes.pop_before(now - KEPT) {
             self.usual.learn(&minute, ctx.calendar());
         }
@@ -195,17 +202,20 @@ impl Detector for ChargeFailureSpike {
 
 impl ChargeFailureSpike {
     fn take(&mut self, attempt: &AttemptFact, event: &Event, ctx: &mut Context<'_>) {
+        let who = Who::of(event);
+        if let (false, Some(payer)) = (attempt.is_failed, who.payer()) {
+            self.known.pays(payer, attempt.at);
+        }
         if attempt.is_retry {
             if attempt.is_failed {
                 let message = "a further try of a purchase that failed before";
-                ctx.suppress("retry_of_failed_purchase", charge_of(event), message);
+                ctx.suppress("retry_of_failed_purchase", Some(object_of(event)), message);
             }
             // Testers try many cards on one purchase; a buyer who types three is told by the number.
             if !attempt.is_failed || hand_of(event) == Hand::Renewal {
                 return;
             }
         }
-        let who = Who::of(event);
         let hand = hand_of(event);
         let code = decline_code(event);
         if attempt.is_blocked {
@@ -242,6 +252,9 @@ impl ChargeFailureSpike {
             return;
         }
         let (is_new_payer, is_new_card) = self.failures.meet(&who, attempt.charge);
+        let mut is_counted = !attempt.is_blocked && !attempt.is_retry;
+        let is_known =
+            is_counted && is_new_payer && self.is_known(&who, attempt.at, code, event, ctx);
         let failure = Failure {
             at: attempt.at,
             hand,
@@ -255,16 +268,15 @@ impl ChargeFailureSpike {
             code: self.failures.codes.number(code),
             brand,
             country,
-            is_new_payer: is_new_payer && !attempt.is_retry,
+            is_new_payer: is_new_payer && !attempt.is_retry && !is_known,
             is_new_card,
         };
-        let object = charge_of(event).unwrap_or_default();
-        self.failures.push(failure, event, object);
-        let is_counted = !attempt.is_blocked && !attempt.is_retry;
+        self.failures.push(failure, event, object_of(event));
         if !is_new_payer && is_counted {
             let message = "a payer that failed within the hour failed again";
-            ctx.suppress("same_payer", charge_of(event), message);
+            ctx.suppress("same_payer", Some(object_of(event)), message);
         }
+        is_counted &= !is_known;
         if is_new_payer && is_counted {
             count(&mut self.seen_brands, brand);
             count(&mut self.seen_countries, country);
@@ -278,7 +290,8 @@ impl ChargeFailureSpike {
                 incident.unreported += 1;
             }
         }
-        if is_new_card && hand == Hand::Checkout {
+        // Where no charge was made no issuer was asked: that tries no card.
+        if is_new_card && hand == Hand::Checkout && !attempt.is_uncharged {
             self.count_card(&failure, code);
         }
         if is_new_payer || is_new_card {

@@ -20,6 +20,9 @@ const KNOWN_MIN: f64 = 40.0;
 /// How far above its usual share one brand or country must be among the failures to be named.
 const NAMED_ABOVE_BPS: i64 = 3_500;
 
+/// The code of an intent whose payer did not get through 3-D Secure (Stripe docs: Error codes).
+const UNAUTHENTICATED: &str = "payment_intent_authentication_failure";
+
 /// The most words of one kind in the evidence.
 const WORDS_TOLD: usize = 5;
 
@@ -217,6 +220,12 @@ impl ChargeFailureSpike {
             };
             return Some(format!(
                 "It looks like {whose}: {technical} of {all} failed for technical reasons, most as {code}"
+            ));
+        }
+        if code == UNAUTHENTICATED && 2 * count > all {
+            return Some(format!(
+                "It looks like an outage of 3-D Secure: {count} of {all} failed to authenticate, \
+                 before any charge was made"
             ));
         }
         for (words, seen, number) in [

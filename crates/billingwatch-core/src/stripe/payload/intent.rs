@@ -16,6 +16,8 @@ pub(super) struct PaymentIntentDraft {
     customer_account: Option<CustomerId>,
     /// `charges`, newest first, which `latest_charge` replaced in 2022-11-15.
     charges: List<Ref>,
+    /// The charge that failed, if any was made.
+    error_charge: Option<ChargeId>,
 }
 
 impl Default for PaymentIntentDraft {
@@ -35,6 +37,7 @@ impl Default for PaymentIntentDraft {
             },
             customer_account: None,
             charges: List::default(),
+            error_charge: None,
         }
     }
 }
@@ -53,7 +56,11 @@ impl Draft for PaymentIntentDraft {
             b"invoice" => intent.invoice = read_id(map)?,
             b"description" => intent.description = read(map)?,
             b"metadata" => intent.metadata = read::<Metadata, A>(map)?.0,
-            b"last_payment_error" => intent.error_code = read::<LastError, A>(map)?.into_code(),
+            b"last_payment_error" => {
+                let mut error = read::<LastError, A>(map)?;
+                self.error_charge = error.charge.take();
+                intent.error_code = error.into_code();
+            }
             _ => skip(map)?,
         }
         Ok(())
@@ -64,7 +71,7 @@ impl Draft for PaymentIntentDraft {
         intent.id = id?.into();
         intent.customer = intent.customer.or(self.customer_account);
         let newest = || -> Option<ChargeId> { self.charges.data.into_iter().next()?.into_id() };
-        intent.latest_charge = intent.latest_charge.or_else(newest);
+        intent.latest_charge = intent.latest_charge.or_else(newest).or(self.error_charge);
         Some(EventData::PaymentIntent(Box::new(intent)))
     }
 }
@@ -121,6 +128,7 @@ impl Draft for SetupIntentDraft {
 struct LastError {
     code: Option<Box<str>>,
     decline_code: Option<Box<str>>,
+    charge: Option<ChargeId>,
     method: Method,
 }
 
@@ -133,6 +141,7 @@ impl LastError {
 shape_of_map!(LastError {
     b"code" => |this, map| this.code = read(map)?,
     b"decline_code" => |this, map| this.decline_code = read(map)?,
+    b"charge" => |this, map| this.charge = read_id(map)?,
     b"payment_method" => |this, map| this.method = read(map)?,
 });
 

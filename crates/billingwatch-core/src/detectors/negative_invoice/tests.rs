@@ -200,6 +200,33 @@ fn a_weekly_batch_of_refunds_is_usual_and_its_threefold_is_not() {
     );
 }
 
+/// Three refunds a day, and nothing else is known of the shop.
+const REFUNDS_ALONE: &str = "+0s refund.created x84/8h\n";
+
+#[test]
+fn where_no_events_tell_of_payments_refunds_go_by_their_own_history() {
+    assert_snapshot!(check("negative_invoice", &format!("{REFUNDS_ALONE}
+        +6m  refund.created x30/6m
+        +2d  wait
+    ")), @"
+        d27 17:30:00 firing medium refund_wave: 18 charges were refunded within 1d, where 3.0 are usual; 360.00 USD given back
+        d27 18:48:00 escalated high refund_wave: 31 charges were refunded within 1d, where 3.0 are usual; 620.00 USD given back
+        d28 17:49:00 resolved high refund_wave: 12 charges refunded within 1d, 2.9 are usual
+        ");
+}
+
+#[test]
+fn a_shop_without_payments_may_give_back_some_more_on_a_day() {
+    let some = format!("{REFUNDS_ALONE} +6m refund.created x6/1h");
+    assert_eq!(check("negative_invoice", &some), "");
+    // Each day as many: they are what is usual.
+    let many = "+0s refund.created x30/6m\n+21h wait\n".repeat(20);
+    assert_eq!(check("negative_invoice", &many), "");
+    // Of the first days nobody knows what is usual.
+    let young = "+0s refund.created x19/8h\n+6m refund.created x30/6m";
+    assert_eq!(check("negative_invoice", young), "");
+}
+
 #[test]
 fn refunds_of_duplicates_and_parts_of_one_charge_are_no_wave() {
     let told = check(

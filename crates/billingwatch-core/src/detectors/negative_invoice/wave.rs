@@ -38,6 +38,12 @@ const WINDOW_MAX: usize = 20_000;
 /// Payments without which nothing is said: too little is known of this merchant.
 const PAYMENTS_MIN: u64 = 50;
 
+/// Where no events tell of payments: refunds without which nothing is said.
+const REFUNDS_MIN: u64 = 20;
+
+/// There a wave of so many times the usual is a high one: it has no share of payments.
+const HIGH_TIMES: f64 = 10.0;
+
 /// Days without which nothing is said: refunds follow payments by days.
 const DAYS_MIN: i64 = 7;
 
@@ -195,7 +201,12 @@ impl Wave {
     /// The windows that hold more than is plausible.
     fn weigh(&self, settings: &WaveSettings, ctx: &Context<'_>) -> [Option<Seen>; 2] {
         let today = today(ctx);
-        if self.days.payments() < PAYMENTS_MIN || self.days.known_days(today) < DAYS_MIN {
+        let is_known = if self.days.is_unpaid() {
+            self.days.refunded() >= REFUNDS_MIN
+        } else {
+            self.days.payments() >= PAYMENTS_MIN
+        };
+        if !is_known || self.days.known_days(today) < DAYS_MIN {
             return [None; 2];
         }
         [(Reach::Day, 1.0), (Reach::Hour, HOURS_A_DAY)].map(|(reach, windows)| {
@@ -211,7 +222,7 @@ impl Wave {
                 count,
                 expected,
                 chance,
-                severity: severity_of(self.share_bps(count, today)),
+                severity: self.severity_of(count, expected, today),
             })
         })
     }
@@ -231,6 +242,17 @@ impl Wave {
         let is_beyond = |seen: &Seen| self.days.is_beyond(seen.count, today, seen.reach);
         let seen = seen.into_iter().flatten().filter(is_beyond);
         seen.min_by(|one, other| one.chance.total_cmp(&other.chance))
+    }
+
+    fn severity_of(&self, count: u64, expected: f64, today: i64) -> Severity {
+        if !self.days.is_unpaid() {
+            return severity_of(self.share_bps(count, today));
+        }
+        if as_f64(count) >= expected * HIGH_TIMES {
+            Severity::High
+        } else {
+            Severity::Medium
+        }
     }
 
     /// Refunded charges per payment of a usual day.
@@ -268,12 +290,12 @@ impl Wave {
             let sum = same.fold(0_i64, |sum, one| sum.saturating_add(one.amount));
             Money::new(sum, currency)
         });
-        let share = self.share_bps(count, today(ctx));
-        finding.message = format!(
-            "{count} charges were refunded within {window}, where {expected:.1} are usual: {} of \
-             the payments of a day",
-            percent(share)
-        );
+        finding.message =
+            format!("{count} charges were refunded within {window}, where {expected:.1} are usual");
+        let share = (!self.days.is_unpaid()).then(|| self.share_bps(count, today(ctx)));
+        if let Some(share) = share {
+            finding.message += &format!(": {} of the payments of a day", percent(share));
+        }
         if let Some(sum) = sum {
             finding.currency = currency;
             finding.amount_at_stake = Some(sum.amount);
@@ -298,8 +320,10 @@ impl Wave {
             )
             .expected(rounded(expected))
             .threshold(settings.count_min),
-            Measure::new("share_of_payments", share, Unit::BasisPoints),
         ];
+        evidence
+            .measures
+            .extend(share.map(|share| Measure::new("share_of_payments", share, Unit::BasisPoints)));
         evidence.reasons.push(format!(
             "at twice the usual rate so many come by chance with probability {chance:.1e}"
         ));

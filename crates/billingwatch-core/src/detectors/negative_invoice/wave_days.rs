@@ -9,6 +9,9 @@ use crate::detectors::words::as_f64;
 /// Days whose counts are kept.
 const DAYS: usize = 28;
 
+/// The same, as a length of time.
+const DAYS_KNOWN: i64 = 28;
+
 /// Refunded charges per payment until the merchant's own rate is known: 5 %, weighing as much as
 /// 200 payments.
 const PRIOR: (f64, f64) = (10.0, 200.0);
@@ -136,6 +139,17 @@ impl WaveDays {
         self.days.iter().map(|day| day.payments).sum()
     }
 
+    /// Whether more is given back than paid, as far as events say: then no events tell of payments,
+    /// and refunds have only their own history to go by.
+    pub(super) fn is_unpaid(&self) -> bool {
+        self.refunded() > self.payments()
+    }
+
+    /// Charges refunded in peace.
+    pub(super) fn refunded(&self) -> u64 {
+        self.days.iter().map(|day| day.refunded).sum()
+    }
+
     /// How many days are known before this one.
     pub(super) fn known_days(&self, today: i64) -> i64 {
         let first = self.days.front().map_or(today, |first| first.day);
@@ -145,15 +159,19 @@ impl WaveDays {
     /// How many refunded charges are usual in a window: refunded charges per payment, times the
     /// payments of a day; an hour has as many as the busiest hour of the mean day.
     pub(super) fn expected(&self, today: i64, reach: Reach) -> f64 {
-        let refunded: u64 = self.days.iter().map(|day| day.refunded).sum();
-        let rate = (as_f64(refunded) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
-        let a_day = rate * self.payments_a_day(today).max(self.payments_of_late(today));
+        let a_day = if self.is_unpaid() {
+            let days = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
+            as_f64(self.refunded() + 1) / as_f64(days)
+        } else {
+            let rate = (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
+            rate * self.payments_a_day(today).max(self.payments_of_late(today))
+        };
         match reach {
             Reach::Day => a_day.max(0.5),
             Reach::Hour => {
                 let before = self.days.iter().filter(|day| day.day < today);
                 let sum: u64 = before.map(|day| day.hour).sum();
-                let days = u64::try_from(self.known_days(today).min(28)).unwrap_or(1);
+                let days = u64::try_from(self.known_days(today).min(DAYS_KNOWN)).unwrap_or(1);
                 let busiest = as_f64(sum) / as_f64(days.max(1));
                 busiest.max(a_day / 24.0).max(0.5)
             }

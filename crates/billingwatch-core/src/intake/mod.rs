@@ -400,9 +400,12 @@ impl Intake {
         let is_busy = self.stream.is_busy();
         let share = self.stream.share(now - MINUTE);
         self.stream.tick(now);
-        let kept = (-share / BACK_MEMORY).exp();
-        self.back.0 = self.back.0 * kept + f64::from(u8::from(is_busy));
-        self.back.1 = self.back.1 * kept + share;
+        // Begun anew with the first event after a silence, and asked for until that is over.
+        if self.open.is_some() {
+            let kept = (-share / BACK_MEMORY).exp();
+            self.back.0 = self.back.0 * kept + f64::from(u8::from(is_busy));
+            self.back.1 = self.back.1 * kept + share;
+        }
         self.lateness.tick(now, &self.criteria);
         while self.past.len() > PAST_MAX
             || self
@@ -412,10 +415,17 @@ impl Intake {
         {
             self.past.pop_front();
         }
-        self.foretold = renewals.foretold(Awaited::Turn, last_at, now);
+        // Only a pause long enough to be weighed is held against what was foretold of it.
+        self.foretold = if now.since(last_at) >= self.criteria.silence_min {
+            renewals.foretold(Awaited::Turn, last_at, now)
+        } else {
+            Foretold::default()
+        };
         self.tick_stream(now);
         for (family, watch) in WATCHED.into_iter().zip(&mut self.families) {
-            watch.foretold = match (awaited_of(family), watch.rhythm.last_at()) {
+            let last_at = watch.rhythm.last_at();
+            let last_at = last_at.filter(|last_at| now.since(*last_at) >= FAMILY_PAUSE_MIN);
+            watch.foretold = match (awaited_of(family), last_at) {
                 (Some(awaited), Some(last_at)) => renewals.foretold(awaited, last_at, now),
                 _ => Foretold::default(),
             };

@@ -69,10 +69,9 @@ impl Profile {
 
     /// Takes in a minute that is over. Minutes come in the order of time.
     pub(super) fn count(&mut self, minute: Timestamp, is_busy: bool) {
-        let hour = self.calendar.hour_start(minute);
-        if self.hour.0 != hour {
+        if !self.is_in(minute, self.hour.0) {
             self.remember();
-            self.hour = (hour, 0, 0);
+            self.hour = (self.calendar.hour_start(minute), 0, 0);
         }
         self.hour.1 += u8::from(is_busy);
         self.hour.2 += 1;
@@ -111,11 +110,21 @@ impl Profile {
 
     /// The same as [`share`](Self::share), looked up once an hour.
     pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
-        let hour = self.calendar.hour_start(minute);
-        if self.newest.0 != hour {
+        if !self.is_in(minute, self.newest.0) {
+            let hour = self.calendar.hour_start(minute);
             self.newest = (hour, self.share(hour));
         }
         self.newest.1
+    }
+
+    /// Whether a minute is in the hour that began then. Asked several times a minute: where clocks are
+    /// never put forward or back, its begin need not be reckoned.
+    fn is_in(&self, minute: Timestamp, hour: Timestamp) -> bool {
+        if self.calendar.is_fixed() {
+            hour <= minute && minute < hour + HOUR
+        } else {
+            self.calendar.hour_start(minute) == hour
+        }
     }
 
     /// The share of busy minutes that can be counted on in this hour; `None` while nothing is known

@@ -106,11 +106,13 @@ pub(super) fn usual(
     let mut least = f64::INFINITY;
     for (index, week) in known.enumerate() {
         let back = week * WEEK;
-        let incidents: i64 = (start..end)
-            .map(|hour| i64::from(hours.hour(past.before(hour, back)).is_incident))
-            .sum();
-        if incidents * INCIDENT_SHARE > len {
-            continue;
+        let (first, last) = (past.before(start, back), past.before(end - 1, back));
+        if hours.calm_sales(first, last + 1).is_none() {
+            let of_incidents = |hour| hours.hour(past.before(hour, back)).is_incident;
+            let incidents: i64 = (start..end).map(|hour| i64::from(of_incidents(hour))).sum();
+            if incidents * INCIDENT_SHARE > len {
+                continue;
+            }
         }
         let factor = level.over(weeks_before.typical(index));
         let (mut bare, mut sum_of_week) = (0, 0.0);

@@ -18,6 +18,9 @@ const DAYS_MAX: i64 = 120;
 /// payments. Healthy card businesses see about 0.1 %; a stranger gets the benefit of the doubt.
 const PRIOR: (f64, f64) = (3.0, 1_000.0);
 
+/// Where payments are not seen, a stranger's disputes: [`PRIOR`]'s three a week.
+const PRIOR_DAYS: f64 = 7.0;
+
 /// Disputes follow payments by weeks, so what came in may belong to the busiest of the months
 /// before.
 const MONTH_DAYS: i64 = 28;
@@ -109,6 +112,21 @@ impl History {
             a_day: (rate * payments_a_day).max(self.lately(from, rate)),
             known,
         }
+    }
+
+    /// Days that are known before a window.
+    pub(super) fn days_before(&self, from: i64) -> u64 {
+        let first = self.days.front().map_or(from, |day| day.number);
+        u64::try_from(from - first).unwrap_or_default()
+    }
+
+    /// How many are usual a day by what came before a window, whatever was paid.
+    pub(super) fn usual_alone(&self, from: i64) -> f64 {
+        let before = self.days.iter().filter(|day| day.number < from);
+        let waves = before.filter(|day| day.is_wave).count() as u64;
+        let days = self.days_before(from).saturating_sub(waves);
+        let against = self.sums(i64::MIN, from, false).1;
+        (as_f64(against) + PRIOR.0) / (as_f64(days) + PRIOR_DAYS)
     }
 
     /// How many came a day in the week before a window, where that is more than chance: disputes

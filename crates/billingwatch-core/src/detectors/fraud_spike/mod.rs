@@ -46,6 +46,9 @@ const LONGER: [(Span, i64); 3] = [
     (Span::days(30), RULE_OF_THUMB_BPS),
 ];
 
+/// Days that must be known before what was paid says how many disputes are usual.
+const YOUNG_DAYS: u64 = 7;
+
 /// One fewer than `count_min` will do where so many are less likely by this factor: at a tiny merchant
 /// four in three days are beyond doubt. Three never are; the rate of a stranger is not known so well.
 const ONE_FEWER_DOUBT: f64 = 0.1;
@@ -78,9 +81,9 @@ crate::settings! {
     /// Disputed or warned-of charges within the window before anything is said; one fewer (four at
     /// least) where they are ten times less likely than must be.
     count_min: i64 = 5, 2 => 10_000;
-    /// How likely, in millionths, so many may be at the usual rate before it counts as chance; the
-    /// windows share it in equal parts.
-    chance_ppm_max: i64 = 400, 1 => 50_000;
+    /// How likely, in millionths, so many may be at the usual rate before it counts as chance; windows
+    /// of up to three days have four tenths of it each, longer ones a tenth.
+    chance_ppm_max: i64 = 1_500, 1 => 50_000;
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
@@ -112,6 +115,8 @@ struct Against {
     charge_id: Option<Box<str>>,
     event_id: Box<str>,
     is_warning: bool,
+    /// Its payment came by here.
+    is_seen: bool,
     amount: i64,
     currency: Option<Currency>,
 }
@@ -269,6 +274,7 @@ impl FraudSpike {
             charge_id: charge_id_of(event).map(Into::into),
             event_id: event.id.as_str().into(),
             is_warning,
+            is_seen: ctx.ledger().payment(fact.charge).is_some(),
             amount: fact.amount,
             currency: fact.currency,
         };
@@ -309,17 +315,33 @@ impl FraudSpike {
     /// What a window holds, and how likely that is.
     fn seen(&self, window: Span, ctx: &Context<'_>) -> Seen {
         let now = ctx.now();
-        let count = self.within(window, now).count() as u64;
+        let (count, seen) = self.within(window, now).fold((0, 0), |(count, seen), one| {
+            (count + 1, seen + u64::from(one.is_seen))
+        });
         let days = as_f64(u64::try_from(window.as_secs()).unwrap_or_default()) / 86_400.0;
         let day = |at| ctx.calendar().day(at);
-        let usual = self.history.usual(day(now - window), day(now));
-        let expected = (usual.a_day * days).max(0.05);
+        let from = day(now - window);
+        let usual = self.history.usual(from, day(now));
+        let mut a_day = usual.a_day;
+        // Of payments from before the first day, or of kinds that are not sent here, the rate says
+        // nothing; nor of a week that has hardly begun.
+        let is_alone = seen * 2 < count;
+        let days_known = self.history.days_before(from);
+        if is_alone || days_known < YOUNG_DAYS {
+            a_day = a_day.max(self.history.usual_alone(from));
+        }
+        // And then a longer window is held against one like it, or not at all.
+        let is_known = !is_alone || window <= self.window() || as_f64(days_known) >= days;
+        let expected = (a_day * days).max(0.05);
         let payments = (self.history.payments_a_day(day(now)) * days).max(1.0);
         Seen {
             window,
             count,
             expected,
-            chance: negative_binomial_tail(count, expected, 1.0 / usual.known),
+            chance: match is_known {
+                true => negative_binomial_tail(count, expected, 1.0 / usual.known),
+                false => 1.0,
+            },
             rate_bps: share_bps(
                 i64::try_from(count).unwrap_or(i64::MAX),
                 rounded(payments).max(1),
@@ -332,7 +354,6 @@ impl FraudSpike {
         let count_min = u64::try_from(self.settings.count_min).unwrap_or(u64::MAX);
         #[expect(clippy::cast_precision_loss, reason = "a setting, at most 50,000")]
         let ppm_max = self.settings.chance_ppm_max as f64;
-        let chance_max = ppm_max / 1e6 / as_f64(self.windows().count() as u64);
         let mut worst: Option<(Seen, Severity)> = None;
         for (window, rate_min) in self.windows() {
             let count = self.within(window, ctx.now()).count() as u64;
@@ -344,6 +365,7 @@ impl FraudSpike {
                 continue;
             };
             let seen = self.seen(window, ctx);
+            let chance_max = ppm_max / 1e6 * share_of(window);
             if seen.chance > doubt * chance_max || seen.rate_bps < rate_min {
                 continue;
             }
@@ -394,6 +416,12 @@ impl FraudSpike {
             self.report(&seen, severity, ctx);
         }
     }
+}
+
+/// Its share of what may be chance: a shop that grows has more than the week before in a week or a
+/// month, so these have little of it.
+fn share_of(window: Span) -> f64 {
+    if window <= LONGER[0].0 { 0.4 } else { 0.1 }
 }
 
 fn severity_of(seen: &Seen) -> Severity {

@@ -11,8 +11,8 @@ fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
         +1h  radar.early_fraud_warning.created x3/1h
         +2d  wait
     "), @"
-        d12 15:00:00 firing high all: 3 charges were disputed and 1 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
-        d14 03:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
+        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.2 are usual: 20.8 % of the payments of such a time; 60.00 USD at stake
+        d14 02:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }
 
@@ -22,7 +22,10 @@ fn four_in_three_days_are_one_at_a_tiny_merchant_and_at_no_other() {
         "fraud_spike",
         "
         +0s  charge.succeeded x300/4h
-        +1h  charge.dispute.created x4/20h
+        +1h  charge.dispute.created ch=ch_280
+        +20h charge.dispute.created ch=ch_281
+        +20h charge.dispute.created ch=ch_282
+        +20h charge.dispute.created ch=ch_283
         +20d wait
     ",
     );
@@ -67,10 +70,10 @@ fn a_wave_of_three_a_day_shows_over_days_and_is_one_alert() {
     }
     days += "+1m charge.succeeded x240/1h\n";
     assert_snapshot!(check("fraud_spike", &days), @"
-            d41 11:02:00 firing high all: 4 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 80.00 USD at stake
-            d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.1 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
-            d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.3 are usual
-            ");
+        d41 11:02:00 firing high all: 4 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 80.00 USD at stake
+        d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.2 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
+        d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.5 are usual
+        ");
 }
 
 #[test]
@@ -334,4 +337,18 @@ fn cards_that_pay_often_here_are_usual() {
     // Slowly, over a day.
     let slow = spree("fp_x", 12).replace("+6m", "+40m");
     assert_eq!(check("fraud_spike", &(guests() + &slow)), "");
+}
+
+#[test]
+fn on_the_first_day_five_are_told_and_four_may_be_of_payments_from_before_it() {
+    let of = |count: usize| {
+        let timeline =
+            format!("+0s charge.succeeded x12/1h\n+1m charge.dispute.created x{count}/1h");
+        check("fraud_spike", &timeline)
+    };
+    assert_eq!(of(4), "");
+    assert_eq!(of(5).matches(" firing ").count(), 1);
+    // Nor does a share mean anything where the payments are of a kind that is not sent here.
+    let days = "+1d charge.succeeded\n+1h charge.dispute.created x3/4h\n".repeat(30);
+    assert_eq!(check("fraud_spike", &days), "");
 }

@@ -161,7 +161,9 @@ impl Detector for RevenueDrop {
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
                     let at = ctx.event_at();
-                    self.mrr.look(*subscription, record);
+                    let is_discounted = matches!(&event.data, EventData::Subscription(sent)
+                        if !sent.discounts.is_empty());
+                    self.mrr.look(*subscription, record, is_discounted);
                     self.dues
                         .look(*subscription, record, at, &mut self.bookings);
                 }
@@ -270,14 +272,16 @@ impl RevenueDrop {
     }
 
     /// A subscription's payment was told as a payment too. Renewals are no sales, foretold or not;
-    /// a first payment is one.
+    /// a first payment is one, unless it had weeks to be paid: the later ones of that subscription
+    /// come in the same way, and what is usual must not hold some of them.
     fn take_foretold(&mut self, subscription: Key, invoice: Key, event: &Event, ctx: &Context<'_>) {
         let record = ctx.ledger().subscription(subscription);
         let at = ctx.event_at();
         self.dues.pay(subscription, record, at, &mut self.bookings);
+        let has_term = record.is_some_and(|record| record.payment_term_days > 0);
         let is_sale_or_by_hand = matches!(&event.data, EventData::Invoice(invoice)
             if invoice.is_paid_out_of_band
-                || invoice.billing_reason == BillingReason::SubscriptionCreate);
+                || invoice.billing_reason == BillingReason::SubscriptionCreate && !has_term);
         let amount = ctx
             .ledger()
             .invoice(invoice)

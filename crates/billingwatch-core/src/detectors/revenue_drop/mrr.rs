@@ -49,7 +49,7 @@ struct Commitment {
 /// What is to be thought of a subscription.
 enum Standing {
     Committed(Commitment),
-    /// It will not renew.
+    /// It will not renew, or for nothing.
     Gone,
     /// Nothing can be said, as in a trial or pause: like is compared with like, without it.
     Excluded,
@@ -98,9 +98,18 @@ pub(super) enum Change {
 }
 
 impl Mrr {
-    /// Takes in what is now known of a subscription.
-    pub(super) fn look(&mut self, key: Key, record: Option<&SubscriptionRecord>) {
-        let standing = standing_of(record);
+    /// Takes in what is now known of a subscription. `is_discounted` is one whose price comes from a
+    /// discount: a month given away ends, a price of zero does not.
+    pub(super) fn look(
+        &mut self,
+        key: Key,
+        record: Option<&SubscriptionRecord>,
+        is_discounted: bool,
+    ) {
+        let standing = match standing_of(record) {
+            Standing::Committed(Commitment { amount: 0, .. }) if !is_discounted => Standing::Gone,
+            standing => standing,
+        };
         let old = self.known.swap_remove(&key);
         if let Some(old) = old
             && let Some(sum) = self.sums.get_mut(&old.currency)

@@ -102,3 +102,40 @@ fn days_that_stray_are_no_drops_and_a_loss_of_most_is() {
         "{lost}"
     );
 }
+
+#[test]
+fn who_has_thirty_days_to_pay_is_no_sale_at_first_and_nothing_later() {
+    let mut lines = Vec::new();
+    for day in 0..90 {
+        let at = day * DAY + 7_200;
+        for n in 0..10 {
+            lines.push((at + n * 60, "charge.succeeded amt=2000".to_owned()));
+        }
+        // Thirty a day begin; what they pay for their first months comes until day 75, then for later ones.
+        for n in 0..30 {
+            let sub = format!("sub_{day}_{n}");
+            if day < 60 {
+                lines.push((
+                    at + n,
+                    format!("customer.subscription.created sub={sub} amt=6000 days=30"),
+                ));
+            }
+            let (payer, reason) = match day {
+                ..15 => continue,
+                15..75 => (day - 15, "create"),
+                _ => (day - 75, "cycle"),
+            };
+            lines.push((
+                at + 1_800 + n,
+                format!("charge.succeeded ch=ch_{day}_{n} in=in_{day}_{n} amt=6000"),
+            ));
+            lines.push((
+                at + 1_800 + n,
+                format!(
+                    "invoice.paid in=in_{day}_{n} ch=ch_{day}_{n} sub=sub_{payer}_{n} reason={reason} total=6000"
+                ),
+            ));
+        }
+    }
+    assert_eq!(run(lines, 90), "");
+}

@@ -48,3 +48,14 @@ fn a_few_who_leave_and_come_back_are_nothing() {
     let moved = cancelled(14, "3m") + &begun_anew(14, "1s") + &cancelled(10, "5m");
     assert_eq!(after_nine_days(&moved), "");
 }
+
+#[test]
+fn prices_that_became_nothing_are_a_loss_and_a_month_given_away_is_none() {
+    let free = |how: &str| -> String {
+        let one =
+            |n| format!("+3m customer.subscription.updated sub=sub_{n} from=-10d to=30d {how}\n");
+        (0..25).map(one).collect()
+    };
+    assert_snapshot!(after_nine_days(&free("amt=0")), @"d9 01:00:00 firing medium mrr:usd: subscriptions will renew for 1,620.00 USD a month, 19 % below the 7-day average of 2,000.00 USD: 81 of them where 100 were");
+    assert_eq!(after_nine_days(&free("off_bps=10000")), "");
+}

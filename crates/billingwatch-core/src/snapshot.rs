@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 /// The layout of everything a snapshot holds. Any change of a state struct raises it; a snapshot of
 /// another version is refused, and the engine is rebuilt from the journal.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// Why a snapshot could not be written or taken back.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ pub mod load;
 pub mod served;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use billingwatch_core::engine::{Input, Record};
 use billingwatch_core::stripe::payload::parse_event;
@@ -22,6 +22,9 @@ use billingwatch_simulator::{
 
 /// Monday 2024-01-01 00:00 UTC: where every input begins.
 const START_AT: i64 = 1_704_067_200;
+
+/// Events in a batch: as many as the writer appends, and the pump applies, at most at once.
+const BATCH_RECORDS: usize = 512;
 
 /// An input, by name.
 #[derive(Debug)]
@@ -83,12 +86,24 @@ impl Corpus {
         self.events.iter().map(|event| event.json.len()).sum()
     }
 
+    /// The events as the engine takes them, a batch after the other, each read when it is asked for.
+    ///
+    /// # Errors
+    /// See [`Corpus::records`].
+    pub fn batches(&self) -> impl Iterator<Item = Result<Vec<Record>, String>> {
+        self.events.chunks(BATCH_RECORDS).map(Self::read)
+    }
+
     /// The events as the engine takes them. The simulator writes no body that cannot be read, and
     /// a bench over fewer events than it says would be no bench: the number is checked.
     ///
     /// # Errors
     /// The id of the first body that could not be read.
     pub fn records(&self) -> Result<Vec<Record>, String> {
+        Self::read(&self.events)
+    }
+
+    fn read(events: &[SimulatedEvent]) -> Result<Vec<Record>, String> {
         let source: std::sync::Arc<str> = "default".into();
         let record = |event: &SimulatedEvent| {
             let received_at = Timestamp::from_millis(event.received_at_ms);
@@ -101,7 +116,7 @@ impl Corpus {
                 input: Input::Event(Box::new(parsed)),
             })
         };
-        self.events.iter().map(record).collect()
+        events.iter().map(record).collect()
     }
 }
 
@@ -114,39 +129,66 @@ pub fn is_measured() -> bool {
 /// Runs in a round.
 const RUNS: u32 = 4;
 
+/// Counts the time that this thread is on a core, and where the system does not tell it (Linux does)
+/// the time that passes. On a core, so that a busy machine's queue for its cores is not counted; what
+/// others take from the caches still is.
+#[derive(Debug, Default)]
+pub struct Stopwatch {
+    spent: Duration,
+}
+
+impl Stopwatch {
+    /// Does the work, and counts its time.
+    pub fn time<O>(&mut self, work: impl FnOnce() -> O) -> O {
+        let before = on_core();
+        let output = work();
+        self.spent += on_core().saturating_sub(before);
+        output
+    }
+}
+
 /// The time of one run of `work` in the best of several rounds, each run on its own input made by
 /// `prepare` outside of the measured time. The best, since whatever else the machine does only
-/// ever adds; and the time this thread was on a core where the system tells it (Linux), so that a
-/// busy machine's queue for its cores is not counted. What others take from the caches still is.
+/// ever adds.
 pub fn best_of<I, O>(
     rounds: u32,
     mut prepare: impl FnMut() -> I,
     mut work: impl FnMut(I) -> O,
 ) -> Duration {
-    let mut best = Duration::MAX;
-    for _ in 0..rounds.max(1) {
-        let mut round = Duration::ZERO;
-        // Several, as the system's account is in steps of milliseconds.
-        for _ in 0..RUNS {
-            let input = prepare();
-            let (started_at, on_core_before) = (Instant::now(), on_core());
-            let output = work(input);
-            round += on_core()
-                .zip(on_core_before)
-                .map_or_else(|| started_at.elapsed(), |(after, before)| after - before);
-            // What comes out is dropped outside of the measured time, too.
-            black_box(output);
-        }
-        best = best.min(round / RUNS);
-    }
-    best
+    best_of_timed(rounds, |watch| {
+        let input = prepare();
+        watch.time(|| work(input))
+    })
 }
 
-/// How long this thread has been on a core, to within a tick of the scheduler (1 to 4 ms).
-fn on_core() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanos = stat.split_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanos))
+/// As [`best_of`], where the work itself says what is measured of it. What comes out is dropped
+/// outside of the measured time.
+pub fn best_of_timed<O>(rounds: u32, mut work: impl FnMut(&mut Stopwatch) -> O) -> Duration {
+    let round = |_| {
+        let mut watch = Stopwatch::default();
+        for _ in 0..RUNS {
+            black_box(work(&mut watch));
+        }
+        watch.spent / RUNS
+    };
+    (0..rounds.max(1)).map(round).min().unwrap_or(Duration::MAX)
+}
+
+/// How long this thread has been on a core.
+#[cfg(target_os = "linux")]
+fn on_core() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap_or_default()
+}
+
+/// How long the program has been running.
+#[cfg(not(target_os = "linux"))]
+fn on_core() -> Duration {
+    static STARTED_AT: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    STARTED_AT.elapsed()
 }
 
 /// Events a second.

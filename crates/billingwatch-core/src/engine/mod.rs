@@ -33,11 +33,14 @@ use settings::SettingsTable;
 /// The distance between ticks.
 pub const TICK: Span = Span::secs(60);
 
-/// The most ticks crossed one by one; a longer gap (over a year) is crossed in larger steps.
+/// The most ticks crossed one by one; a longer gap (over a year) is crossed in [`LONG_STEPS`].
 ///
 /// A record dated far in the future must not stall the engine. Journals are stamped by a live
 /// clock and never have such gaps.
 const TICKS_MAX: i64 = 600_000;
+
+/// In about so many, as each of them is so long that every detector has the work of an hour or a day to do.
+const LONG_STEPS: i64 = 5_000;
 
 /// The most scopes kept. Events of further ones are kept in the journal and not analysed.
 pub const SCOPES_MAX: usize = 10_000;
@@ -127,7 +130,12 @@ impl Engine {
             return;
         }
         let ticks = to.since(self.now).as_millis() / TICK.as_millis();
-        let stride = Span::millis((ticks / TICKS_MAX + 1).saturating_mul(TICK.as_millis()));
+        let ticks_a_step = if ticks < TICKS_MAX {
+            1
+        } else {
+            ticks / LONG_STEPS
+        };
+        let stride = Span::millis(ticks_a_step.saturating_mul(TICK.as_millis()));
         let mut tick = self.now.floor_to(TICK) + stride;
         while tick <= to {
             self.now = tick;

@@ -170,6 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn a_glance_takes_nothing_that_is_no_json() {
+        let with = |from, to| {
+            let line = r#"{"received_at": 1709599200.25, "source": "eu", "event": {"id": "e"} }"#;
+            line.replace(from, to)
+        };
+        assert!(classify_at_a_glance(with("", "").as_bytes()).is_some());
+        for (from, to) in [
+            ("eu", "e\u{8}\0u"),
+            (".25", "."),
+            ("1709", "+1709"),
+            ("1709", "01709"),
+            (": {", ":\u{c}{"),
+            ("} }", "}\u{c}}"),
+        ] {
+            let odd = with(from, to);
+            assert_eq!(classify_at_a_glance(odd.as_bytes()), None, "{odd:?}");
+        }
+    }
+
+    #[test]
     fn an_unknown_layout_or_broken_base64_is_said() {
         let odd = br#"{"received_at": 1709599200, "newlines": "bells", "event": {"id": "evt_1"}}"#;
         assert!(classify_at_a_glance(odd).is_none());

@@ -399,8 +399,11 @@ fn split_wrapped(line: &[u8]) -> Option<RawEvent<'_>> {
     let end = rest
         .iter()
         .take(32)
-        .position(|byte| *byte == b',' || byte.is_ascii_whitespace())?;
+        .position(|byte| *byte == b',' || is_space(*byte))?;
     let (number, rest) = rest.split_at(end);
+    if !is_plain_number(number) {
+        return None;
+    }
     let at = parse_seconds(number)?;
     let mut rest = after_comma(rest)?;
     let mut source = None;
@@ -418,7 +421,7 @@ fn split_wrapped(line: &[u8]) -> Option<RawEvent<'_>> {
         rest = after_comma(after)?;
     }
     let rest = after_key(rest, b"\"event\"")?;
-    let body = rest.strip_suffix(b"}")?.trim_ascii_end();
+    let body = trim_end(rest.strip_suffix(b"}")?);
     (body.starts_with(b"{") && body.ends_with(b"}")).then_some(RawEvent {
         received_at: Some(at),
         source,
@@ -427,25 +430,48 @@ fn split_wrapped(line: &[u8]) -> Option<RawEvent<'_>> {
     })
 }
 
-fn after_comma(text: &[u8]) -> Option<&[u8]> {
-    text.trim_ascii_start().strip_prefix(b",")
+/// Digits with or without decimals, as JSON has them too; Rust would take `1.` and `+1` as well.
+fn is_plain_number(text: &[u8]) -> bool {
+    let mut parts = text.splitn(2, |byte| *byte == b'.');
+    let is_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    !text.starts_with(b"0") && parts.all(is_digits)
 }
 
-/// A short text without escapes, and what follows it.
+/// What JSON takes for a space; other languages have more of them.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let from = text.iter().position(|byte| !is_space(*byte));
+    text.get(from.unwrap_or(text.len())..).unwrap_or_default()
+}
+
+fn trim_end(text: &[u8]) -> &[u8] {
+    let last = text.iter().rposition(|byte| !is_space(*byte));
+    text.get(..last.map_or(0, |last| last + 1))
+        .unwrap_or_default()
+}
+
+fn after_comma(text: &[u8]) -> Option<&[u8]> {
+    trim_start(text).strip_prefix(b",")
+}
+
+/// A short text without escapes, and what follows it. One with control characters is no JSON.
 fn plain_text(text: &[u8]) -> Option<(&str, &[u8])> {
     let rest = text.strip_prefix(b"\"")?;
     let end = rest.iter().take(256).position(|byte| *byte == b'"')?;
     let (inner, rest) = rest.split_at(end);
-    if inner.contains(&b'\\') {
+    if inner.iter().any(|byte| *byte == b'\\' || *byte < b' ') {
         return None;
     }
     Some((std::str::from_utf8(inner).ok()?, rest.get(1..)?))
 }
 
 fn after_key<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let rest = text.trim_ascii_start().strip_prefix(key)?;
-    let rest = rest.trim_ascii_start().strip_prefix(b":")?;
-    Some(rest.trim_ascii_start())
+    let rest = trim_start(text).strip_prefix(key)?;
+    let rest = trim_start(rest).strip_prefix(b":")?;
+    Some(trim_start(rest))
 }
 
 struct Counted<R> {

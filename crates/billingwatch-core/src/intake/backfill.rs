@@ -4,6 +4,11 @@
 //! webhook endpoint). One that arrives for the first time long after that was sent again by
 //! somebody: it says nothing about how late deliveries are. An import goes on up to the present,
 //! so the late events that come with many old ones are part of it.
+//!
+//! Neither was anything to be delivered to an endpoint before it was there: what was made before the
+//! first event that ever came, and comes after it, is history that somebody imports, or what gathered
+//! while things were set up. Lists of Stripe's API begin with the newest, so an import of the last
+//! weeks begins with events of minutes ago.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +18,7 @@ use super::Intake;
 
 /// An event that is older than this at its first arrival is no delivery of Stripe's: its three days
 /// of tries, and half a day for the last of them and for clocks.
-pub(super) const RETRIED: Span = Span::hours(84);
+pub(crate) const RETRIED: Span = Span::hours(84);
 
 /// So many old events make an import of which younger ones are part; fewer are resent by hand.
 const IMPORT_MIN: u64 = 10;
@@ -40,21 +45,26 @@ pub(super) struct Backfill {
     count: u64,
     /// The newest event of all is part of it.
     is_newest: bool,
+    /// When the first event ever came, of any kind.
+    first_at: Option<Timestamp>,
 }
 
 impl Backfill {
     /// An event arrived for the first time: whether it is part of a backfill.
     pub(super) fn takes(&mut self, now: Timestamp, made_at: Timestamp, is_late: bool) -> bool {
+        self.first_at.get_or_insert(now);
         self.is_newest = is_late && self.takes_late(now, made_at);
         self.is_newest
     }
 
     fn takes_late(&mut self, now: Timestamp, made_at: Timestamp) -> bool {
-        let is_old = now.since(made_at) > RETRIED;
+        let is_before_all = self.first_at.is_some_and(|first_at| made_at < first_at);
+        let is_old = is_before_all || now.since(made_at) > RETRIED;
         if now.since(self.last_at) > PAUSE_MAX {
             *self = Self {
                 since: now,
                 made_from: Timestamp::MAX,
+                first_at: self.first_at,
                 ..Self::default()
             };
         }
@@ -109,6 +119,18 @@ mod tests {
         assert!(!backfill.takes_late(NOW, NOW - Span::days(3)));
         assert!(!backfill.takes_late(NOW, NOW - RETRIED));
         assert!(backfill.takes_late(NOW, NOW - RETRIED - Span::secs(1)));
+    }
+
+    #[test]
+    fn what_was_made_before_the_first_event_ever_came_is_no_delivery() {
+        let mut backfill = Backfill::default();
+        assert!(!backfill.takes(NOW, NOW - Span::secs(2), false));
+        let later = NOW + Span::minutes(30);
+        assert!(backfill.takes(later, NOW - Span::hours(1), true));
+        assert!(!backfill.takes(later, NOW + Span::minutes(1), true));
+        // It is remembered for as long as it matters.
+        let later = NOW + Span::days(2);
+        assert!(backfill.takes(later, NOW - Span::hours(1), true));
     }
 
     #[test]

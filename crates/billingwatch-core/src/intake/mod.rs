@@ -44,6 +44,7 @@ use crate::ledger::{Awaited, Foretold, Renewals};
 use crate::time::{Span, Timestamp};
 
 use backfill::Backfill;
+pub(crate) use backfill::RETRIED;
 use families::{FamilyWatch, awaited_of};
 pub(crate) use lateness::Late;
 use lateness::{Lateness, OddPause};

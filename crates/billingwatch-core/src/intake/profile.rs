@@ -1,7 +1,7 @@
 //! How many minutes of each hour of the week usually have events.
 //!
 //! What is asked of it is not what is most likely but what can be counted on: an hour that is
-//! expected too busy turns every quiet night into an outage. Three things make hours look busier
+//! expected too busy turns every quiet night into an outage. Four things make hours look busier
 //! than they are, and none of them may:
 //!
 //! - **The renewal calendar.** Whoever bills on the first of the month has one night in four weeks
@@ -10,6 +10,9 @@
 //!   makes plausible.
 //! - **Few weeks.** While an hour is known from one or two weeks, the same hour of the other days
 //!   says what is plausible.
+//! - **Batches.** A run that ends at twenty to four makes that hour busy, and none of its last twenty
+//!   minutes. So it is known which quarters of an hour its busy minutes usually fall into, and less
+//!   is counted on in those that have next to none of them.
 //! - **The other days.** They take something off an hour that is busier than they are, and add
 //!   nothing to one that is quieter: who is closed on Sundays is not expected to open.
 
@@ -32,6 +35,19 @@ const UNKNOWN: u8 = u8::MAX;
 const COUNTED_MIN: u8 = 40;
 
 const HOUR: Span = Span::hours(1);
+
+/// Quarters of an hour.
+const QUARTERS: usize = 4;
+
+/// In what parts of a busy minute the quarters' counts are kept.
+const QUARTER_UNIT: u16 = 64;
+
+/// Busy minutes, spread evenly, that are taken for known of an hour's quarters.
+const QUARTER_PRIOR: f64 = 8.0;
+
+/// A quarter with less than this part of what it would have if all were alike is quiet. In an hour
+/// of six busy minutes or more that is no chance after six weeks; with fewer the prior forbids it.
+const QUARTER_QUIET: f64 = 0.5;
 
 /// An hour is quiet when so many minutes of it were.
 const QUIET_MIN: Span = Span::minutes(40);
@@ -57,8 +73,12 @@ pub(super) struct Profile {
     hours: Vec<[u8; WEEKS]>,
     /// The hour being counted: its begin, its busy minutes, and all.
     hour: (Timestamp, u8, u8),
-    /// The share of the hour that was last asked for.
-    newest: (Timestamp, Option<f64>),
+    /// Busy minutes by quarter of the hour being counted.
+    counted: [u8; QUARTERS],
+    /// And of each hour of the week, decaying by a sixth a week; in [`QUARTER_UNIT`]s.
+    quarters: Vec<[u16; QUARTERS]>,
+    /// The share of the hour that was last asked for, and how much of it each quarter has.
+    newest: (Timestamp, Option<f64>, [f64; QUARTERS]),
 }
 
 impl Profile {
@@ -72,8 +92,10 @@ impl Profile {
         if !self.is_in(minute, self.hour.0) {
             self.remember();
             self.hour = (self.calendar.hour_start(minute), 0, 0);
+            self.counted = [0; QUARTERS];
         }
         self.hour.1 += u8::from(is_busy);
+        self.counted[quarter_of(minute, self.hour.0)] += u8::from(is_busy);
         self.hour.2 += 1;
     }
 
@@ -102,19 +124,40 @@ impl Profile {
         }
         if self.hours.is_empty() {
             self.hours.resize(HOURS, [UNKNOWN; WEEKS]);
+            self.quarters.resize(HOURS, [0; QUARTERS]);
         }
-        let weeks = &mut self.hours[self.calendar.local(hour).hour_of_week() % HOURS];
+        let hour = self.calendar.local(hour).hour_of_week() % HOURS;
+        let weeks = &mut self.hours[hour];
         weeks.rotate_right(1);
         weeks[0] = busy;
+        for (kept, counted) in self.quarters[hour].iter_mut().zip(self.counted) {
+            // At most 15 a week, of six weeks: no overflow.
+            *kept = *kept - *kept / 6 + u16::from(counted) * QUARTER_UNIT;
+        }
     }
 
-    /// The same as [`share`](Self::share), looked up once an hour.
+    /// The share of busy minutes that can be counted on at this minute: that of its
+    /// [hour](Self::share), or less in a quarter of it that is quiet. Looked up once an hour.
     pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
         if !self.is_in(minute, self.newest.0) {
             let hour = self.calendar.hour_start(minute);
-            self.newest = (hour, self.share(hour));
+            self.newest = (hour, self.share(hour), self.parts(hour));
         }
-        self.newest.1
+        let part = self.newest.2[quarter_of(minute, self.newest.0)];
+        self.newest.1.map(|share| share * part)
+    }
+
+    /// What part of the hour's share each quarter has: all of it, unless it is quiet.
+    fn parts(&self, hour: Timestamp) -> [f64; QUARTERS] {
+        let hour = self.calendar.local(hour).hour_of_week();
+        let known = self.quarters.get(hour).copied().unwrap_or_default();
+        let known = known.map(|kept| f64::from(kept) / f64::from(QUARTER_UNIT));
+        let all = known.iter().sum::<f64>() + QUARTER_PRIOR;
+        known.map(|busy| {
+            // Of four alike, each has a quarter of all.
+            let part = (4.0 * busy + QUARTER_PRIOR) / all;
+            if part < QUARTER_QUIET { part } else { 1.0 }
+        })
     }
 
     /// Whether a minute is in the hour that began then. Asked several times a minute: where clocks are
@@ -147,6 +190,12 @@ impl Profile {
         let usual = counted_on(&own, daily);
         Some((usual / 60.0).clamp(0.0, SHARE_MAX))
     }
+}
+
+/// Which quarter of the hour a minute of it is in.
+fn quarter_of(minute: Timestamp, hour: Timestamp) -> usize {
+    let quarter = minute.since(hour).as_secs().div_euclid(15 * 60);
+    usize::try_from(quarter).unwrap_or(0).min(QUARTERS - 1)
 }
 
 /// What can be counted on of an hour, given its weeks in order of size and the usual of the same
@@ -239,6 +288,30 @@ mod tests {
     fn an_event_a_month_is_not_rounded_away() {
         let usual = counted_on(&[0.0, 0.0, 0.0, 1.0], 0.25);
         assert!((usual - 0.25).abs() < 1e-9, "{usual}");
+    }
+
+    #[test]
+    fn nothing_is_counted_on_after_a_batch_that_ends_before_its_hour() {
+        let share = |is_busy: fn(i64) -> bool, minute| {
+            let mut profile = Profile::default();
+            let monday = Timestamp::from_secs(1_709_510_400);
+            for minute in 0..4 * 7 * 24 * 60 {
+                let at = monday + Span::minutes(minute);
+                profile.count(at, minute % (7 * 24 * 60) < 60 && is_busy(minute % 60));
+            }
+            profile.count(monday + Span::days(28), false);
+            let at = monday + Span::days(28) + Span::minutes(minute);
+            profile.look(at).unwrap_or_default()
+        };
+        // Only Mondays have it, so the other days take a fifth off.
+        let batch = |minute| minute < 40;
+        assert!(share(batch, 20) > 0.5, "{}", share(batch, 20));
+        assert!(share(batch, 50) < 0.05, "{}", share(batch, 50));
+        // Spread over the hour, or too few to say where they fall.
+        let spread = |minute| minute % 3 != 2;
+        assert!((share(spread, 20) - share(spread, 50)).abs() < 1e-9);
+        let few = |minute| minute < 2;
+        assert!((share(few, 20) - share(few, 50)).abs() < 1e-9);
     }
 
     #[test]

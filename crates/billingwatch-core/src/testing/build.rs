@@ -251,6 +251,9 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         event_type,
         EventType::InvoicePaid | EventType::InvoicePaymentSucceeded
     );
+    // Others say how long it has been paid.
+    let paid_before = line.get("paid").map(span);
+    let is_paid = is_paid || paid_before.is_some();
     let total = line.number("total").or(Some(2_000));
     let through = line.at("through", now);
     let is_proration = line.has("proration");
@@ -296,12 +299,14 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         subscription: line.id("sub"),
         charge: line.id("ch"),
         total,
+        subtotal: line.number("subtotal"),
+        discount_amount: line.number("off").unwrap_or_default(),
         amount_paid: is_paid.then(|| total.unwrap_or_default().max(0)),
         is_paid_out_of_band: line.has("out_of_band"),
         attempt_count: line.number("tries"),
         next_payment_attempt: line.at("next", now),
         finalized_at: Some(now),
-        paid_at: is_paid.then_some(now),
+        paid_at: is_paid.then(|| now - paid_before.unwrap_or(Span::ZERO)),
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
         has_test_clock: line.has("test_clock"),
         lines,
@@ -357,6 +362,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
             .into_iter()
             .collect(),
         has_opaque_discounts: line.has("opaque_discount"),
+        has_passing_discount: line.has("off_once"),
         has_schedule: line.has("schedule"),
         latest_invoice: None,
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::{Event, FamilySet};
-use crate::intake::{Criteria, Pause, Trouble, TroubleKind};
+use crate::intake::{Criteria, Pause, RETRIED, Trouble, TroubleKind};
 use crate::money::share_bps;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
@@ -261,13 +261,21 @@ impl WebhookLag {
         finding
     }
 
-    /// Stripe gave up on it long ago, so somebody sent it again: that is no lag.
+    /// Stripe gave up on it long ago, or there was no endpoint to deliver it to, so somebody sent it
+    /// again: that is no lag.
     fn tell_backfill(&mut self, since: Timestamp, lag: Span, ctx: &mut Context<'_>) {
         if self.backfill_told.replace(since) != Some(since) {
-            let message = format!(
-                "events {lag} old arrive for the first time, which Stripe tries for three days: an \
-                 import, or sent again by hand"
-            );
+            let message = if lag > RETRIED {
+                format!(
+                    "events {lag} old arrive for the first time, which Stripe tries for three \
+                     days: an import, or sent again by hand"
+                )
+            } else {
+                format!(
+                    "events {lag} old arrive, made before the first that ever came: an import, or \
+                     what gathered while this was set up"
+                )
+            };
             ctx.suppress("backfilled", None, message);
         }
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
 use crate::event::charge::ChargeStatus;
+use crate::event::invoice::{Invoice, InvoiceStatus};
 use crate::event::refund::RefundStatus;
 use crate::event::{Event, EventData, EventType};
 use crate::ids::{Key, KeyMap};
@@ -34,14 +35,29 @@ const WAITING_MAX: usize = 4_096;
 
 /// The types that come together. What they are about is what both name: the payment intent, the
 /// invoice, the charge.
-const PAIRS: [[&str; 2]; 5] = [
+const PAIRS: [[&str; 2]; 8] = [
     ["charge.succeeded", "payment_intent.succeeded"],
     ["invoice.paid", "invoice.payment_succeeded"],
     ["invoice_payment.paid", "invoice.paid"],
     // Before basil the charge names its invoice.
     ["charge.succeeded", "invoice.paid"],
     ["charge.refunded", "refund.created"],
+    // Where the three above get lost together, as what drops one of them may drop all, nothing else
+    // says so from basil on: no charge names its invoice there.
+    [UPDATED, "invoice.paid"],
+    [UPDATED, "invoice.payment_succeeded"],
+    [UPDATED, "invoice_payment.paid"],
 ];
+
+/// It says of an invoice whatever changed, and so also that it is paid.
+///
+/// Its own loss is not judged: whether an invoice that is paid as soon as it is made changes at all
+/// differs, and nothing is known by it alone.
+const UPDATED: &str = "invoice.updated";
+
+/// A change of an invoice so soon after it was paid is the payment; later ones are something else,
+/// such as a credit note.
+const PAID_JUST_NOW: Span = Span::minutes(1);
 
 /// What a manual capture says instead of `charge.succeeded`.
 const CAPTURED: &str = "charge.captured";
@@ -196,8 +212,8 @@ impl Pairs {
             return;
         }
         let counts = intake.trouble().is_none();
-        for pair in &mut self.pairs {
-            pair.settle(now, counts, chance_max);
+        for (pair, names) in self.pairs.iter_mut().zip(PAIRS) {
+            pair.settle(now, counts, chance_max, names);
         }
         if now.day() != self.day {
             self.day = now.day();
@@ -246,7 +262,7 @@ impl Pairs {
 }
 
 impl Pair {
-    fn settle(&mut self, now: Timestamp, counts: bool, chance_max: f64) {
+    fn settle(&mut self, now: Timestamp, counts: bool, chance_max: f64, names: [&'static str; 2]) {
         let (mut alone, mut together) = ([0_u64; 2], 0_u64);
         let mut first_alone = [Timestamp::MAX; 2];
         self.waiting.retain(|_, waiting| {
@@ -270,7 +286,7 @@ impl Pair {
             return;
         }
         for (side, other) in [(0, 1), (1, 0)] {
-            if alone[other] + together > 0 {
+            if alone[other] + together > 0 && names[side] != UPDATED {
                 let first = first_alone[other];
                 self.sides[side].take(now, alone[other], together, first, chance_max);
             }
@@ -414,7 +430,8 @@ impl Side {
 }
 
 /// What an event says of the pairs.
-fn parts(event: &Event) -> [Option<Part>; 3] {
+fn parts(event: &Event) -> [Option<Part>; 4] {
+    const NONE: [Option<Part>; 4] = [None, None, None, None];
     let part = |pair, side, key: Key, awaits| {
         Some(Part {
             pair,
@@ -427,7 +444,7 @@ fn parts(event: &Event) -> [Option<Part>; 3] {
         (EventType::ChargeSucceeded | EventType::ChargeCaptured, EventData::Charge(charge)) => {
             // An authorisation is not yet a payment.
             if !charge.captured || charge.status != ChargeStatus::Succeeded {
-                return [None, None, None];
+                return NONE;
             }
             let by_intent = charge.payment_intent.as_ref();
             let by_invoice = charge.invoice.as_ref();
@@ -435,47 +452,88 @@ fn parts(event: &Event) -> [Option<Part>; 3] {
                 by_intent.and_then(|id| part(0, 0, id.key(), true)),
                 by_invoice.and_then(|id| part(3, 0, id.key(), true)),
                 None,
+                None,
             ]
         }
         (EventType::PaymentIntentSucceeded, EventData::PaymentIntent(intent)) => {
-            [part(0, 1, intent.id.key(), true), None, None]
+            [part(0, 1, intent.id.key(), true), None, None, None]
         }
         (EventType::InvoicePaid, EventData::Invoice(invoice)) => {
             let Some(key) = invoice.id.as_ref().map(|id| id.key()) else {
-                return [None, None, None];
+                return NONE;
             };
-            // Marked as paid by hand, or nothing to pay: no payment is announced.
-            let is_payment = !invoice.is_paid_out_of_band && invoice.amount_paid > Some(0);
+            let is_payment = is_payment(invoice);
             let has_charge = is_payment && invoice.charge.is_some();
             [
                 part(1, 0, key, is_payment),
                 part(2, 1, key, is_payment),
                 part(3, 1, key, has_charge),
+                part(5, 1, key, is_payment),
             ]
         }
         (EventType::InvoicePaymentSucceeded, EventData::Invoice(invoice)) => {
-            let is_payment = !invoice.is_paid_out_of_band && invoice.amount_paid > Some(0);
-            let key = invoice.id.as_ref().map(|id| id.key());
-            [key.and_then(|key| part(1, 1, key, is_payment)), None, None]
-        }
-        (EventType::InvoicePaymentPaid, EventData::InvoicePayment(payment)) => {
-            let key = payment.invoice.as_ref().map(|id| id.key());
+            let Some(key) = invoice.id.as_ref().map(|id| id.key()) else {
+                return NONE;
+            };
+            let is_payment = is_payment(invoice);
             [
-                key.and_then(|key| part(2, 0, key, payment.is_paid)),
+                part(1, 1, key, is_payment),
+                part(6, 1, key, is_payment),
                 None,
                 None,
             ]
         }
+        (EventType::InvoicePaymentPaid, EventData::InvoicePayment(payment)) => {
+            let Some(key) = payment.invoice.as_ref().map(|id| id.key()) else {
+                return NONE;
+            };
+            [
+                part(2, 0, key, payment.is_paid),
+                part(7, 1, key, payment.is_paid),
+                None,
+                None,
+            ]
+        }
+        (EventType::InvoiceUpdated, EventData::Invoice(invoice)) => {
+            let is_now = |paid_at: Timestamp| event.created.since(paid_at) <= PAID_JUST_NOW;
+            let is_payment = is_payment(invoice)
+                && invoice.status == InvoiceStatus::Paid
+                && invoice.paid_at.is_some_and(is_now);
+            match &invoice.id {
+                Some(id) if is_payment => {
+                    let key = id.key();
+                    let of_pair = |pair| part(pair, 0, key, true);
+                    [of_pair(5), of_pair(6), of_pair(7), None]
+                }
+                _ => NONE,
+            }
+        }
         (EventType::ChargeRefunded, EventData::Charge(charge)) => {
             // An authorisation that is let go moves no money.
-            [part(4, 0, charge.id.key(), charge.captured), None, None]
+            [
+                part(4, 0, charge.id.key(), charge.captured),
+                None,
+                None,
+                None,
+            ]
         }
         (EventType::RefundCreated, EventData::Refund(refund)) => {
             // One that waits, for a bank or for a balance, is announced by the charge later.
             let is_done = refund.status == RefundStatus::Succeeded && !refund.is_auth_release();
             let key = refund.charge.as_ref().map(|id| id.key());
-            [key.and_then(|key| part(4, 1, key, is_done)), None, None]
+            [
+                key.and_then(|key| part(4, 1, key, is_done)),
+                None,
+                None,
+                None,
+            ]
         }
-        _ => [None, None, None],
+        _ => NONE,
     }
+}
+
+/// Whether a paid invoice was paid by a payment: those marked as paid by hand, and those with nothing
+/// to pay, announce none.
+fn is_payment(invoice: &Invoice) -> bool {
+    !invoice.is_paid_out_of_band && invoice.amount_paid > Some(0)
 }

@@ -24,7 +24,7 @@ fn one_retry_after_a_hiccup_is_no_lag() {
         "webhook_lag",
         "
         +0s  customer.created x50/1m
-        +1m  customer.created late=60m x2/1m
+        +1m  customer.created late=30m x2/1m
         +1m  customer.created x50/1m
     ",
     );
@@ -113,15 +113,45 @@ fn an_import_that_comes_first_of_all_is_no_lag() {
     "), @"d0 00:00:00 quiet backfilled -: events 29d old arrive for the first time, which Stripe tries for three days: an import, or sent again by hand");
 }
 
+/// Lists of Stripe's API begin with the newest.
+#[test]
+fn an_import_at_first_contact_is_no_lag_whatever_comes_first() {
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created late=20m x2/1s
+        +1s  customer.created late=5h x2/1s
+        +1s  customer.created late=2d x2/1s
+        +1m  customer.created x100/1m
+    "), @"d0 00:00:00 quiet backfilled -: events 20m old arrive, made before the first that ever came: an import, or what gathered while this was set up");
+    // A live event may come before it, and hours go by.
+    assert_snapshot!(check("webhook_lag", "
+        +0s  customer.created x100/1m
+        +1s  customer.created late=2h x2/1m
+        +1s  customer.created late=2d x20/1s
+        +1m  customer.created x100/1m
+    "), @"d0 01:39:01 quiet backfilled -: events 2h old arrive, made before the first that ever came: an import, or what gathered while this was set up");
+}
+
+#[test]
+fn what_is_made_after_first_contact_and_comes_late_is_a_lag_from_the_first_hour_on() {
+    let told = check(
+        "webhook_lag",
+        "
+        +0s  customer.created x3/1m
+        +26m customer.created late=25m x5/1m
+    ",
+    );
+    assert!(told.contains("firing medium delivery"), "{told}");
+}
+
 #[test]
 fn what_stripe_delivers_for_the_first_time_after_three_days_is_late() {
     assert_snapshot!(check("webhook_lag", "
-        +0s  customer.created x100/1m
+        +0s  customer.created x40/2h
         +1m  customer.created late=71h x20/1m
         +1m  customer.created x60/1m
     "), @"
-        d0 01:51:00 firing high delivery: 12 of 61 events of the last 1h arrived over 10m after they were made: 2d 23h late as a rule, 2d 23h at worst
-        d0 02:29:00 resolved high delivery: 29 of the newest 30 deliveries were on time
+        d3 06:04:00 firing high delivery: 4 of 5 events of the last 1h arrived over 10m after they were made: 2d 23h late as a rule, 2d 23h at worst
+        d3 06:50:00 resolved high delivery: 29 of the newest 30 deliveries were on time
         ");
 }
 

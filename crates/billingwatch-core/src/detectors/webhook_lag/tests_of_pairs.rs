@@ -126,7 +126,7 @@ fn a_few_misses_in_one_minute_are_a_hiccup() {
 #[test]
 fn invoices_marked_as_paid_by_hand_have_no_payment() {
     let shop = Shop::new("10m").pay(300, |_| vec![PAID, PAYMENT]);
-    let shop = shop.pay(40, |_| vec!["invoice.paid out_of_band"]);
+    let shop = shop.pay(40, |_| vec!["invoice.paid=1s out_of_band"]);
     assert_eq!(shop.told(), "");
     let shop = shop.pay(40, |_| vec!["invoice.paid total=0"]);
     assert_eq!(shop.told(), "");
@@ -153,6 +153,50 @@ fn a_backlog_is_a_backlog() {
     }
     let told = shop.pay(3, |_| vec![CHARGE]).pay(50, both).told();
     assert!(!told.contains("families"), "{told}");
+}
+
+const UPDATED: &str = "invoice.updated paid=1s";
+const TIED: &str = "invoice_payment.paid";
+
+/// From basil on no charge names its invoice: the change of the invoice itself is all that tells.
+#[test]
+fn all_that_announces_a_paid_invoice_is_lost_at_once_and_its_change_tells() {
+    let all = |n: usize| match n % 2 {
+        0 => vec![UPDATED, PAID, PAYMENT, TIED],
+        _ => vec![TIED, PAYMENT, PAID, UPDATED],
+    };
+    let shop = Shop::new("10m").pay(200, all);
+    assert_eq!(shop.pay(40, all).told(), "");
+    let shop = Shop::new("10m").pay(200, all);
+    let shop = shop.pay(30, |_| vec![UPDATED]).pay(30, all);
+    assert_snapshot!(shop.told(), @"
+        d1 10:15:00 firing high families: 4 of 4 invoice.updated came without their invoice.paid (since 2024-03-05T09:40:00Z), where 0.2 % usually do; 4 of 4 invoice.updated came without their invoice.payment_succeeded (since 2024-03-05T09:40:00Z), where 0.2 % usually do; 4 of 4 invoice.updated came without their invoice_payment.paid (since 2024-03-05T09:40:00Z), where 0.2 % usually do; other events go on
+        d1 15:06:00 resolved high families: they arrive again since 2024-03-05T15:06:00Z
+        ");
+}
+
+#[test]
+fn a_change_of_an_invoice_that_is_no_payment_awaits_none() {
+    let all = |_| vec![UPDATED, PAID, PAYMENT, TIED];
+    let shop = Shop::new("10m").pay(300, all);
+    // Still open; marked as paid by hand; nothing to pay; changed long after it was paid.
+    for change in [
+        "invoice.updated",
+        "invoice.updated paid=1s out_of_band",
+        "invoice.updated paid=1s total=0",
+        "invoice.updated paid=2m",
+    ] {
+        let timeline = shop.timeline.clone();
+        let shop = Shop { timeline, ..shop };
+        assert_eq!(shop.pay(40, |_| vec![change]).told(), "", "{change}");
+    }
+}
+
+/// Whether an invoice changes when it is paid differs: that its changes end says nothing.
+#[test]
+fn changes_of_invoices_that_no_longer_come_are_no_loss() {
+    let shop = Shop::new("10m").pay(300, |_| vec![UPDATED, PAID]);
+    assert_eq!(shop.pay(40, |_| vec![PAID]).told(), "");
 }
 
 /// A refund is announced by its charge and by itself.

@@ -51,6 +51,8 @@ pub struct Subscription {
     pub pause_collection: Option<PauseCollection>,
     /// Discounts that could be read.
     pub discounts: Vec<Discount>,
+    /// One of them is taken off a single invoice, and then no more (a coupon's `duration` is `once`).
+    pub has_passing_discount: bool,
     /// Discounts sent as bare ids: something is taken off, nobody knows how much.
     pub has_opaque_discounts: bool,
     /// Driven by a schedule, whose phases may change the price.

@@ -112,6 +112,12 @@ impl Ledger {
         self.payments.get(charge)
     }
 
+    /// All payments that are remembered, in an order that depends on their history alone: for what
+    /// is rare.
+    pub(crate) fn payments(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.values()
+    }
+
     /// What all payments of an invoice collected, minor units. Looks at every payment: for what is
     /// rare.
     pub(crate) fn collected_for(&self, invoice: Key) -> i64 {

@@ -65,6 +65,8 @@ pub struct SubscriptionRecord {
     pub is_by_debit: bool,
     /// Runs on simulated time.
     pub has_test_clock: bool,
+    /// Its period was seen to turn.
+    is_renewed: bool,
     /// When an attempt to collect last failed, it last became active again, or a bank debit of it
     /// has had its time (which may lie ahead): its payment is no silent matter until then.
     pub unrest_at: Option<Timestamp>,
@@ -134,6 +136,7 @@ impl SubscriptionRecord {
             has_opaque_discounts: false,
             is_by_debit: false,
             has_test_clock: false,
+            is_renewed: false,
             unrest_at: None,
             seen_at: event_at,
         };
@@ -179,6 +182,10 @@ impl SubscriptionRecord {
         if is_back {
             self.unrest_at = self.unrest_at.max(Some(event_at));
         }
+        self.is_renewed |= self
+            .period_start
+            .zip(subscription.current_period_start)
+            .is_some_and(|(old, new)| old + BOUNDARY_SLACK < new);
         self.status = subscription.status;
         self.currency = subscription.currency.or(self.currency);
         self.period_start = subscription.current_period_start.or(self.period_start);
@@ -263,6 +270,12 @@ impl SubscriptionRecord {
             return Err(NothingDue::Ending);
         }
         Ok(turn + self.payment_term())
+    }
+
+    /// When its current period began, where that was a renewal and is paid.
+    pub(crate) fn renewed_at(&self) -> Option<Timestamp> {
+        let (start, paid) = self.period_start.zip(self.paid_through)?;
+        (self.is_renewed && paid > start + BOUNDARY_SLACK).then_some(start)
     }
 
     /// When its period turns next, with events that say so; `None` where that cannot be said.

@@ -110,6 +110,7 @@ impl Watched {
     ) -> Step {
         self.hours.add_up();
         self.learn(past, end);
+        self.hours.add_up();
         let step = match self.incident {
             None => self.look(past, end, settings, blind),
             Some(incident) => self.follow(currency, incident, past, end, settings),
@@ -270,7 +271,12 @@ impl Watched {
         // After a long pause only the newest are looked at: the rest was not judged either.
         for hour in self.judged.max(end - WINDOW_MAX)..end {
             if self.judged > 0 {
-                self.habits.learn_hour(&self.hours.hour(hour - WINDOW_MAX));
+                let left = hour - WINDOW_MAX;
+                self.habits.learn_hour(&self.hours.hour(left));
+                if past.holidays.has(left) {
+                    // No yardstick: the poorest week must not be one with a holiday in it.
+                    self.hours.mark(left, left + 1);
+                }
             }
             self.habits.learn_stray(&self.hours, past, hour + 1);
         }
@@ -299,7 +305,7 @@ impl Incident {
             let lost = as_f64(lost.unsigned_abs()) / 10_000.0;
             as_f64(came) * -(1.0 - lost).ln() - expected * lost
         };
-        let billed = gap.due.saturating_sub(gap.silent);
+        let billed = gap.due.saturating_sub(gap.silent + gap.given);
         let sum = evidence(billed, as_f64(gap.due), self.lost_bps.0)
             + evidence(gap.sales, gap.sales_expected, self.lost_bps.1);
         sum >= RECOVERY_EVIDENCE.ln()

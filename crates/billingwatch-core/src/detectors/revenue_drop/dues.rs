@@ -41,7 +41,20 @@ pub(super) struct Due {
     pub(super) amount: i64,
     pub(super) currency: Currency,
     pub(super) outcome: Outcome,
+    /// What its invoice asks less, because of a discount that came since.
+    given: i64,
+    /// A discount came since.
+    is_cut: bool,
     is_booked: bool,
+}
+
+/// What an invoice says of discounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Billed {
+    /// Before them.
+    pub(super) subtotal: i64,
+    /// What they take off.
+    pub(super) off: i64,
 }
 
 /// What to write into the hour in which the time of a due payment was over.
@@ -51,6 +64,8 @@ pub(super) struct Booking {
     pub(super) amount: i64,
     pub(super) currency: Currency,
     pub(super) outcome: Outcome,
+    /// What of the amount is given away.
+    pub(super) given: i64,
     /// 1 to write it in, −1 to take it back.
     pub(super) sign: i32,
 }
@@ -71,16 +86,20 @@ impl Dues {
         &mut self,
         key: Key,
         record: Option<&SubscriptionRecord>,
+        is_discounted: bool,
         event_at: Timestamp,
         bookings: &mut Vec<Booking>,
     ) {
         let next = record.and_then(foretell);
         if let Some(old_at) = self.next_of.get(&key).copied() {
-            if let Some((_, due)) = next.filter(|(at, _)| *at == old_at) {
+            let due = next.filter(|(at, _)| *at == old_at);
+            let is_there = due.is_some()
+                || is_discounted && record.is_some_and(|record| would_renew(record, old_at));
+            if is_there {
                 if let Some(known) = self.by_time.get_mut(&(old_at, key))
                     && !known.is_booked
                 {
-                    (known.amount, known.currency) = (due.amount, due.currency);
+                    known.change(due.map(|(_, due)| due), is_discounted);
                 }
                 return;
             }
@@ -91,7 +110,7 @@ impl Dues {
                 )
             });
             if is_failing && old_at - EARLY <= event_at {
-                self.turn_out(key, old_at, Outcome::Asked, event_at, bookings);
+                self.turn_out(key, old_at, (Outcome::Asked, None), event_at, bookings);
             } else if old_at > event_at || record.is_none_or(|record| record.is_paused) {
                 // Called off or moved: nothing was to be expected.
                 self.call_off(key, old_at, bookings);
@@ -109,13 +128,14 @@ impl Dues {
         &mut self,
         key: Key,
         record: Option<&SubscriptionRecord>,
+        billed: Option<Billed>,
         event_at: Timestamp,
         bookings: &mut Vec<Booking>,
     ) {
         let next = record.and_then(foretell);
         if let Some(old_at) = self.next_of.get(&key).copied() {
             if old_at - EARLY <= event_at {
-                self.turn_out(key, old_at, Outcome::Paid, event_at, bookings);
+                self.turn_out(key, old_at, (Outcome::Paid, billed), event_at, bookings);
             } else if next.is_none_or(|(at, _)| at != old_at) {
                 self.call_off(key, old_at, bookings);
             }
@@ -128,11 +148,17 @@ impl Dues {
     }
 
     /// An invoice of this subscription was finalised: whatever happens to it, billing went on.
-    pub(super) fn invoice(&mut self, key: Key, event_at: Timestamp, bookings: &mut Vec<Booking>) {
+    pub(super) fn invoice(
+        &mut self,
+        key: Key,
+        billed: Option<Billed>,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
         if let Some(at) = self.next_of.get(&key).copied()
             && at - EARLY <= event_at
         {
-            self.turn_out(key, at, Outcome::Asked, event_at, bookings);
+            self.turn_out(key, at, (Outcome::Asked, billed), event_at, bookings);
         }
     }
 
@@ -182,7 +208,7 @@ impl Dues {
         &mut self,
         key: Key,
         at: Timestamp,
-        outcome: Outcome,
+        (outcome, billed): (Outcome, Option<Billed>),
         event_at: Timestamp,
         bookings: &mut Vec<Booking>,
     ) {
@@ -197,6 +223,9 @@ impl Dues {
             bookings.push(due.booking(at, -1));
         }
         due.outcome = outcome;
+        if let Some(billed) = billed.filter(|_| due.is_cut) {
+            due.given = due.given_away(billed);
+        }
         if due.is_booked {
             bookings.push(due.booking(at, 1));
         }
@@ -216,12 +245,32 @@ impl Dues {
 }
 
 impl Due {
+    /// What is now known of the subscription. A price that changed is what will be paid; what a discount takes off it is
+    /// held against what was foretold when the invoice says so: a coupon for everybody must not talk its loss away.
+    fn change(&mut self, due: Option<Self>, is_discounted: bool) {
+        let is_less = |due: Self| due.amount < self.amount;
+        let is_cut = is_discounted && due.is_none_or(is_less);
+        if let (Some(due), false) = (due, is_cut) {
+            (self.amount, self.currency) = (due.amount, due.currency);
+        }
+        self.is_cut = is_cut;
+    }
+
+    /// What of the amount the discounts of an invoice take off: no more than all of it, and nothing of what was off already
+    /// when it was foretold.
+    fn given_away(&self, billed: Billed) -> i64 {
+        let asked = billed.subtotal.saturating_sub(billed.off);
+        let less = self.amount.saturating_sub(asked);
+        less.min(billed.off).clamp(0, self.amount.max(0))
+    }
+
     fn booking(&self, at: Timestamp, sign: i32) -> Booking {
         Booking {
             at: at + SETTLE,
             amount: self.amount,
             currency: self.currency,
             outcome: self.outcome,
+            given: self.given,
             sign,
         }
     }
@@ -237,7 +286,21 @@ fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
         amount,
         currency,
         outcome: Outcome::Silent,
+        given: 0,
+        is_cut: false,
         is_booked: false,
     };
     Some((at, due))
+}
+
+/// Whether a subscription is billed at this turn, for whatever it may be: one that is wholly discounted is, too.
+fn would_renew(record: &SubscriptionRecord, turn: Timestamp) -> bool {
+    let is_ending = record
+        .ends_at
+        .is_some_and(|end| end <= turn + Span::days(1));
+    let turns = [record.period_start, record.period_end];
+    record.status == SubscriptionStatus::Active
+        && record.payment_term_days == 0
+        && !(record.is_paused || record.is_metered || record.has_test_clock || is_ending)
+        && turns.contains(&Some(turn))
 }

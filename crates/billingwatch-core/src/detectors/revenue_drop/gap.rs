@@ -60,6 +60,8 @@ const STRAY_SALES_MIN: f64 = 5.0;
 pub(super) struct Habits {
     /// Renewals that nobody asked for, of all due.
     silent: (f64, f64),
+    /// What discounts that are new took off renewals, in whole ones, of all due.
+    given: (f64, f64),
     /// Renewals asked for and not paid at once, of all due.
     asked: (f64, f64),
     /// By window, as in [`WINDOWS`].
@@ -80,6 +82,7 @@ impl Default for Habits {
     fn default() -> Self {
         Self {
             silent: (0.0, 0.0),
+            given: (0.0, 0.0),
             asked: (0.0, 0.0),
             stray: [Stray {
                 squared: STRAY_PRIOR,
@@ -103,6 +106,9 @@ pub(super) struct Gap {
     pub(super) due: u64,
     pub(super) paid: u64,
     pub(super) silent: u64,
+    /// What discounts that are new took off renewals, in whole ones and in minor units.
+    pub(super) given: u64,
+    pub(super) given_amount: i64,
     pub(super) sales_expected: f64,
     pub(super) sales: u64,
     /// Their amount, and what is usual.
@@ -130,7 +136,7 @@ impl Gap {
         };
         let sales = self.sales_expected - as_f64(self.sales);
         (
-            share(as_f64(self.silent), as_f64(self.due)),
+            share(as_f64(self.silent + self.given), as_f64(self.due)),
             share(sales, self.sales_expected),
         )
     }
@@ -180,6 +186,8 @@ impl Counted {
             due: 0,
             paid: 0,
             silent: 0,
+            given: 0,
+            given_amount: 0,
             sales_expected: 0.0,
             sales: 0,
             sales_amount: 0,
@@ -189,6 +197,7 @@ impl Counted {
         };
         let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
+        let mut given_bps = 0_i64;
         for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
             gap.counted += 1;
             gap.due += u64::try_from(hour.due).unwrap_or_default();
@@ -196,9 +205,12 @@ impl Counted {
             gap.silent += u64::try_from(hour.silent).unwrap_or_default();
             due_amount = due_amount.saturating_add(hour.due_amount);
             silent_amount = silent_amount.saturating_add(hour.silent_amount);
+            given_bps += hour.given_bps;
+            gap.given_amount = gap.given_amount.saturating_add(hour.given_amount);
             sales += i64::from(hour.sales);
             sales_amount = sales_amount.saturating_add(hour.sales_amount);
         }
+        gap.given = u64::try_from(given_bps / 10_000).unwrap_or_default();
         Self {
             gap,
             due_amount,
@@ -252,9 +264,16 @@ impl Habits {
         let counted = Counted::of(hours, (end, len), counts);
         let mut gap = counted.gap;
         let usual = usual(hours, past, (end, len, shift), counts);
-        gap.expected = scaled(counted.due_amount, 1.0 - self.silent_share());
+        let mut lost_share = self.silent_share();
+        if past.is_gift_told {
+            (gap.given, gap.given_amount) = (0, 0);
+        } else {
+            lost_share += self.given_share();
+        }
+        gap.expected = scaled(counted.due_amount, (1.0 - lost_share).max(0.0));
         gap.least = gap.expected;
-        gap.collected = counted.due_amount.saturating_sub(counted.silent_amount);
+        let lost = counted.silent_amount.saturating_add(gap.given_amount);
+        gap.collected = counted.due_amount.saturating_sub(lost);
         if let Some(usual) = usual {
             gap.sales = u64::try_from(counted.sales).unwrap_or_default();
             gap.sales_expected = usual.sales;
@@ -318,10 +337,15 @@ impl Habits {
         ((chance * looks).min(1.0), is_of_worth)
     }
 
-    /// How likely it is that so many renewals are not even asked for.
+    /// How likely it is that so many renewals are not even asked for, or given away.
     fn renewals_chance(&self, gap: &Gap) -> f64 {
-        let usual = (self.silent_share() + SILENT_SLACK).min(0.98);
-        binomial_tail(gap.silent, gap.due, usual)
+        let given = if gap.given > 0 {
+            self.given_share()
+        } else {
+            0.0
+        };
+        let usual = (self.silent_share() + given + SILENT_SLACK).min(0.98);
+        binomial_tail(gap.silent + gap.given, gap.due, usual)
     }
 
     /// How likely it is that so many renewals are asked for and not paid at once.
@@ -335,12 +359,22 @@ impl Habits {
         (self.silent.0 + SILENT_PRIOR.0) / (self.silent.1 + SILENT_PRIOR.1)
     }
 
+    fn given_share(&self) -> f64 {
+        // Who was never seen to give anything away is not taken to.
+        self.given.0 / (self.given.1 + SILENT_PRIOR.1)
+    }
+
     /// Learns from an hour that is no longer judged.
     pub(super) fn learn_hour(&mut self, hour: &Hour) {
         if hour.is_incident {
             return;
         }
         let kept = |old: f64, new: i32| old * KEPT_AN_HOUR + f64::from(new.max(0));
+        let given = as_f64(hour.given_bps.max(0).unsigned_abs()) / 10_000.0;
+        self.given = (
+            self.given.0 * KEPT_AN_HOUR + given,
+            kept(self.given.1, hour.due),
+        );
         self.silent = (
             kept(self.silent.0, hour.silent),
             kept(self.silent.1, hour.due),

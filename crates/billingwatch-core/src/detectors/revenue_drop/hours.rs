@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::money::share_bps;
 use crate::time::{Span, Timestamp};
 
 use super::dues::{Booking, Outcome};
@@ -35,6 +36,9 @@ pub(super) struct Hour {
     pub(super) silent: i32,
     pub(super) due_amount: i64,
     pub(super) silent_amount: i64,
+    /// Foretold payments that discounts make smaller, each by its part, in basis points; and by how much.
+    pub(super) given_bps: i64,
+    pub(super) given_amount: i64,
     /// Payments that no subscription foretold.
     pub(super) sales: i32,
     pub(super) sales_amount: i64,
@@ -75,6 +79,9 @@ impl Hours {
         let amount = booking.amount.saturating_mul(i64::from(booking.sign));
         hour.due = hour.due.saturating_add(booking.sign);
         hour.due_amount = hour.due_amount.saturating_add(amount);
+        let given = booking.given.saturating_mul(i64::from(booking.sign));
+        hour.given_amount = hour.given_amount.saturating_add(given);
+        hour.given_bps += share_bps(given, booking.amount);
         match booking.outcome {
             Outcome::Paid => hour.paid = hour.paid.saturating_add(booking.sign),
             Outcome::Silent => {

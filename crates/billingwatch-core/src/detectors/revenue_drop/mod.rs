@@ -20,6 +20,7 @@ mod currency;
 mod days;
 mod dues;
 mod gap;
+mod holidays;
 mod hours;
 mod mrr;
 mod mute;
@@ -28,6 +29,10 @@ mod tell;
 mod tests;
 #[cfg(test)]
 mod tests_of_calendars;
+#[cfg(test)]
+mod tests_of_discounts;
+#[cfg(test)]
+mod tests_of_holidays;
 #[cfg(test)]
 mod tests_of_mrr;
 #[cfg(test)]
@@ -51,10 +56,11 @@ use crate::time::{Span, Timestamp};
 
 use currency::{Missing, Step, Watched};
 use days::Verdict;
-use dues::{Booking, Dues, SETTLE};
+use dues::{Billed, Booking, Dues, SETTLE};
 use gap::Gap;
+use holidays::Holidays;
 use hours::hour_of;
-use mrr::{Change, Mrr};
+use mrr::{Change, Discounted, Mrr};
 use usual::Past;
 
 /// A day may be judged without newer events when they came until this long before its end.
@@ -161,13 +167,17 @@ impl Detector for RevenueDrop {
                 Fact::SubscriptionChanged { subscription } => {
                     let record = ctx.ledger().subscription(*subscription);
                     let at = ctx.event_at();
-                    let is_discounted = matches!(&event.data, EventData::Subscription(sent)
-                        if !sent.discounts.is_empty());
-                    self.mrr.look(*subscription, record, is_discounted);
-                    self.dues
-                        .look(*subscription, record, at, &mut self.bookings);
+                    let discounted = discounted(event);
+                    self.mrr.look(*subscription, record, discounted);
+                    self.dues.look(
+                        *subscription,
+                        record,
+                        discounted.is_so,
+                        at,
+                        &mut self.bookings,
+                    );
                 }
-                Fact::InvoiceFinalized { invoice } => self.take_invoice(*invoice, ctx),
+                Fact::InvoiceFinalized { invoice } => self.take_invoice(*invoice, event, ctx),
                 Fact::SubscriptionPaid {
                     subscription,
                     invoice,
@@ -229,6 +239,28 @@ impl Detector for RevenueDrop {
     }
 }
 
+/// What an event says of the discounts of its subscription.
+fn discounted(event: &Event) -> Discounted {
+    match &event.data {
+        EventData::Subscription(sent) => Discounted {
+            is_so: !sent.discounts.is_empty() || sent.has_opaque_discounts,
+            is_once: sent.has_passing_discount,
+        },
+        _ => Discounted::default(),
+    }
+}
+
+/// What an invoice's event says of its discounts.
+fn billed(event: &Event) -> Option<Billed> {
+    let EventData::Invoice(invoice) = &event.data else {
+        return None;
+    };
+    Some(Billed {
+        subtotal: invoice.subtotal?,
+        off: invoice.discount_amount,
+    })
+}
+
 impl RevenueDrop {
     fn watched(&mut self, currency: Currency) -> Option<&mut Watched> {
         if self.watched.len() >= CURRENCIES_MAX && !self.watched.contains_key(&currency) {
@@ -262,12 +294,14 @@ impl RevenueDrop {
         }
     }
 
-    fn take_invoice(&mut self, invoice: Key, ctx: &Context<'_>) {
+    fn take_invoice(&mut self, invoice: Key, event: &Event, ctx: &Context<'_>) {
         let record = ctx.ledger().invoice(invoice);
         let regular = record.filter(|record| !record.is_proration_only);
         if let Some(subscription) = regular.and_then(|record| record.subscription) {
             let at = ctx.event_at();
-            self.dues.invoice(subscription, at, &mut self.bookings);
+            let billed = billed(event);
+            self.dues
+                .invoice(subscription, billed, at, &mut self.bookings);
         }
     }
 
@@ -277,7 +311,8 @@ impl RevenueDrop {
     fn take_foretold(&mut self, subscription: Key, invoice: Key, event: &Event, ctx: &Context<'_>) {
         let record = ctx.ledger().subscription(subscription);
         let at = ctx.event_at();
-        self.dues.pay(subscription, record, at, &mut self.bookings);
+        self.dues
+            .pay(subscription, record, billed(event), at, &mut self.bookings);
         let has_term = record.is_some_and(|record| record.payment_term_days > 0);
         let is_sale_or_by_hand = matches!(&event.data, EventData::Invoice(invoice)
             if invoice.is_paid_out_of_band
@@ -316,6 +351,11 @@ impl RevenueDrop {
         let mut muted = Vec::new();
         let mut over = None;
         for (currency, watched) in &mut self.watched {
+            let past = Past {
+                is_gift_told: self.mrr.has_told(*currency, horizon),
+                holidays: Holidays::before(hour, *currency, ctx.calendar()),
+                ..past
+            };
             let blind = |gap: &Gap| mute::lost(ctx, gap, hour);
             match watched.judge(*currency, past, hour, &self.settings, blind) {
                 Step::Calm => {}
@@ -388,6 +428,11 @@ impl RevenueDrop {
         self.muted_hour = hour;
         let past = self.past(hour, ctx);
         for (currency, watched) in &self.watched {
+            let past = Past {
+                is_gift_told: self.mrr.has_told(*currency, ctx.now()),
+                holidays: Holidays::before(hour, *currency, ctx.calendar()),
+                ..past
+            };
             if watched.would_miss(past, hour, &self.settings) {
                 let message = format!("{trouble}: what is missing may be on its way");
                 ctx.suppress(trouble.reason(), Some(currency.as_str()), message);
@@ -401,6 +446,8 @@ impl RevenueDrop {
             calendar: ctx.calendar(),
             known_from: self.known_from.unwrap_or(hour),
             hours_min: self.settings.days_min * 24,
+            is_gift_told: false,
+            holidays: Holidays::default(),
         }
     }
 

@@ -35,8 +35,15 @@ const STRETCHES: usize = 24;
 /// points of them.
 const STEEP_BPS: i64 = 5_000;
 
-/// Subscriptions that must be gone on balance: one large customer who leaves is no mass.
+/// Subscriptions that must be gone on balance, or as much of several prices as that: one large customer who leaves is no mass,
+/// and neither is one who gets a discount.
 const LOST_MIN: i64 = 3;
+
+/// A whole subscription, where parts of one are counted.
+const WHOLE_BPS: i64 = 10_000;
+
+/// For so long renewals bring less after a drop that was told: until each has come once, yearly ones aside.
+const NO_NEWS: Span = Span::days(35);
 
 /// What one subscription is committed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +67,11 @@ enum Standing {
 struct Sum {
     amount: i64,
     subscriptions: i64,
-    /// The hours before: amount and subscriptions.
-    hours: VecDeque<(i64, i64)>,
+    /// The same in basis points of one, less the part of its price that each lost on the way: half a price counts as half.
+    /// Only its differences mean anything.
+    wholes_bps: i64,
+    /// The hours before.
+    hours: VecDeque<Standings>,
     /// The mean amount of these hours, until they change: asked for every minute.
     #[serde(skip)]
     average: Option<i64>,
@@ -71,6 +81,24 @@ struct Sum {
     stretches: VecDeque<i64>,
     is_firing: bool,
     told_bps: i64,
+    told_at: Option<Timestamp>,
+}
+
+/// A currency at the end of an hour: see [`Sum`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Standings {
+    amount: i64,
+    subscriptions: i64,
+    wholes_bps: i64,
+}
+
+/// How a subscription's price came about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Discounted {
+    /// Something is taken off it.
+    pub(super) is_so: bool,
+    /// From one invoice only.
+    pub(super) is_once: bool,
 }
 
 /// One scope's commitments.
@@ -98,29 +126,45 @@ pub(super) enum Change {
 }
 
 impl Mrr {
-    /// Takes in what is now known of a subscription. `is_discounted` is one whose price comes from a
-    /// discount: a month given away ends, a price of zero does not.
+    /// Takes in what is now known of a subscription. What a coupon takes off one invoice only is no less committed, and
+    /// what it takes off for months or forever is; a discount of all of it leaves a subscription that may pay again.
     pub(super) fn look(
         &mut self,
         key: Key,
         record: Option<&SubscriptionRecord>,
-        is_discounted: bool,
+        discounted: Discounted,
     ) {
-        let standing = match standing_of(record) {
-            Standing::Committed(Commitment { amount: 0, .. }) if !is_discounted => Standing::Gone,
+        let mut standing = match standing_of(record) {
+            Standing::Committed(Commitment { amount: 0, .. }) if !discounted.is_so => {
+                Standing::Gone
+            }
             standing => standing,
         };
         let old = self.known.swap_remove(&key);
+        if let (Standing::Committed(new), Some(old)) = (&mut standing, old)
+            && discounted.is_once
+            && new.currency == old.currency
+        {
+            new.amount = new.amount.max(old.amount);
+        }
         if let Some(old) = old
             && let Some(sum) = self.sums.get_mut(&old.currency)
         {
             sum.add(old.amount, -1);
-            if matches!(standing, Standing::Excluded) {
-                for (amount, subscriptions) in &mut sum.hours {
-                    *amount = amount.saturating_sub(old.amount);
-                    *subscriptions -= 1;
+            match standing {
+                Standing::Excluded => {
+                    for hour in &mut sum.hours {
+                        hour.amount = hour.amount.saturating_sub(old.amount);
+                        hour.subscriptions -= 1;
+                        hour.wholes_bps -= WHOLE_BPS;
+                    }
+                    sum.average = None;
                 }
-                sum.average = None;
+                Standing::Committed(new) if new.currency == old.currency => {
+                    let most = old.amount.max(new.amount);
+                    sum.wholes_bps += share_bps(new.amount.saturating_sub(old.amount), most);
+                }
+                Standing::Committed(_) | Standing::Gone => {}
             }
         }
         let Standing::Committed(new) = standing else {
@@ -134,6 +178,12 @@ impl Mrr {
             .or_default()
             .add(new.amount, 1);
         self.known.insert(key, new);
+    }
+
+    /// Whether a drop of this currency was told not long ago: what renewals bring less for it is no news.
+    pub(super) fn has_told(&self, currency: Currency, now: Timestamp) -> bool {
+        let told_at = self.sums.get(&currency).and_then(|sum| sum.told_at);
+        told_at.is_some_and(|told_at| now.since(told_at) < NO_NEWS)
     }
 
     /// Judges the sums as they are now; of each hour the first time brings it, `passed` hours after the
@@ -185,13 +235,18 @@ impl Sum {
     fn add(&mut self, amount: i64, sign: i64) {
         self.amount = self.amount.saturating_add(amount.saturating_mul(sign));
         self.subscriptions += sign;
+        self.wholes_bps += sign * WHOLE_BPS;
     }
 
     /// An hour is over.
     fn end_hour(&mut self, passed: i64) {
         let repeats = usize::try_from(passed).unwrap_or(1).clamp(1, HOURS);
         for _ in 0..repeats {
-            self.hours.push_back((self.amount, self.subscriptions));
+            self.hours.push_back(Standings {
+                amount: self.amount,
+                subscriptions: self.subscriptions,
+                wholes_bps: self.wholes_bps,
+            });
         }
         while self.hours.len() > HOURS {
             self.hours.pop_front();
@@ -224,11 +279,11 @@ impl Sum {
             return None;
         }
         let count = i128::try_from(HOURS).ok()?;
-        let mean = |of: fn(&(i64, i64)) -> i64| {
+        let mean = |of: fn(&Standings) -> i64| {
             let sum: i128 = self.hours.iter().map(|hour| i128::from(of(hour))).sum();
             i64::try_from(sum / count).unwrap_or(i64::MAX)
         };
-        let average = *self.average.get_or_insert_with(|| mean(|hour| hour.0));
+        let average = *self.average.get_or_insert_with(|| mean(|hour| hour.amount));
         let drop = share_bps(average.saturating_sub(self.amount), average);
         if self.is_firing && drop <= settings.recovery_bps_max {
             self.is_firing = false;
@@ -244,8 +299,8 @@ impl Sum {
             self.low_since = None;
             return None;
         }
-        let subscriptions = mean(|hour| hour.1);
-        if subscriptions - self.subscriptions < LOST_MIN {
+        let subscriptions = mean(|hour| hour.subscriptions);
+        if mean(|hour| hour.wholes_bps) - self.wholes_bps < LOST_MIN * WHOLE_BPS {
             self.low_since = None;
             return None;
         }
@@ -262,6 +317,7 @@ impl Sum {
             settings,
         );
         (self.is_firing, self.told_bps) = (true, drop);
+        self.told_at = Some(now);
         Some(Step::Dropped(Box::new(finding)))
     }
 }
@@ -333,9 +389,16 @@ fn describe(
         _ => Severity::Medium,
     };
     let mut finding = Finding::new(currency.as_str(), severity, "Committed revenue dropped");
+    // Where fewer subscriptions are not half of it, each pays less.
+    let gone = share_bps(usual.saturating_sub(subscriptions), usual);
+    let how = if 2 * gone < drop {
+        ", at lower prices or with discounts"
+    } else {
+        ""
+    };
     finding.message = format!(
         "subscriptions will renew for {} a month, {} below the 7-day average of {}: {subscriptions} \
-         of them where {usual} were",
+         of them where {usual} were{how}",
         Money::new(amount, currency),
         percent(drop),
         Money::new(average, currency),

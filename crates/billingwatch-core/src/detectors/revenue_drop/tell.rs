@@ -77,6 +77,10 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
     if gap.silent > 0 {
         renewals += &format!(", {} not even invoiced", gap.silent);
     }
+    if gap.given_amount > 0 {
+        let given = Money::new(gap.given_amount, currency);
+        renewals += &format!(", new discounts take {given} off them");
+    }
     let usual_sales = rounded(gap.sales_expected);
     let sales = if gap.is_of_worth {
         let each = |amount: i64, count: i64| Money::new(amount / count.max(1), currency);
@@ -106,7 +110,7 @@ fn measures(missing: &Missing, settings: &Settings) -> Vec<Measure> {
     let gap = &missing.gap;
     let allowed = i128::from(gap.expected) * i128::from(10_000 - settings.drop_bps_min) / 10_000;
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    vec![
+    let mut measures = vec![
         Measure::new("collected", gap.collected, Unit::MinorUnits)
             .expected(gap.expected)
             .threshold(i64::try_from(allowed).unwrap_or(i64::MAX)),
@@ -116,5 +120,13 @@ fn measures(missing: &Missing, settings: &Settings) -> Vec<Measure> {
         Measure::new("other_payments", count(gap.sales), Unit::Count)
             .expected(rounded(gap.sales_expected)),
         Measure::new("window_secs", gap.hours * 3_600, Unit::Seconds),
-    ]
+    ];
+    if gap.given_amount > 0 {
+        measures.push(Measure::new(
+            "new_discounts",
+            gap.given_amount,
+            Unit::MinorUnits,
+        ));
+    }
+    measures
 }

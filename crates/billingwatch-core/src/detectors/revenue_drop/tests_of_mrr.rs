@@ -49,13 +49,52 @@ fn a_few_who_leave_and_come_back_are_nothing() {
     assert_eq!(after_nine_days(&moved), "");
 }
 
+/// Of the hundred, so many are changed like this, one by one.
+fn changed(count: usize, how: &str) -> String {
+    let one = |n| format!("+3m customer.subscription.updated sub=sub_{n} from=-10d to=30d {how}\n");
+    after_nine_days(&(0..count).map(one).collect::<String>())
+}
+
 #[test]
-fn prices_that_became_nothing_are_a_loss_and_a_month_given_away_is_none() {
-    let free = |how: &str| -> String {
-        let one =
-            |n| format!("+3m customer.subscription.updated sub=sub_{n} from=-10d to=30d {how}\n");
-        (0..25).map(one).collect()
-    };
-    assert_snapshot!(after_nine_days(&free("amt=0")), @"d9 01:00:00 firing medium mrr:usd: subscriptions will renew for 1,620.00 USD a month, 19 % below the 7-day average of 2,000.00 USD: 81 of them where 100 were");
-    assert_eq!(after_nine_days(&free("off_bps=10000")), "");
+fn prices_that_became_nothing_are_a_loss() {
+    assert_snapshot!(changed(25, "amt=0"), @"d9 01:00:00 firing medium mrr:usd: subscriptions will renew for 1,620.00 USD a month, 19 % below the 7-day average of 2,000.00 USD: 81 of them where 100 were");
+}
+
+#[test]
+fn a_coupon_for_many_is_a_loss_whatever_it_leaves_and_one_for_a_few_is_none() {
+    assert_snapshot!(changed(25, "off_bps=10000"), @"d9 01:00:00 firing medium mrr:usd: subscriptions will renew for 1,620.00 USD a month, 19 % below the 7-day average of 2,000.00 USD: 100 of them where 100 were, at lower prices or with discounts");
+    assert!(changed(50, "off_bps=5000").contains(" firing medium mrr:usd: "));
+    assert_eq!(changed(12, "off_bps=10000"), "");
+    assert_eq!(changed(25, "off_bps=5000"), "");
+}
+
+#[test]
+fn a_month_given_away_is_no_less_committed() {
+    assert_eq!(changed(100, "off_bps=10000 off_once"), "");
+}
+
+#[test]
+fn one_large_customer_who_gets_a_discount_is_no_mass() {
+    let mut timeline =
+        "+1s customer.subscription.updated sub=large from=0s to=40d amt=900000\n".to_owned();
+    for n in 0..100 {
+        timeline += &format!("+1s customer.subscription.updated sub=sub_{n} from=0s to=40d\n");
+    }
+    timeline += "+9d customer.subscription.updated sub=large from=-9d to=31d amt=900000 off_bps=10000\n+10h wait\n";
+    assert_eq!(check("revenue_drop", &timeline), "");
+}
+
+#[test]
+fn a_discount_that_comes_and_goes_leaves_no_trace() {
+    let mut moved = String::new();
+    for _ in 0..4 {
+        for how in ["off_bps=9000", ""] {
+            for n in 0..14 {
+                moved += &format!(
+                    "+1m customer.subscription.updated sub=sub_{n} from=-9d to=31d {how}\n"
+                );
+            }
+        }
+    }
+    assert_eq!(after_nine_days(&(moved + &cancelled(14, "1m"))), "");
 }

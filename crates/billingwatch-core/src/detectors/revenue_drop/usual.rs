@@ -4,6 +4,7 @@
 //! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
+use super::holidays::{Holidays, USUAL_BPS};
 use super::hours::{Hour, Hours, WEEK, WEEKS, WEEKS_MAX};
 use crate::calendar::Calendar;
 use crate::stats::median;
@@ -26,6 +27,10 @@ pub(super) struct Past<'a> {
     pub(super) known_from: i64,
     /// Hours that must be known before the absence of sales says anything.
     pub(super) hours_min: i64,
+    /// What new discounts take off renewals was told when they came, as committed revenue that dropped.
+    pub(super) is_gift_told: bool,
+    /// The newest hours on which people stay at home.
+    pub(super) holidays: Holidays,
 }
 
 impl Past<'_> {
@@ -177,13 +182,23 @@ fn sum(
     (back, shift): (i64, i64),
     counts: impl Fn(&Hour) -> bool,
 ) -> (i64, i64) {
-    let counted = (from..until).filter(|hour| counts(&hours.hour(*hour)));
-    let (count, amount) = counted.fold((0_i64, 0_i64), |(count, amount), hour| {
-        let then = hours.hour(past.before(hour, back) - shift);
-        let amount = amount.saturating_add(then.sales_amount);
-        (count + i64::from(then.sales), amount)
-    });
-    (count.max(0), amount.max(0))
+    let sum = |is_holiday: bool| {
+        let counted = (from..until).filter(|hour| counts(&hours.hour(*hour)));
+        let counted = counted.filter(|hour| past.holidays.has(*hour) == is_holiday);
+        let (count, amount) = counted.fold((0_i64, 0_i64), |(count, amount), hour| {
+            let then = hours.hour(past.before(hour, back) - shift);
+            let amount = amount.saturating_add(then.sales_amount);
+            (count + i64::from(then.sales), amount)
+        });
+        (count.max(0), amount.max(0))
+    };
+    let (mut count, mut amount) = sum(false);
+    if past.holidays.has_any() {
+        let (of_holidays, amount_of_holidays) = sum(true);
+        count += of_holidays * USUAL_BPS / 10_000;
+        amount = amount.saturating_add(amount_of_holidays.saturating_mul(USUAL_BPS) / 10_000);
+    }
+    (count, amount)
 }
 
 /// Sales of the seven days of a week.

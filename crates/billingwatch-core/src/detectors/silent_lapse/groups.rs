@@ -45,9 +45,6 @@ const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
 /// So many at once are critical: it is the billing that is broken, not a customer.
 const CROWD: u32 = 8;
 
-/// So many open lapses, due this soon before or after a silence, are its cause.
-const CAUSE: (u32, Span) = (5, Span::days(1));
-
 /// How many are named in the message.
 const NAMED: usize = 5;
 
@@ -91,6 +88,8 @@ pub(super) struct Groups {
     lapses: KeyMap<Lapse>,
     groups: BTreeMap<u64, Group>,
     newest: u64,
+    /// Some lapsed since it was asked last.
+    is_fresh: bool,
     /// When the newest groups opened that are no crowds.
     singles: [Timestamp; SINGLES],
 }
@@ -127,13 +126,14 @@ impl Groups {
         self.lapses.contains_key(&key)
     }
 
-    /// Whether many of what was due around this stretch of time have lapsed, as far as is known.
-    pub(super) fn are_many(&self, from: Timestamp, to: Timestamp) -> bool {
-        let (count, around) = CAUSE;
-        let is_near = |group: &Group| {
-            group.open >= count && group.due_from <= to + around && group.due_to >= from - around
-        };
-        self.groups.values().any(is_near)
+    /// When what is open was due, in no order that means anything.
+    pub(super) fn due(&self) -> impl Iterator<Item = Timestamp> {
+        self.lapses.values().map(|lapse| lapse.due_at)
+    }
+
+    /// Whether any lapsed since it was asked last.
+    pub(super) const fn take_fresh(&mut self) -> bool {
+        std::mem::replace(&mut self.is_fresh, false)
     }
 
     /// A subscription lapsed. Told by [`take_news`](Self::take_news).
@@ -189,6 +189,7 @@ impl Groups {
             group.news.push(lapse.id.clone());
         }
         lapse.group = self.newest;
+        self.is_fresh = true;
         self.lapses.insert(key, lapse);
     }
 

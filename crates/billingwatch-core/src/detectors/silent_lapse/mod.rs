@@ -12,12 +12,15 @@
 //! afterwards for a turn whose events never came, unless many lapsed around it. Past due is no silent matter either, as long as the
 //! next attempt comes that Stripe [promised](retries). A tick looks only at subscriptions that are due.
 
+mod excuses;
 mod groups;
 mod retries;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_of_moments;
+#[cfg(test)]
+mod tests_of_silences;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -36,18 +39,13 @@ use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
-use super::words::as_f64;
-
+use excuses::{Excuses, Outage};
 use groups::{Ended, Groups, Lapse};
 use retries::Retries;
 
 /// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
 /// about an hour after the period turns. What came later than that is not needed for a verdict.
 const SETTLED: Span = Span::days(1);
-
-/// A renewal is told within this time after its turn, if it is told at all: events that are missing
-/// from it may have been its payment.
-const TOLD: Span = Span::hours(3);
 
 /// The events of one payment come in any order, and a repeat of one may take hours: after a failed
 /// attempt, or when it is active again, a subscription is given this long.
@@ -66,21 +64,6 @@ const PENDING_MAX: usize = 200_000;
 
 /// The most customers whose payment was just decided; of further ones nothing is awaited.
 const DECIDED_MAX: usize = 20_000;
-
-/// Stripe delivers again for so long what could not be delivered (Stripe docs: Receive Stripe events
-/// in your webhook endpoint).
-const REDELIVERED: Span = Span::days(3);
-
-/// A payment is this likely, at least, to have been made in a silence whose events never came, for
-/// nobody to be blamed: one active subscription in a few hundred lapses in a period.
-const UNSEEN_MIN: f64 = 0.01;
-
-/// After a turn whose events are missing for good the next turn is awaited, at most so long: who
-/// pays by the year has most likely done so.
-const EXCUSED_MAX: Span = Span::days(400);
-
-/// The usual period, where it is not known.
-const PERIOD: Span = Span::days(31);
 
 crate::settings! {
     /// How long after it is due a payment may come, in seconds. Three days: Stripe finalises about
@@ -119,8 +102,8 @@ pub(super) struct SilentLapse {
     pending: KeyMap<Pending>,
     /// Customers whose payment was just decided, and until when its other events are awaited.
     decided: BTreeMap<Key, Timestamp>,
-    /// The turn whose payment may have been missed here, and until when it is excused.
-    excused: KeyMap<(Timestamp, Timestamp)>,
+    /// Turns whose payment may have been missed here.
+    excuses: Excuses,
     /// Deadlines passed while events were missing: judged when they have arrived.
     is_held: bool,
 }
@@ -182,6 +165,9 @@ impl Detector for SilentLapse {
             self.deadlines.pop_first();
             self.deadline_of.swap_remove(&key);
             self.look(key, None, ctx);
+            if self.deadlines.first().is_none_or(|(next, _)| *next > now) {
+                self.review_excuses(ctx);
+            }
         }
         for (mut finding, single) in self.lapsed.take_news(ctx.now()) {
             let record = single.and_then(|lapse| {
@@ -222,7 +208,7 @@ impl SilentLapse {
             self.deadlines.remove(&(old, key));
         }
         let Some(record) = ctx.ledger().subscription(key) else {
-            self.excused.swap_remove(&key);
+            self.excuses.forget(key);
             // An invoice may be heard of before its subscription is.
             if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
                 self.retries.forget(key);
@@ -253,12 +239,8 @@ impl SilentLapse {
         if deadline > ctx.now() {
             self.close(key, format_args!("paid; next due {due_at}"), ctx);
         }
-        match self.excused.get(&key) {
-            Some((excused, until)) if *excused == due_at => deadline = deadline.max(*until),
-            Some(_) => {
-                self.excused.swap_remove(&key);
-            }
-            None => {}
+        if let Some(until) = self.excuses.until(key, due_at) {
+            deadline = deadline.max(until);
         }
         // Looked up when it is due: what is announced by then decides.
         if deadline <= ctx.now() {
@@ -356,28 +338,29 @@ impl SilentLapse {
             self.set_deadline(key, outage.judged_at);
             return true;
         }
-        // Where renewals stop, few events are left, and that is a silence too: what lapsed around it is
-        // the cause, and what was due in it is part of that.
-        let unseen = outage.unseen.filter(|trouble| {
-            let back_at = trouble.back_at.unwrap_or(ctx.now());
-            !self.excused.contains_key(&key) && !self.lapsed.are_many(trouble.since, back_at)
-        });
+        let unseen = outage.unseen.filter(|_| !self.excuses.contains(key));
         if let Some(trouble) = unseen {
-            let period = record.period_end.zip(record.period_start);
-            let period = period.map_or(PERIOD, |(end, start)| end.since(start));
-            let period = period.clamp(Span::days(1), EXCUSED_MAX);
-            let mut turn = due_at + period;
-            while trouble.back_at.is_some_and(|back_at| turn < back_at) {
-                turn = turn + period;
-            }
-            let until = turn + Span::secs(self.settings.grace_secs);
             let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
             ctx.suppress(trouble.reason(), Some(&record.id), message);
-            self.excused.insert(key, (due_at, until));
+            let times = (Span::secs(self.settings.grace_secs), ctx.now());
+            let until = self.excuses.excuse(key, record, due_at, trouble, times);
             self.set_deadline(key, until.max(ctx.now() + SETTLED));
             return true;
         }
         false
+    }
+
+    /// What lapsed meanwhile may say that a silence was no loss: what it excused is due then.
+    fn review_excuses(&mut self, ctx: &Context<'_>) {
+        if !self.lapsed.take_fresh() && !self.excuses.has_fresh() {
+            return;
+        }
+        for key in self.excuses.review(&self.lapsed, ctx) {
+            if let Some(old) = self.deadline_of.swap_remove(&key) {
+                self.deadlines.remove(&(old, key));
+            }
+            self.set_deadline(key, ctx.now());
+        }
     }
 
     fn set_deadline(&mut self, key: Key, deadline: Timestamp) {
@@ -456,57 +439,6 @@ impl SilentLapse {
             ),
         }
     }
-}
-
-/// What silences since its turn mean for a payment that is overdue.
-struct Outage<'a> {
-    /// No verdict before: the grace stands still while nothing arrives, and what was lost is
-    /// delivered again for days.
-    judged_at: Timestamp,
-    /// A silence whose events never came, and in which it may have been paid.
-    unseen: Option<&'a Trouble>,
-}
-
-impl<'a> Outage<'a> {
-    fn of(
-        record: &SubscriptionRecord,
-        due_at: Timestamp,
-        deadline: Timestamp,
-        ctx: &Context<'a>,
-    ) -> Self {
-        let turn = due_at - record.payment_term();
-        let (mut judged_at, mut awaited_until) = (deadline, deadline);
-        let mut unseen = None;
-        for trouble in ctx.intake().silences(Family::Invoice, turn, ctx.now()) {
-            let back_at = trouble.back_at.unwrap_or(ctx.now());
-            let (from, to) = (trouble.since.max(due_at), back_at.min(deadline));
-            judged_at = judged_at + to.since(from).max(Span::ZERO);
-            if !trouble.is_lost() {
-                continue;
-            }
-            let from = trouble.since.max(turn);
-            let share = if record.payment_term() > Span::ZERO {
-                share_of(back_at.min(deadline).since(from), deadline.since(turn))
-            } else {
-                let known = ctx.ledger().renewals();
-                let known = known.invoiced_share(turn, from, back_at);
-                known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
-            };
-            if share >= UNSEEN_MIN {
-                awaited_until = awaited_until.max(back_at + REDELIVERED);
-                unseen = Some(trouble);
-            }
-        }
-        Self {
-            judged_at: judged_at.max(awaited_until),
-            unseen,
-        }
-    }
-}
-
-fn share_of(part: Span, all: Span) -> f64 {
-    let secs = |span: Span| as_f64(span.as_secs().max(0).unsigned_abs());
-    secs(part) / secs(all).max(1.0)
 }
 
 /// A promised attempt that did not come.

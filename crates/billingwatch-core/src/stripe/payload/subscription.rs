@@ -55,6 +55,7 @@ impl Default for SubscriptionDraft {
                 pause_collection: None,
                 discounts: Vec::new(),
                 has_opaque_discounts: false,
+                has_passing_discount: false,
                 has_schedule: false,
                 latest_invoice: None,
                 payment_method_types: Vec::new(),
@@ -158,12 +159,20 @@ fn read_discounts(subscription: &mut Subscription, mut refs: Vec<DiscountRef>) {
     // Those that say what they take off come before those that do not.
     refs.sort_by_key(|discount| discount.off.is_none());
     let mut seen: Vec<Box<str>> = Vec::new();
-    for DiscountRef { id, off } in refs {
+    for DiscountRef {
+        id,
+        off,
+        is_passing,
+    } in refs
+    {
         if id.as_ref().is_some_and(|id| seen.contains(id)) {
             continue;
         }
         match off {
-            Some(off) => subscription.discounts.push(off),
+            Some(off) => {
+                subscription.discounts.push(off);
+                subscription.has_passing_discount |= is_passing;
+            }
             None => subscription.has_opaque_discounts = true,
         }
         seen.extend(id);
@@ -283,6 +292,7 @@ fn is_word<'de, A: MapAccess<'de>>(map: &mut A, word: &str) -> Result<bool, A::E
 struct DiscountRef {
     id: Option<Box<str>>,
     off: Option<Discount>,
+    is_passing: bool,
 }
 
 impl<'de> Shape<'de> for Option<DiscountRef> {
@@ -290,6 +300,7 @@ impl<'de> Shape<'de> for Option<DiscountRef> {
         Some(DiscountRef {
             id: Some(text.into()),
             off: None,
+            is_passing: false,
         })
     }
 
@@ -306,7 +317,11 @@ impl<'de> Shape<'de> for Option<DiscountRef> {
             }
         }
         let off = coupon.off().or_else(|| source.coupon.off());
-        Ok(Some(DiscountRef { id, off }))
+        Ok(Some(DiscountRef {
+            id,
+            off,
+            is_passing: coupon.is_once || source.coupon.is_once,
+        }))
     }
 }
 
@@ -323,11 +338,13 @@ shape_of_map!(Source {
 struct Coupon {
     percent_off_bps: Option<i64>,
     amount_off: Option<i64>,
+    is_once: bool,
 }
 
 shape_of_map!(Coupon {
     b"percent_off" => |this, map| this.percent_off_bps = read::<Decimal<2>, A>(map)?.0,
     b"amount_off" => |this, map| this.amount_off = read(map)?,
+    b"duration" => |this, map| this.is_once = is_word(map, "once")?,
 });
 
 impl Coupon {

@@ -1,0 +1,291 @@
+//! What silences mean for a payment that is overdue, and which silences were the lapses' own.
+//!
+//! A silence whose events never came excuses what may have been paid in it. But where renewals stop,
+//! few events are left, and that is a silence as well: so an excuse holds only for as long as nothing
+//! says that the renewals of its silence did not run. Two things say so:
+//!
+//! - Of the turns nearest to it most were missed as well, and for these nothing was lost. A loss of
+//!   deliveries begins and ends with no regard to renewals, so its neighbours pay as ever.
+//! - Invoices alone were silent, charges were told meanwhile, and most who fell due have none.
+//!
+//! Both are looked at whenever something lapsed or was excused, as the neighbours may be judged later
+//! than what was due in the silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::detector::Context;
+use crate::event::Family;
+use crate::ids::{Key, KeyMap};
+use crate::intake::{Trouble, TroubleKind};
+use crate::ledger::SubscriptionRecord;
+use crate::time::{Span, Timestamp};
+
+use super::super::words::as_f64;
+use super::groups::Groups;
+
+/// A renewal is told within this time after its turn, if it is told at all: events that are missing
+/// from it may have been its payment.
+const TOLD: Span = Span::hours(3);
+
+/// Stripe delivers again for so long what could not be delivered (Stripe docs: Receive Stripe events
+/// in your webhook endpoint).
+const REDELIVERED: Span = Span::days(3);
+
+/// A payment is this likely, at least, to have been made in a silence whose events never came, for
+/// nobody to be blamed: one active subscription in a few hundred lapses in a period.
+const UNSEEN_MIN: f64 = 0.01;
+
+/// After a turn whose events are missing for good the next turn is awaited, at most so long: who
+/// pays by the year has most likely done so.
+const EXCUSED_MAX: Span = Span::days(400);
+
+/// The usual period, where it is not known.
+const PERIOD: Span = Span::days(31);
+
+/// So many lapses are no chance, where no more than as many paid among them.
+const CAUSE: usize = 5;
+
+/// Neighbours of a silence were due this soon before or after it.
+const NEAR: Span = Span::days(1);
+
+/// Charges are told of where one was in so long a time before a silence of invoices.
+const WITNESS: Span = Span::days(1);
+
+/// What silences since its turn mean for a payment that is overdue.
+pub(super) struct Outage<'a> {
+    /// No verdict before: the grace stands still while nothing arrives, and what was lost is
+    /// delivered again for days.
+    pub(super) judged_at: Timestamp,
+    /// A silence whose events never came, and in which it may have been paid.
+    pub(super) unseen: Option<&'a Trouble>,
+}
+
+impl<'a> Outage<'a> {
+    pub(super) fn of(
+        record: &SubscriptionRecord,
+        due_at: Timestamp,
+        deadline: Timestamp,
+        ctx: &Context<'a>,
+    ) -> Self {
+        let turn = due_at - record.payment_term();
+        let (mut judged_at, mut awaited_until) = (deadline, deadline);
+        let mut unseen = None;
+        for trouble in ctx.intake().silences(Family::Invoice, turn, ctx.now()) {
+            let back_at = trouble.back_at.unwrap_or(ctx.now());
+            let (from, to) = (trouble.since.max(due_at), back_at.min(deadline));
+            judged_at = judged_at + to.since(from).max(Span::ZERO);
+            if !trouble.is_lost() {
+                continue;
+            }
+            let from = trouble.since.max(turn);
+            let share = if record.payment_term() > Span::ZERO {
+                share_of(back_at.min(deadline).since(from), deadline.since(turn))
+            } else {
+                let known = ctx.ledger().renewals();
+                let known = known.invoiced_share(turn, from, back_at);
+                known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
+            };
+            if share >= UNSEEN_MIN {
+                awaited_until = awaited_until.max(back_at + REDELIVERED);
+                unseen = Some(trouble);
+            }
+        }
+        Self {
+            judged_at: judged_at.max(awaited_until),
+            unseen,
+        }
+    }
+}
+
+/// A turn whose payment may have been missed here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Excuse {
+    due_at: Timestamp,
+    until: Timestamp,
+    silence: Silence,
+    /// The silence was an effect: it excuses no longer.
+    is_void: bool,
+}
+
+/// The silence that excuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Silence {
+    since: Timestamp,
+    back_at: Timestamp,
+    is_of_invoices: bool,
+}
+
+/// The excuses of a scope, by subscription.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Excuses {
+    of: KeyMap<Excuse>,
+    /// Excused since the last review.
+    fresh: u32,
+}
+
+impl Excuses {
+    /// Whether this subscription was excused for the turn that is due.
+    pub(super) fn contains(&self, key: Key) -> bool {
+        self.of.contains_key(&key)
+    }
+
+    pub(super) fn forget(&mut self, key: Key) {
+        self.of.swap_remove(&key);
+    }
+
+    /// Until when what is due then is excused; forgets the excuse for another turn.
+    pub(super) fn until(&mut self, key: Key, due_at: Timestamp) -> Option<Timestamp> {
+        let excuse = self.of.get(&key)?;
+        if excuse.due_at != due_at {
+            self.forget(key);
+            return None;
+        }
+        Some(excuse.until).filter(|_| !excuse.is_void)
+    }
+
+    /// Leaves what was due in a silence to the next turn after it: until when.
+    pub(super) fn excuse(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        due_at: Timestamp,
+        trouble: &Trouble,
+        (grace, now): (Span, Timestamp),
+    ) -> Timestamp {
+        let back_at = trouble.back_at.unwrap_or(now);
+        let period = record.period_end.zip(record.period_start);
+        let period = period.map_or(PERIOD, |(end, start)| end.since(start));
+        let period = period.clamp(Span::days(1), EXCUSED_MAX);
+        let mut turn = due_at + period;
+        while turn < back_at {
+            turn = turn + period;
+        }
+        let until = turn + grace;
+        let silence = Silence {
+            since: trouble.since,
+            back_at,
+            is_of_invoices: matches!(trouble.kind, TroubleKind::FamilySilence(_)),
+        };
+        let excuse = Excuse {
+            due_at,
+            until,
+            silence,
+            is_void: false,
+        };
+        self.of.insert(key, excuse);
+        self.fresh += 1;
+        until
+    }
+
+    /// Whether anything was excused since the last review.
+    pub(super) const fn has_fresh(&self) -> bool {
+        self.fresh > 0
+    }
+
+    /// The subscriptions whose excuse is none any more.
+    pub(super) fn review(&mut self, lapsed: &Groups, ctx: &Context<'_>) -> Vec<Key> {
+        let has_fresh = std::mem::take(&mut self.fresh) > 0;
+        let mut silences: BTreeMap<Silence, Option<Ruling>> = BTreeMap::new();
+        let mut void = Vec::new();
+        for (key, excuse) in self.of.iter().filter(|(_, excuse)| !excuse.is_void) {
+            let ruling = silences.entry(excuse.silence).or_insert_with(|| {
+                let by_neighbours = excuse.silence.is_effect_of(lapsed, ctx);
+                by_neighbours.then_some(Ruling::All).or_else(|| {
+                    let payers = excuse.silence.payers(ctx).filter(|_| has_fresh)?;
+                    self.are_unpaid(excuse.silence, &payers, ctx)
+                        .then_some(Ruling::AllBut(payers))
+                })
+            });
+            let is_void = match ruling {
+                None => false,
+                Some(Ruling::All) => true,
+                Some(Ruling::AllBut(payers)) => is_unpaid(*key, payers, ctx),
+            };
+            if is_void {
+                void.push(*key);
+            }
+        }
+        for key in &void {
+            if let Some(excuse) = self.of.get_mut(key) {
+                excuse.is_void = true;
+            }
+        }
+        void
+    }
+
+    /// Whether most of those whom a silence of invoices excuses made no charge in it.
+    fn are_unpaid(&self, silence: Silence, payers: &BTreeSet<Key>, ctx: &Context<'_>) -> bool {
+        let excused = self.of.iter().filter(|(_, known)| known.silence == silence);
+        let (mut all, mut unpaid) = (0_usize, 0_usize);
+        for (key, _) in excused {
+            all += 1;
+            unpaid += usize::from(is_unpaid(*key, payers, ctx));
+        }
+        unpaid >= CAUSE && unpaid * 2 > all
+    }
+}
+
+/// Whom an effect of lapses does not excuse.
+enum Ruling {
+    All,
+    /// These customers paid something.
+    AllBut(BTreeSet<Key>),
+}
+
+impl Silence {
+    /// Whether of the turns nearest to it most lapsed: those of [`CAUSE`] lapses, and no more that
+    /// were paid in the same time.
+    fn is_effect_of(self, lapsed: &Groups, ctx: &Context<'_>) -> bool {
+        let distance = |at: Timestamp| {
+            let before = self.since.since(at);
+            before.max(at.since(self.back_at)).max(Span::ZERO)
+        };
+        let near = lapsed.due().map(distance).filter(|far| *far <= NEAR);
+        let mut near: Vec<Span> = near.collect();
+        near.sort_unstable();
+        let Some(reach) = near.get(CAUSE - 1).copied() else {
+            return false;
+        };
+        let renewed = ctx.ledger().subscriptions().filter(|(_, record)| {
+            let turn = record.renewed_at();
+            turn.is_some_and(|turn| distance(turn + record.payment_term()) <= reach)
+        });
+        renewed.take(CAUSE + 1).count() <= CAUSE
+    }
+
+    /// The customers that paid something while invoices were silent; `None` where charges are not
+    /// told, or may be missing as well.
+    fn payers(self, ctx: &Context<'_>) -> Option<BTreeSet<Key>> {
+        let until = self.back_at + TOLD;
+        let mut silences = ctx.intake().silences(Family::Charge, self.since, until);
+        if !self.is_of_invoices || silences.next().is_some() {
+            return None;
+        }
+        let mut is_told = false;
+        let mut payers = BTreeSet::new();
+        for payment in ctx.ledger().payments() {
+            is_told |= (self.since - WITNESS..self.since).contains(&payment.at);
+            if (self.since..until).contains(&payment.at) {
+                payers.extend(payment.customer);
+            }
+        }
+        is_told.then_some(payers)
+    }
+}
+
+/// Whether no charge of its customer says that it was paid; of invoices that are sent, charges say
+/// nothing.
+fn is_unpaid(key: Key, payers: &BTreeSet<Key>, ctx: &Context<'_>) -> bool {
+    let record = ctx.ledger().subscription(key);
+    record.is_some_and(|record| {
+        let customer = record.customer.as_ref().map(|id| Key::of(id));
+        record.payment_term() == Span::ZERO && customer.is_some_and(|id| !payers.contains(&id))
+    })
+}
+
+fn share_of(part: Span, all: Span) -> f64 {
+    let secs = |span: Span| as_f64(span.as_secs().max(0).unsigned_abs());
+    secs(part) / secs(all).max(1.0)
+}

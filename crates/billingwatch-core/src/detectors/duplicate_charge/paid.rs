@@ -17,6 +17,12 @@ const NOISE_WORDS: [&str; 9] = [
     "attempt", "request", "session", "time", "nonce", "trace", "idempot", "retry", "created",
 ];
 
+/// What a checkout that tries again writes behind its description; a number may follow.
+const AGAIN_WORDS: [&str; 4] = ["retry", "retried", "reattempt", "resubmitted"];
+
+/// The same, where a number does follow: `attempt 2`.
+const COUNTED_WORDS: [&str; 2] = ["attempt", "try"];
+
 /// What an idempotency key is made from when it names the thing bought.
 const ORDER_WORDS: [&str; 5] = ["order", "cart", INVOICE_WORD, "booking", "basket"];
 
@@ -39,6 +45,7 @@ pub(super) struct Paid {
     pub(super) purchase: Option<Key>,
     pub(super) at: Timestamp,
     pub(super) card: Option<Key>,
+    /// See [`thing_described`].
     pub(super) description: Option<Key>,
     /// Words of the description that may name an invoice.
     pub(super) words: Vec<Key>,
@@ -237,7 +244,7 @@ pub(super) fn of_charge(
         purchase: charge.payment_intent.as_ref().map(|id| id.key()),
         at,
         card: card.map(Key::of),
-        description: charge.description.as_deref().map(Key::of),
+        description: charge.description.as_deref().map(thing_described),
         words: telling_words(charge.description.as_deref()),
         metadata: keyed(&charge.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
@@ -265,7 +272,7 @@ pub(super) fn of_intent(
         purchase: Some(intent.id.key()),
         at: ctx.event_at(),
         card: None,
-        description: intent.description.as_deref().map(Key::of),
+        description: intent.description.as_deref().map(thing_described),
         words: telling_words(intent.description.as_deref()),
         metadata: keyed(&intent.metadata),
         idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
@@ -295,6 +302,37 @@ fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
 pub(super) fn is_telling(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NOISE_WORDS.iter().all(|word| !name.contains(word))
+}
+
+/// What a description says was bought: all of it, but for what only says that it is another try. `Order
+/// 7` and `Order 7 (retry)` are one order, and two purchases by their text alone.
+fn thing_described(description: &str) -> Key {
+    let mut words: Vec<&str> = description.split_whitespace().collect();
+    loop {
+        // From the end: the mark, or the mark and a number of tries.
+        let bare = |nth: usize| {
+            let word = words.iter().rev().nth(nth).copied().unwrap_or_default();
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_ascii_lowercase()
+        };
+        let (last, before) = (bare(0), bare(1));
+        let is_number = matches!(last.len(), 1 | 2) && last.bytes().all(|c| c.is_ascii_digit());
+        let is_mark = |word: &str| AGAIN_WORDS.contains(&word);
+        let is_counted = is_mark(&before) || COUNTED_WORDS.contains(&before.as_str());
+        // Dashes and brackets that stand alone in front of it go with it.
+        let marks = if is_mark(&last) || (last.is_empty() && words.len() > 1) {
+            1
+        } else if is_number && is_counted {
+            2
+        } else {
+            break;
+        };
+        if words.len() <= marks {
+            break;
+        }
+        words.truncate(words.len() - marks);
+    }
+    Key::of(&words.join(" "))
 }
 
 /// Words with a digit in them: the number of an invoice has some.

@@ -108,6 +108,28 @@ fn different_things_bought_on_purpose_are_explained() {
 }
 
 #[test]
+fn an_order_tried_again_is_the_same_order() {
+    for (first, second, alerts) in [
+        ("Order_7", "Order_7_(retry)", 1),
+        ("Order_7_-_attempt_1", "Order_7_-_attempt_2", 1),
+        ("Order_7_[retry_2]", "Order_7_[Retry_3]", 1),
+        ("Order_7_(retry)", "Order_8_(retry)", 0),
+        ("Take_2", "Take_3", 0),
+        ("Seat_1", "Seat_2", 0),
+        ("Retry", "Reattempt", 0),
+    ] {
+        let told = check(
+            "duplicate_charge",
+            &format!(
+                "+0s charge.succeeded ch=ch_1 cus=cus_1 desc={first}\n\
+                 +9s charge.succeeded ch=ch_2 cus=cus_1 desc={second}\n"
+            ),
+        );
+        assert_eq!(firing(&told), alerts, "{first}, {second}: {told}");
+    }
+}
+
+#[test]
 fn a_request_id_that_differs_is_no_order() {
     let told = check(
         "duplicate_charge",

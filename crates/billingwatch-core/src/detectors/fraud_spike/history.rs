@@ -14,12 +14,12 @@ use crate::stats::poisson_tail;
 /// disputes).
 const DAYS_MAX: i64 = 120;
 
-/// Disputes per payment until the merchant's own rate is known: 0.3 %, weighing as much as 1,000
-/// payments. Healthy card businesses see about 0.1 %; a stranger gets the benefit of the doubt.
-const PRIOR: (f64, f64) = (3.0, 1_000.0);
+/// Disputes per payment until the merchant's own rate is known: 0.2 %, as certain as two charges in
+/// 1,000 payments tell it. Healthy card businesses see about 0.1 %; a stranger gets the benefit of the doubt.
+const PRIOR: (f64, f64) = (2.0, 1_000.0);
 
-/// Where payments are not seen, a stranger's disputes: [`PRIOR`]'s three a week.
-const PRIOR_DAYS: f64 = 7.0;
+/// Where payments are not seen, or no week of them, a stranger's disputes: three in the first week.
+const PRIOR_ALONE: (f64, f64) = (3.0, 7.0);
 
 /// Disputes follow payments by weeks, so what came in may belong to the busiest of the months
 /// before.
@@ -30,15 +30,31 @@ const WEEKS: i64 = (DAYS_MAX - MONTH_DAYS) / WEEK_DAYS;
 
 const WEEK_DAYS: i64 = 7;
 
-/// A week this unlikely at the rate of all days shows that the rate is another by now.
-const LATELY_CHANCE: f64 = 0.01;
+/// A week this unlikely at the rate of all days shows that the rate is another by now: of few charges,
+/// and of [`MANY`], whose week is known well enough itself.
+const LATELY_CHANCE: (f64, f64) = (0.01, 0.05);
+
+/// See [`LATELY_CHANCE`].
+const MANY: u64 = 10;
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Day {
     number: i64,
     payments: u64,
     against: u64,
+    /// Of those `against`, whose payment came by here.
+    against_seen: u64,
     is_wave: bool,
+}
+
+/// What some days held.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    payments: u64,
+    against: u64,
+    against_seen: u64,
+    /// Those with anything at all.
+    days: u64,
 }
 
 /// What is usual a day, and how well that is known.
@@ -62,9 +78,11 @@ impl History {
         }
     }
 
-    pub(super) fn count_against(&mut self, day: i64) {
+    /// `is_seen`: the payment came by here.
+    pub(super) fn count_against(&mut self, day: i64, is_seen: bool) {
         if let Some(day) = self.day(day) {
             day.against += 1;
+            day.against_seen += u64::from(is_seen);
         }
     }
 
@@ -83,12 +101,12 @@ impl History {
             return 0.0;
         };
         if first == today {
-            return as_f64(self.sums(today, today + 1, true).0);
+            return as_f64(self.sums(today, today + 1, true).payments);
         }
         let mean = |from: i64, to: i64| {
             let from = from.max(first);
             let days = u64::try_from(to - from).unwrap_or(1).max(1);
-            as_f64(self.sums(from, to, true).0) / as_f64(days)
+            as_f64(self.sums(from, to, true).payments) / as_f64(days)
         };
         let ends = (0..=WEEKS).map(|week| today - week * WEEK_DAYS);
         // Of the oldest month at least a week: a single busy day says little.
@@ -101,11 +119,18 @@ impl History {
     /// How many are usual a day, by the days before a window that begins on day `from`.
     pub(super) fn usual(&self, from: i64, today: i64) -> Usual {
         let payments_a_day = self.payments_a_day(today);
-        let (payments, against, _) = self.sums(i64::MIN, from, false);
+        let all = self.sums(i64::MIN, from, false);
         // The disputes of the last weeks' payments are still to come. Of a young shop that leaves
-        // little, so half of the payments count at least.
-        let ripe = self.sums(i64::MIN, from - MONTH_DAYS, false).0;
-        let payments = as_f64(ripe).max(as_f64(payments) / 2.0);
+        // little, so half of the payments count at least. And those of payments from before the
+        // first day are none of these payments': counted, they doubled the rate for months. Where most
+        // are not known, they are of payments that are never sent here, and count.
+        let ripe = self.sums(i64::MIN, from - MONTH_DAYS, false).payments;
+        let payments = as_f64(ripe).max(as_f64(all.payments) / 2.0);
+        let against = if all.against_seen * 2 < all.against {
+            all.against
+        } else {
+            all.against_seen
+        };
         let known = as_f64(against) + PRIOR.0;
         let rate = known / (payments + PRIOR.1);
         Usual {
@@ -121,34 +146,44 @@ impl History {
     }
 
     /// How many are usual a day by what came before a window, whatever was paid.
-    pub(super) fn usual_alone(&self, from: i64) -> f64 {
+    pub(super) fn usual_alone(&self, from: i64) -> Usual {
         let before = self.days.iter().filter(|day| day.number < from);
         let waves = before.filter(|day| day.is_wave).count() as u64;
         let days = self.days_before(from).saturating_sub(waves);
-        let against = self.sums(i64::MIN, from, false).1;
-        (as_f64(against) + PRIOR.0) / (as_f64(days) + PRIOR_DAYS)
+        let against = self.sums(i64::MIN, from, false).against;
+        let known = as_f64(against) + PRIOR_ALONE.0;
+        Usual {
+            a_day: known / (as_f64(days) + PRIOR_ALONE.1),
+            known,
+        }
     }
 
     /// How many came a day in the week before a window, where that is more than chance: disputes
     /// follow payments by weeks, so a young or growing shop's rate lags behind what is usual by now.
     fn lately(&self, from: i64, rate: f64) -> f64 {
-        let (payments, against, days) = self.sums(from - WEEK_DAYS, from, false);
-        if poisson_tail(against, rate * as_f64(payments)) > LATELY_CHANCE {
+        let week = self.sums(from - WEEK_DAYS, from, false);
+        let chance_max = if week.against < MANY {
+            LATELY_CHANCE.0
+        } else {
+            LATELY_CHANCE.1
+        };
+        if poisson_tail(week.against, rate * as_f64(week.payments)) > chance_max {
             return 0.0;
         }
-        as_f64(against) / as_f64(days.max(1))
+        as_f64(week.against) / as_f64(week.days.max(1))
     }
 
-    /// Payments, charges against, and days with either, from a day to before another.
-    fn sums(&self, from: i64, to: i64, with_waves: bool) -> (u64, u64, u64) {
+    /// From a day to before another.
+    fn sums(&self, from: i64, to: i64, with_waves: bool) -> Sums {
         let days = self.days.iter();
         let days = days.filter(|day| (from..to).contains(&day.number));
-        days.filter(|day| with_waves || !day.is_wave).fold(
-            (0, 0, 0),
-            |(payments, against, days), day| {
-                (payments + day.payments, against + day.against, days + 1)
-            },
-        )
+        days.filter(|day| with_waves || !day.is_wave)
+            .fold(Sums::default(), |sums, day| Sums {
+                payments: sums.payments + day.payments,
+                against: sums.against + day.against,
+                against_seen: sums.against_seen + day.against_seen,
+                days: sums.days + 1,
+            })
     }
 
     /// The entry of a day, made when it is missing; none for days too long ago.
@@ -199,7 +234,7 @@ mod tests {
         history.count_payment(379);
         history.count_payment(380);
         assert_eq!(history.days.len(), 120);
-        assert_eq!(history.sums(0, 500, true).0, 121);
+        assert_eq!(history.sums(0, 500, true).payments, 121);
     }
 
     #[test]
@@ -219,7 +254,7 @@ mod tests {
     fn waves_teach_nothing() {
         let mut history = shop(0..40, 100);
         let before = history.usual(40, 40).a_day;
-        (30..35).for_each(|day| (0..20).for_each(|_| history.count_against(day)));
+        (30..35).for_each(|day| (0..20).for_each(|_| history.count_against(day, true)));
         assert!(history.usual(40, 40).a_day > 3.0 * before);
         history.set_wave_since(30, true);
         let after = history.usual(40, 40).a_day;
@@ -229,15 +264,26 @@ mod tests {
     #[test]
     fn a_shop_that_grows_is_held_against_its_last_week() {
         let mut history = shop(0..60, 1_000);
-        (40..60).for_each(|day| (0..9).for_each(|_| history.count_against(day)));
+        (40..60).for_each(|day| (0..9).for_each(|_| history.count_against(day, true)));
         let usual = history.usual(60, 60);
         assert!((usual.a_day - 9.0).abs() < 0.01, "{usual:?}");
+    }
+
+    #[test]
+    fn disputes_of_payments_from_before_the_first_day_raise_no_rate() {
+        // 1 % is disputed, from the first day on; a payment 20 days after it was made.
+        let mut history = shop(0..60, 1_000);
+        for day in 0..60 {
+            (0..10).for_each(|_| history.count_against(day, day >= 20));
+        }
+        let usual = history.usual(60, 60);
+        assert!((10.0..14.0).contains(&usual.a_day), "{usual:?}");
     }
 
     #[test]
     fn on_the_first_day_the_prior_counts() {
         let history = shop(7..8, 1_000);
         let usual = history.usual(6, 7);
-        assert!((usual.a_day - 3.0).abs() < 1e-9 && (usual.known - 3.0).abs() < 1e-9);
+        assert!((usual.a_day - 2.0).abs() < 1e-9 && (usual.known - 2.0).abs() < 1e-9);
     }
 }

@@ -82,7 +82,7 @@ crate::settings! {
     /// least) where they are ten times less likely than must be.
     count_min: i64 = 5, 2 => 10_000;
     /// How likely, in millionths, so many may be at the usual rate before it counts as chance; windows
-    /// of up to three days have four tenths of it each, longer ones a tenth.
+    /// of up to three days have 35 % of it each, one of up to seven 20 %, longer ones 10 %.
     chance_ppm_max: i64 = 1_500, 1 => 50_000;
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
@@ -261,7 +261,9 @@ impl FraudSpike {
             ctx.suppress("same_charge", charge_id_of(event), message);
             return;
         }
-        self.history.count_against(ctx.calendar().day(fact.at));
+        let is_seen = ctx.ledger().payment(fact.charge).is_some();
+        self.history
+            .count_against(ctx.calendar().day(fact.at), is_seen);
         if ctx.now().since(fact.at) > self.longest() {
             return;
         }
@@ -274,7 +276,7 @@ impl FraudSpike {
             charge_id: charge_id_of(event).map(Into::into),
             event_id: event.id.as_str().into(),
             is_warning,
-            is_seen: ctx.ledger().payment(fact.charge).is_some(),
+            is_seen,
             amount: fact.amount,
             currency: fact.currency,
         };
@@ -321,18 +323,20 @@ impl FraudSpike {
         let days = as_f64(u64::try_from(window.as_secs()).unwrap_or_default()) / 86_400.0;
         let day = |at| ctx.calendar().day(at);
         let from = day(now - window);
-        let usual = self.history.usual(from, day(now));
-        let mut a_day = usual.a_day;
+        let mut usual = self.history.usual(from, day(now));
         // Of payments from before the first day, or of kinds that are not sent here, the rate says
         // nothing; nor of a week that has hardly begun.
         let is_alone = seen * 2 < count;
         let days_known = self.history.days_before(from);
         if is_alone || days_known < YOUNG_DAYS {
-            a_day = a_day.max(self.history.usual_alone(from));
+            let alone = self.history.usual_alone(from);
+            if alone.a_day > usual.a_day {
+                usual = alone;
+            }
         }
         // And then a longer window is held against one like it, or not at all.
         let is_known = !is_alone || window <= self.window() || as_f64(days_known) >= days;
-        let expected = (a_day * days).max(0.05);
+        let expected = (usual.a_day * days).max(0.05);
         let payments = (self.history.payments_a_day(day(now)) * days).max(1.0);
         Seen {
             window,
@@ -419,9 +423,15 @@ impl FraudSpike {
 }
 
 /// Its share of what may be chance: a shop that grows has more than the week before in a week or a
-/// month, so these have little of it.
+/// month, so these have less of it.
 fn share_of(window: Span) -> f64 {
-    if window <= LONGER[0].0 { 0.4 } else { 0.1 }
+    if window <= LONGER[0].0 {
+        0.35
+    } else if window <= LONGER[1].0 {
+        0.2
+    } else {
+        0.1
+    }
 }
 
 fn severity_of(seen: &Seen) -> Severity {

@@ -346,7 +346,7 @@ fn post(
 fn tell_latencies(outcome: &Outcome) {
     let millis = |permille| outcome.permille(permille).as_secs_f64() * 1e3;
     println!(
-        "  latency p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, worst {:.1} ms{}",
+        "  latency p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, worst {:.1} ms{}{}",
         millis(500),
         millis(990),
         millis(999),
@@ -354,6 +354,10 @@ fn tell_latencies(outcome: &Outcome) {
         match outcome.duplicates {
             0 => String::new(),
             duplicates => format!("; {duplicates} answered as duplicates"),
+        },
+        match outcome.refused {
+            0 => String::new(),
+            refused => format!("; {refused} answers of 503, sent again"),
         },
     );
 }

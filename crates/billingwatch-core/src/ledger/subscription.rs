@@ -358,3 +358,14 @@ fn price_of(items: &[SubscriptionItem], discounts: &[Discount]) -> Option<i64> {
     }
     Some(sum.max(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_takes_no_more_memory_than_it_needs() {
+        // There is one for each live subscription: `benches/ledger_memory.rs` says what all of it takes.
+        assert_eq!(size_of::<SubscriptionRecord>(), 152);
+    }
+}

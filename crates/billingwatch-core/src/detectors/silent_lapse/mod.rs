@@ -338,7 +338,10 @@ impl SilentLapse {
             self.set_deadline(key, outage.judged_at);
             return true;
         }
-        let unseen = outage.unseen.filter(|_| !self.excuses.contains(key));
+        let may_excuse = |trouble: &&Trouble| {
+            !self.excuses.contains(key) && !self.excuses.is_effect(trouble, ctx.now())
+        };
+        let unseen = outage.unseen.filter(may_excuse);
         if let Some(trouble) = unseen {
             let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
             ctx.suppress(trouble.reason(), Some(&record.id), message);

@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use billingwatch_core::engine::{Applied, Engine, Record, Registry};
 use billingwatch_core::time::{Span, Timestamp};
 use billingwatch_simulator::{ApiShape, IncidentKind, MerchantKind, Strength, WorldConfig};
@@ -201,6 +203,58 @@ fn deliveries_shuffled_by_minutes_end_in_the_same_alerts() {
             differing.join("\n")
         );
     });
+}
+
+/// Whom `silent_lapse` names where the first part of these records is imported at once, in this order,
+/// and the rest is heard as it comes.
+fn lapsed_after_import(imported: &[&Record], heard: &[Record]) -> BTreeSet<String> {
+    let mut engine = Engine::new(Registry::standard());
+    let mut told = Told::default();
+    for record in imported {
+        let mut record = (*record).clone();
+        record.is_historical = true;
+        record.received_at = heard[0].received_at;
+        engine.apply(&record);
+    }
+    for record in heard {
+        engine.apply(record);
+    }
+    told.take(&mut engine);
+    let alerts = told.changes.iter().map(|change| &change.alert);
+    let lapses = alerts.filter(|alert| &*alert.detector == "silent_lapse");
+    lapses.flat_map(|alert| alert.subjects.clone()).collect()
+}
+
+#[test]
+fn an_import_in_any_order_makes_nobody_lapse_who_did_not() {
+    let mut lapsed = 0;
+    for seed in SEEDS {
+        for shape in ApiShape::ALL {
+            // What a silence means is learned from the order in which events come: none here.
+            let config = world(seed, MerchantKind::SmallSaas, *shape, 45);
+            let config = with(config, IncidentKind::SilentLapse, Strength::Clear, 30);
+            let (records, _) = simulate(&config);
+            // Those who lapse on the 30th day are told after it.
+            let began = records[0].received_at;
+            let is_before = |record: &Record| record.received_at < began + Span::days(32);
+            let (imported, heard) = records.split_at(records.partition_point(is_before));
+            let imported: Vec<&Record> = imported.iter().collect();
+            let in_order = lapsed_after_import(&imported, heard);
+            lapsed += in_order.len();
+            let mut chance = Chance::new(seed);
+            for _ in 0..2 {
+                let mut drawn = imported.clone();
+                drawn.sort_by_cached_key(|_| chance.below(u64::MAX));
+                let shuffled = lapsed_after_import(&drawn, heard);
+                let falsely: Vec<_> = shuffled.difference(&in_order).collect();
+                assert!(
+                    falsely.is_empty(),
+                    "seed {seed}, {shape}: {falsely:?} of {shuffled:?}"
+                );
+            }
+        }
+    }
+    assert!(lapsed > 0, "nobody lapses in these worlds");
 }
 
 #[test]

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+use billingwatch_core::event::subscription::Discount;
 use billingwatch_core::event::{Event, EventData, EventType};
 use billingwatch_core::stripe::payload::{PayloadError, parse_event, read_envelope};
 use billingwatch_core::time::Timestamp;
@@ -365,6 +366,38 @@ fn who_a_customer_is_is_read_in_every_form() {
         ),
     ] {
         assert_eq!(customer_of(object).as_deref(), customer);
+    }
+}
+
+#[test]
+fn a_coupon_for_one_invoice_is_told_from_one_for_longer() {
+    let passes = |discount: &str| {
+        let body = format!(
+            r#"{{"id":"evt_1","object":"event","created":1709553600,"type":"customer.subscription.updated",
+            "data":{{"object":{{"id":"sub_1","object":"subscription","status":"active",{discount}}}}}}}"#
+        );
+        let EventData::Subscription(subscription) = parse(body.as_bytes()).data else {
+            panic!("no subscription: {body}");
+        };
+        assert_eq!(
+            *subscription.discounts,
+            [Discount::PercentBps(5_000)],
+            "{body}"
+        );
+        subscription.has_passing_discount
+    };
+    for (duration, is_passing) in [("once", true), ("repeating", false), ("forever", false)] {
+        let coupon = format!(r#"{{"id":"half","duration":"{duration}","percent_off":50}}"#);
+        // Before 2025, in a list since, and by its source later still.
+        for discount in [
+            format!(r#""discount":{{"id":"di_1","coupon":{coupon}}}"#),
+            format!(r#""discounts":[{{"id":"di_1","coupon":{coupon}}}]"#),
+            format!(
+                r#""discounts":[{{"id":"di_1","source":{{"type":"coupon","coupon":{coupon}}}}}]"#
+            ),
+        ] {
+            assert_eq!(passes(&discount), is_passing, "{discount}");
+        }
     }
 }
 

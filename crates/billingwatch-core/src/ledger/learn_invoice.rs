@@ -35,7 +35,12 @@ impl Ledger {
             .map(|id| id.key())
             .or(record.subscription);
         record.customer = customer.or(record.customer);
-        record.total = invoice.total.or(record.total);
+        // What is final changes no more: a draft that comes after it is an older word.
+        record.total = if record.is_finalized_told && invoice.status == InvoiceStatus::Draft {
+            record.total.or(invoice.total)
+        } else {
+            invoice.total.or(record.total)
+        };
         record.paid_through = record.paid_through.max(service_end(invoice));
         record.is_proration_only |=
             !invoice.lines.is_empty() && invoice.lines.iter().all(|line| is_change(invoice, line));

@@ -38,6 +38,9 @@ impl Ledger {
         }
         if let Some(record) = self.subscriptions.get_mut(&key) {
             if !record.is_newer(subscription, event_at) {
+                if record.take_older(subscription) {
+                    facts.push(Fact::SubscriptionChanged { subscription: key });
+                }
                 return;
             }
             let turn = record.turns_at();
@@ -45,7 +48,12 @@ impl Ledger {
             self.renewals.change(turn, record.turns_at(), event_at);
         } else {
             let is_birth = *event_type == EventType::SubscriptionCreated;
-            let mut record = SubscriptionRecord::new(subscription, event_at, is_birth);
+            let mut record = SubscriptionRecord::new(
+                subscription,
+                event_at,
+                is_birth,
+                self.known_from.unwrap_or(event_at),
+            );
             if let Some((through, amount)) = self.early_payments.get(key) {
                 record.pay(*through, *amount);
             }

@@ -71,6 +71,8 @@ pub struct Ledger {
     early_ties: Generations<Key>,
     /// When periods turn.
     renewals: Renewals,
+    /// When the oldest event known was made.
+    known_from: Option<Timestamp>,
     charge_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
     /// When an invoice was last announced that was final and not paid.
@@ -96,6 +98,7 @@ impl Default for Ledger {
             early_payments: Generations::new(Span::days(35), MEMORY_HALF_MAX / 50),
             early_ties: Generations::new(Span::days(1), MEMORY_HALF_MAX / 50),
             renewals: Renewals::default(),
+            known_from: None,
             charge_seen_at: None,
             intent_seen_at: None,
             open_seen_at: None,
@@ -197,6 +200,10 @@ impl Ledger {
 
     /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.
     pub(crate) fn learn(&mut self, event: &Event, event_at: Timestamp, facts: &mut Vec<Fact>) {
+        self.known_from = Some(
+            self.known_from
+                .map_or(event_at, |known| known.min(event_at)),
+        );
         match &event.data {
             EventData::Charge(charge) => {
                 self.learn_charge(&event.event_type, charge, event_at, facts);

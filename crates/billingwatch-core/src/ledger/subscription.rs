@@ -19,6 +19,10 @@ const BOUNDARY_SLACK: Span = Span::days(1);
 /// finalises the renewal invoice about an hour after the period turns.
 const FRESH_PERIOD: Span = Span::hours(12);
 
+/// The events of a turn, or of a birth, come within so long of it. What was first listened for later
+/// may have been invoiced and paid before.
+const TURN_SLACK: Span = Span::minutes(1);
+
 /// Stands for a price that cannot be known.
 const UNKNOWN_PRICE: i64 = i64::MIN;
 
@@ -114,7 +118,13 @@ impl NothingDue {
 
 impl SubscriptionRecord {
     /// A record of a subscription met for the first time, by an event made then.
-    pub(super) fn new(subscription: &Subscription, event_at: Timestamp, is_birth: bool) -> Self {
+    /// Nothing is known of what was before `known_from`.
+    pub(super) fn new(
+        subscription: &Subscription,
+        event_at: Timestamp,
+        is_birth: bool,
+        known_from: Timestamp,
+    ) -> Self {
         let mut record = Self {
             id: subscription.id.as_str().into(),
             customer: None,
@@ -141,9 +151,10 @@ impl SubscriptionRecord {
             seen_at: event_at,
         };
         record.take(subscription, event_at);
-        let is_fresh = record
-            .period_start
-            .is_some_and(|start| (Span::ZERO..FRESH_PERIOD).contains(&event_at.since(start)));
+        let is_fresh = record.period_start.is_some_and(|start| {
+            let age = event_at.since(start);
+            (Span::ZERO..FRESH_PERIOD).contains(&age) && known_from <= start + TURN_SLACK
+        });
         // Begun without an invoice, to be billed from an anchor on: until then it is free (Stripe
         // docs: Set the subscription billing cycle; `proration_behavior=none`).
         let is_free_at_first = subscription.latest_invoice.is_none()
@@ -218,6 +229,20 @@ impl SubscriptionRecord {
             // What was due in the pause is forgiven; the next period is the first to be paid.
             self.paid_through = self.paid_through.max(self.period_end);
         }
+    }
+
+    /// Takes over what an event says that is older than what is known; whether that changed what is due.
+    pub(super) fn take_older(&mut self, subscription: &Subscription) -> bool {
+        self.is_renewed |= subscription
+            .current_period_start
+            .zip(self.period_start)
+            .is_some_and(|(old, new)| old + BOUNDARY_SLACK < new);
+        // Each turn in a pause is told, so the periods of its events are all that were forgiven.
+        let forgiven = subscription.pause_collection.as_ref();
+        let forgiven = forgiven.and(subscription.current_period_end);
+        let known = self.paid_through;
+        self.paid_through = known.max(forgiven);
+        self.paid_through != known
     }
 
     /// Takes in that service up to `through` is paid.
@@ -357,4 +382,15 @@ fn price_of(items: &[SubscriptionItem], discounts: &[Discount]) -> Option<i64> {
         };
     }
     Some(sum.max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_takes_no_more_memory_than_it_needs() {
+        // There is one for each live subscription: `benches/ledger_memory.rs` says what all of it takes.
+        assert_eq!(size_of::<SubscriptionRecord>(), 152);
+    }
 }

@@ -108,8 +108,8 @@ impl Watched {
         settings: &Settings,
         blind: impl Fn(&Gap) -> Option<Blind>,
     ) -> Step {
-        self.hours.add_up();
         self.learn(past, end);
+        // Where nothing was learned, or a holiday was marked at last: else they are added up already.
         self.hours.add_up();
         let step = match self.incident {
             None => self.look(past, end, settings, blind),
@@ -278,6 +278,8 @@ impl Watched {
                     self.hours.mark(left, left + 1);
                 }
             }
+            // What was marked above is told apart at once, not hour by hour for weeks.
+            self.hours.add_up();
             self.habits.learn_stray(&self.hours, past, hour + 1);
         }
     }

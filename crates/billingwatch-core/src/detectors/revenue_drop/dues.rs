@@ -24,6 +24,10 @@ const EARLY: Span = Span::hours(12);
 /// How long a due payment is remembered after it was booked: what is delivered late corrects it.
 const KEPT: Span = Span::days(4);
 
+/// All of an amount, in the parts that are given away of it: amounts below a thousand million minor units
+/// are told to the unit, larger ones to a thousand millionth.
+const WHOLE: u32 = 1_000_000_000;
+
 /// What became of a foretold payment in the time that it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Outcome {
@@ -41,8 +45,9 @@ pub(super) struct Due {
     pub(super) amount: i64,
     pub(super) currency: Currency,
     pub(super) outcome: Outcome,
-    /// What its invoice asks less, because of a discount that came since.
-    given: i64,
+    /// What its invoice asks less, because of a discount that came since: of the amount, in parts of
+    /// [`WHOLE`]. There is one of these for each live subscription, and this fits where nothing was.
+    given_part: u32,
     /// A discount came since.
     is_cut: bool,
     is_booked: bool,
@@ -224,7 +229,7 @@ impl Dues {
         }
         due.outcome = outcome;
         if let Some(billed) = billed.filter(|_| due.is_cut) {
-            due.given = due.given_away(billed);
+            due.given_part = due.given_away(billed);
         }
         if due.is_booked {
             bookings.push(due.booking(at, 1));
@@ -258,10 +263,16 @@ impl Due {
 
     /// What of the amount the discounts of an invoice take off: no more than all of it, and nothing of what was off already
     /// when it was foretold.
-    fn given_away(&self, billed: Billed) -> i64 {
+    fn given_away(&self, billed: Billed) -> u32 {
         let asked = billed.subtotal.saturating_sub(billed.off);
         let less = self.amount.saturating_sub(asked);
-        less.min(billed.off).clamp(0, self.amount.max(0))
+        let given = less.min(billed.off).clamp(0, self.amount.max(0));
+        let part = rounded_ratio(given, i64::from(WHOLE), self.amount);
+        u32::try_from(part).map_or(WHOLE, |part| part.min(WHOLE))
+    }
+
+    fn given(&self) -> i64 {
+        rounded_ratio(self.amount, i64::from(self.given_part), i64::from(WHOLE))
     }
 
     fn booking(&self, at: Timestamp, sign: i32) -> Booking {
@@ -270,7 +281,7 @@ impl Due {
             amount: self.amount,
             currency: self.currency,
             outcome: self.outcome,
-            given: self.given,
+            given: self.given(),
             sign,
         }
     }
@@ -286,7 +297,7 @@ fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
         amount,
         currency,
         outcome: Outcome::Silent,
-        given: 0,
+        given_part: 0,
         is_cut: false,
         is_booked: false,
     };
@@ -303,4 +314,49 @@ fn would_renew(record: &SubscriptionRecord, turn: Timestamp) -> bool {
         && record.payment_term_days == 0
         && !(record.is_paused || record.is_metered || record.has_test_clock || is_ending)
         && turns.contains(&Some(turn))
+}
+
+/// The first number times the second, over the third, rounded; none of them is negative.
+fn rounded_ratio(number: i64, times: i64, over: i64) -> i64 {
+    let over = i128::from(over.max(1));
+    let product = i128::from(number) * i128::from(times);
+    i64::try_from((product + over / 2) / over).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(amount: i64) -> Due {
+        Due {
+            amount,
+            currency: Currency::USD,
+            outcome: Outcome::Silent,
+            given_part: 0,
+            is_cut: true,
+            is_booked: false,
+        }
+    }
+
+    #[test]
+    fn a_foretold_payment_takes_no_more_memory_than_it_needs() {
+        // A million subscriptions have one each.
+        assert_eq!(size_of::<Due>(), 24);
+    }
+
+    #[test]
+    fn what_is_given_away_is_known_to_the_minor_unit() {
+        for amount in [1, 3, 99, 4_900, 999_983, 999_999_999] {
+            for off in [0, 1, amount / 3, amount / 2, amount - 1, amount, amount + 7] {
+                let mut due = due(amount);
+                let subtotal = amount;
+                due.given_part = due.given_away(Billed { subtotal, off });
+                assert_eq!(due.given(), off.clamp(0, amount), "{off} of {amount}");
+            }
+        }
+        let mut due = due(i64::MAX);
+        let (subtotal, off) = (i64::MAX, i64::MAX);
+        due.given_part = due.given_away(Billed { subtotal, off });
+        assert_eq!(due.given(), i64::MAX);
+    }
 }

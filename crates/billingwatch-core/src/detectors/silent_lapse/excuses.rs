@@ -8,10 +8,11 @@
 //!   deliveries begins and ends with no regard to renewals, so its neighbours pay as ever.
 //! - Invoices alone were silent, charges were told meanwhile, and most who fell due have none.
 //!
-//! Both are looked at whenever something lapsed or was excused, as the neighbours may be judged later
-//! than what was due in the silence.
+//! Both are looked at when something lapsed or was excused, as the neighbours may be judged later than
+//! what was due in the silence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,10 @@ const CAUSE: usize = 5;
 
 /// Neighbours of a silence were due this soon before or after it.
 const NEAR: Span = Span::days(1);
+
+/// So long after a silence its neighbours' turns are known: then those who pay by the month have turned
+/// again, and nobody can say who had paid.
+const REMEMBERED: Span = Span::days(27);
 
 /// Charges are told of where one was in so long a time before a silence of invoices.
 const WITNESS: Span = Span::days(1);
@@ -117,12 +122,28 @@ struct Silence {
     is_of_invoices: bool,
 }
 
+/// What is known of a silence that excuses.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Known {
+    /// Subscriptions that it excuses, or did until it was seen to be an effect.
+    count: u32,
+    /// How many these were when payments were looked through for it.
+    asked_of: u32,
+    /// The one that is one too many for an effect, of the neighbours that paid, was so near when all
+    /// subscriptions were looked through for it. Who has paid has paid: it can only have come nearer.
+    paid_within: Option<Span>,
+    /// Its neighbours lapsed as well: it excuses nobody.
+    is_effect: bool,
+}
+
 /// The excuses of a scope, by subscription.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Excuses {
     of: KeyMap<Excuse>,
-    /// Excused since the last review.
-    fresh: u32,
+    /// The silences that excuse any.
+    silences: BTreeMap<Silence, Known>,
+    /// Some were excused since the last review.
+    is_fresh: bool,
 }
 
 impl Excuses {
@@ -132,7 +153,20 @@ impl Excuses {
     }
 
     pub(super) fn forget(&mut self, key: Key) {
-        self.of.swap_remove(&key);
+        if let Some(excuse) = self.of.swap_remove(&key)
+            && let Entry::Occupied(mut known) = self.silences.entry(excuse.silence)
+        {
+            known.get_mut().count -= 1;
+            if known.get().count == 0 {
+                known.remove();
+            }
+        }
+    }
+
+    /// Whether this silence excuses nobody, because renewals that did not run made it.
+    pub(super) fn is_effect(&self, trouble: &Trouble, now: Timestamp) -> bool {
+        let known = self.silences.get(&Silence::of(trouble, now));
+        known.is_some_and(|known| known.is_effect)
     }
 
     /// Until when what is due then is excused; forgets the excuse for another turn.
@@ -154,57 +188,69 @@ impl Excuses {
         trouble: &Trouble,
         (grace, now): (Span, Timestamp),
     ) -> Timestamp {
-        let back_at = trouble.back_at.unwrap_or(now);
+        let silence = Silence::of(trouble, now);
         let period = record.period_end.zip(record.period_start);
         let period = period.map_or(PERIOD, |(end, start)| end.since(start));
         let period = period.clamp(Span::days(1), EXCUSED_MAX);
         let mut turn = due_at + period;
-        while turn < back_at {
+        while turn < silence.back_at {
             turn = turn + period;
         }
         let until = turn + grace;
-        let silence = Silence {
-            since: trouble.since,
-            back_at,
-            is_of_invoices: matches!(trouble.kind, TroubleKind::FamilySilence(_)),
-        };
         let excuse = Excuse {
             due_at,
             until,
             silence,
             is_void: false,
         };
+        self.forget(key);
         self.of.insert(key, excuse);
-        self.fresh += 1;
+        self.silences.entry(silence).or_default().count += 1;
+        self.is_fresh = true;
         until
     }
 
     /// Whether anything was excused since the last review.
     pub(super) const fn has_fresh(&self) -> bool {
-        self.fresh > 0
+        self.is_fresh
     }
 
     /// The subscriptions whose excuse is none any more.
+    ///
+    /// Looks at the silences that excuse, which are few. What is long is looked through seldom: all
+    /// payments when those excused by a silence of invoices are [`CAUSE`], and when they have doubled;
+    /// all subscriptions when [`CAUSE`] lapses are nearer to a silence than all that are known to have
+    /// paid, which either ends its excuses or makes it known that others paid nearer.
     pub(super) fn review(&mut self, lapsed: &Groups, ctx: &Context<'_>) -> Vec<Key> {
-        let has_fresh = std::mem::take(&mut self.fresh) > 0;
-        let mut silences: BTreeMap<Silence, Option<Ruling>> = BTreeMap::new();
+        self.is_fresh = false;
         let mut void = Vec::new();
-        for (key, excuse) in self.of.iter().filter(|(_, excuse)| !excuse.is_void) {
-            let ruling = silences.entry(excuse.silence).or_insert_with(|| {
-                let by_neighbours = excuse.silence.is_effect_of(lapsed, ctx);
-                by_neighbours.then_some(Ruling::All).or_else(|| {
-                    let payers = excuse.silence.payers(ctx).filter(|_| has_fresh)?;
-                    self.are_unpaid(excuse.silence, &payers, ctx)
-                        .then_some(Ruling::AllBut(payers))
-                })
-            });
-            let is_void = match ruling {
-                None => false,
-                Some(Ruling::All) => true,
-                Some(Ruling::AllBut(payers)) => is_unpaid(*key, payers, ctx),
+        for (silence, known) in &mut self.silences {
+            let all = || {
+                let all = self.of.iter();
+                all.filter(|(_, excuse)| excuse.silence == *silence)
             };
-            if is_void {
-                void.push(*key);
+            let excused = |(key, excuse): (&Key, &Excuse)| (!excuse.is_void).then_some(*key);
+            if known.is_effect {
+                continue;
+            }
+            if silence.is_effect_of(lapsed, &mut known.paid_within, ctx) {
+                known.is_effect = true;
+                void.extend(all().filter_map(excused));
+                continue;
+            }
+            let is_worth_it = usize::try_from(known.count).is_ok_and(|count| count >= CAUSE)
+                && known.count >= 2 * known.asked_of;
+            if !silence.is_of_invoices || !is_worth_it {
+                continue;
+            }
+            known.asked_of = known.count;
+            let Some(payers) = silence.payers(ctx) else {
+                continue;
+            };
+            let unpaid = || all().filter(|(key, _)| is_unpaid(**key, &payers, ctx));
+            // Most of all that it excuses made no charge in it.
+            if unpaid().count() >= CAUSE && unpaid().count() * 2 > all().count() {
+                void.extend(unpaid().filter_map(excused));
             }
         }
         for key in &void {
@@ -214,45 +260,54 @@ impl Excuses {
         }
         void
     }
-
-    /// Whether most of those whom a silence of invoices excuses made no charge in it.
-    fn are_unpaid(&self, silence: Silence, payers: &BTreeSet<Key>, ctx: &Context<'_>) -> bool {
-        let excused = self.of.iter().filter(|(_, known)| known.silence == silence);
-        let (mut all, mut unpaid) = (0_usize, 0_usize);
-        for (key, _) in excused {
-            all += 1;
-            unpaid += usize::from(is_unpaid(*key, payers, ctx));
-        }
-        unpaid >= CAUSE && unpaid * 2 > all
-    }
-}
-
-/// Whom an effect of lapses does not excuse.
-enum Ruling {
-    All,
-    /// These customers paid something.
-    AllBut(BTreeSet<Key>),
 }
 
 impl Silence {
+    fn of(trouble: &Trouble, now: Timestamp) -> Self {
+        Self {
+            since: trouble.since,
+            back_at: trouble.back_at.unwrap_or(now),
+            is_of_invoices: matches!(trouble.kind, TroubleKind::FamilySilence(_)),
+        }
+    }
+
     /// Whether of the turns nearest to it most lapsed: those of [`CAUSE`] lapses, and no more that
     /// were paid in the same time.
-    fn is_effect_of(self, lapsed: &Groups, ctx: &Context<'_>) -> bool {
+    fn is_effect_of(
+        self,
+        lapsed: &Groups,
+        paid_within: &mut Option<Span>,
+        ctx: &Context<'_>,
+    ) -> bool {
+        if ctx.now().since(self.back_at) > REMEMBERED {
+            return false;
+        }
+        let Some(reach) = lapsed.due_near((self.since, self.back_at), CAUSE, NEAR) else {
+            return false;
+        };
+        if paid_within.is_some_and(|paid| paid <= reach) {
+            return false;
+        }
         let distance = |at: Timestamp| {
             let before = self.since.since(at);
             before.max(at.since(self.back_at)).max(Span::ZERO)
         };
-        let near = lapsed.due().map(distance).filter(|far| *far <= NEAR);
-        let mut near: Vec<Span> = near.collect();
-        near.sort_unstable();
-        let Some(reach) = near.get(CAUSE - 1).copied() else {
-            return false;
-        };
-        let renewed = ctx.ledger().subscriptions().filter(|(_, record)| {
-            let turn = record.renewed_at();
-            turn.is_some_and(|turn| distance(turn + record.payment_term()) <= reach)
+        let renewed = ctx.ledger().subscriptions().filter_map(|(_, record)| {
+            let turn = record.renewed_at()?;
+            Some(distance(turn + record.payment_term())).filter(|far| *far <= reach)
         });
-        renewed.take(CAUSE + 1).count() <= CAUSE
+        let mut nearest = BinaryHeap::with_capacity(CAUSE + 2);
+        for far in renewed {
+            nearest.push(far);
+            if nearest.len() > CAUSE + 1 {
+                nearest.pop();
+            }
+        }
+        if nearest.len() <= CAUSE {
+            return true;
+        }
+        *paid_within = nearest.peek().copied();
+        false
     }
 
     /// The customers that paid something while invoices were silent; `None` where charges are not
@@ -260,7 +315,7 @@ impl Silence {
     fn payers(self, ctx: &Context<'_>) -> Option<BTreeSet<Key>> {
         let until = self.back_at + TOLD;
         let mut silences = ctx.intake().silences(Family::Charge, self.since, until);
-        if !self.is_of_invoices || silences.next().is_some() {
+        if silences.next().is_some() {
             return None;
         }
         let mut is_told = false;

@@ -10,6 +10,8 @@
 //! it has a handful, of each within the hour. What joins meanwhile is in the alert at once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,8 @@ struct Group {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Groups {
     lapses: KeyMap<Lapse>,
+    /// How many of them were due at each instant.
+    due: BTreeMap<Timestamp, u32>,
     groups: BTreeMap<u64, Group>,
     newest: u64,
     /// Some lapsed since it was asked last.
@@ -126,9 +130,27 @@ impl Groups {
         self.lapses.contains_key(&key)
     }
 
-    /// When what is open was due, in no order that means anything.
-    pub(super) fn due(&self) -> impl Iterator<Item = Timestamp> {
-        self.lapses.values().map(|lapse| lapse.due_at)
+    /// How far from a time the last of so many open lapses was due that are the nearest to it, `most` away;
+    /// `None` where there are fewer. Looks at no others.
+    pub(super) fn due_near(
+        &self,
+        (since, until): (Timestamp, Timestamp),
+        count: usize,
+        most: Span,
+    ) -> Option<Span> {
+        let many = |(at, count): (&Timestamp, &u32)| {
+            std::iter::repeat_n(*at, usize::try_from(*count).unwrap_or(usize::MAX))
+        };
+        let within = self.due.range(since..=until).flat_map(many);
+        let before = self.due.range(since - most..since).rev().flat_map(many);
+        let after = (Bound::Excluded(until), Bound::Included(until + most));
+        let after = self.due.range(after).flat_map(many);
+        let within = within.map(|_| Span::ZERO).take(count);
+        let before = before.map(|at| since.since(at)).take(count);
+        let after = after.map(|at| at.since(until)).take(count);
+        let mut near: Vec<Span> = within.chain(before).chain(after).collect();
+        near.sort_unstable();
+        near.get(count.checked_sub(1)?).copied()
     }
 
     /// Whether any lapsed since it was asked last.
@@ -190,6 +212,7 @@ impl Groups {
         }
         lapse.group = self.newest;
         self.is_fresh = true;
+        *self.due.entry(lapse.due_at).or_default() += 1;
         self.lapses.insert(key, lapse);
     }
 
@@ -235,6 +258,12 @@ impl Groups {
         let Some(lapse) = self.lapses.swap_remove(&key) else {
             return Ended::Nothing;
         };
+        if let Entry::Occupied(mut due) = self.due.entry(lapse.due_at) {
+            *due.get_mut() -= 1;
+            if *due.get() == 0 {
+                due.remove();
+            }
+        }
         let Some(group) = self.groups.get_mut(&lapse.group) else {
             return Ended::Nothing;
         };
@@ -320,5 +349,34 @@ impl Group {
             .reasons
             .push("no failed attempt moved them out of `active`".to_owned());
         finding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_nearest_lapses_are_found_without_looking_at_all() {
+        let at = |hour: i64| Timestamp::from_secs(1_709_553_600 + 3_600 * hour);
+        let mut groups = Groups::default();
+        let hours = [-30, -7, -7, -3, 0, 4, 10, 12, 40];
+        for hour in hours {
+            let name = format!("sub_{hour}_{}", groups.lapses.len());
+            let lapse = Lapse::new(name.as_str().into(), None, at(hour), None);
+            groups.add(Key::of(&name), lapse, at(100));
+        }
+        // From 00:00 to 10:00 three were due; 12:00 is 2 hours away, 21:00 before is 3, 17:00 is 7.
+        let told = |count| groups.due_near((at(0), at(10)), count, Span::hours(24));
+        let far = (1..=9).map(|count| told(count).map(|far| far.as_secs() / 3_600));
+        let (far, none): (Vec<_>, Vec<_>) = far.partition(Option::is_some);
+        let far: Vec<i64> = far.into_iter().flatten().collect();
+        assert_eq!(far, [0, 0, 0, 2, 3, 7, 7]);
+        assert_eq!(none.len(), 2, "30 hours are no neighbourhood");
+        // One that ended is no neighbour any more.
+        groups.remove(Key::of("sub_4_5"), at(101));
+        let told = groups.due_near((at(0), at(10)), 3, Span::hours(24));
+        assert_eq!(told.unwrap(), Span::hours(2));
     }
 }

@@ -18,6 +18,8 @@ mod retries;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_imports;
+#[cfg(test)]
 mod tests_of_moments;
 #[cfg(test)]
 mod tests_of_silences;
@@ -128,7 +130,7 @@ impl Detector for SilentLapse {
             self.note_charge(charge, ctx);
         }
         if let EventData::Invoice(invoice) = &event.data
-            && let Some(key) = self.retries.note(event, invoice)
+            && let Some(key) = self.retries.note(event, invoice, ctx.ledger())
         {
             self.look(key, Some(event), ctx);
         }
@@ -234,7 +236,7 @@ impl SilentLapse {
                 return;
             }
         };
-        self.retries.forget(key);
+        self.retries.settle(key, record.seen_at);
         let mut deadline = due_at + Span::secs(self.settings.grace_secs);
         if deadline > ctx.now() {
             self.close(key, format_args!("paid; next due {due_at}"), ctx);
@@ -338,7 +340,10 @@ impl SilentLapse {
             self.set_deadline(key, outage.judged_at);
             return true;
         }
-        let unseen = outage.unseen.filter(|_| !self.excuses.contains(key));
+        let may_excuse = |trouble: &&Trouble| {
+            !self.excuses.contains(key) && !self.excuses.is_effect(trouble, ctx.now())
+        };
+        let unseen = outage.unseen.filter(may_excuse);
         if let Some(trouble) = unseen {
             let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
             ctx.suppress(trouble.reason(), Some(&record.id), message);

@@ -538,7 +538,7 @@ fn a_subscription_that_begins_before_its_anchor_owes_nothing_until_then() {
 }
 
 /// Subscriptions whose first attempts fail, and what comes of the next, promised three days later.
-fn retries(kept: usize, then: &str) -> String {
+pub(super) fn retries(kept: usize, then: &str) -> String {
     let mut timeline = String::new();
     for n in 0..kept {
         timeline += &format!(

@@ -285,6 +285,6 @@ mod tests {
     fn on_the_first_day_the_prior_counts() {
         let history = shop(7..8, 1_000);
         let usual = history.usual(6, 7);
-        assert!((usual.a_day - 2.0).abs() < 1e-9 && (usual.known - 2.0).abs() < 1e-9);
+        assert!((usual.a_day - 1.0).abs() < 1e-9 && (usual.known - 1.0).abs() < 1e-9);
     }
 }

@@ -80,7 +80,7 @@ crate::settings! {
     /// well, where they are longer.
     window_secs: i64 = 86_400, 3_600 => 2_592_000;
     /// Disputed or warned-of charges within the window before anything is said; one fewer (four at
-    /// least) where they are ten times less likely than must be.
+    /// least) where they are five times less likely than must be.
     count_min: i64 = 5, 2 => 10_000;
     /// How many such spikes, in millionths, may come by chance in a day within each window before one
     /// is spoken of; a tenth of it within windows of more than seven days.
@@ -429,7 +429,9 @@ fn share_of(window: Span) -> f64 {
 }
 
 /// How many times a day a window comes to hold so many, for each unit of the probability that it
-/// does. A count that chance seldom reaches is left again as soon as the first of them is too old,
+/// does; so what may come by chance is said for a day, whatever the window. 0.02 false alarms a
+/// merchant-day are the most for seven detectors: this one's part is the default of `chance_ppm_max`.
+/// A count that chance seldom reaches is left again as soon as the first of them is too old,
 /// so each visit is as long as the window over the excess (Poisson clumping: Aldous, Probability
 /// Approximations via the Poisson Clumping Heuristic). A day holds many such visits, a week few: the
 /// same probability brings more false alarms in the short windows, and more to who has many disputes.
@@ -449,6 +451,7 @@ fn severity_of(seen: &Seen) -> Severity {
         _ => Severity::Medium,
     }
 }
+
 fn charge_id_of(event: &Event) -> Option<&str> {
     match &event.data {
         EventData::Dispute(dispute) => dispute.charge.as_ref().map(|id| id.as_str()),

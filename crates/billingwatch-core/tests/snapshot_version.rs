@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 3
-        legacy: cc3f707129eeb8de
-        basil: 7a8d7cebdc863c2a
+        version 4
+        legacy: dfa01f8973857d0c
+        basil: e63892de989545bf
         ");
 }

@@ -51,7 +51,8 @@ const YOUNG_DAYS: u64 = 7;
 
 /// One fewer than `count_min` will do where so many are less likely by this factor: at a tiny merchant
 /// four in three days are beyond doubt. Three never are; the rate of a stranger is not known so well.
-const ONE_FEWER_DOUBT: f64 = 0.1;
+/// A customer who disputes several payments at once makes four sooner than chance does.
+const ONE_FEWER_DOUBT: f64 = 0.2;
 
 /// See [`ONE_FEWER_DOUBT`]: the least that will do so.
 const FEWEST: u64 = 4;
@@ -79,11 +80,11 @@ crate::settings! {
     /// well, where they are longer.
     window_secs: i64 = 86_400, 3_600 => 2_592_000;
     /// Disputed or warned-of charges within the window before anything is said; one fewer (four at
-    /// least) where they are ten times less likely than must be.
+    /// least) where they are five times less likely than must be.
     count_min: i64 = 5, 2 => 10_000;
-    /// How likely, in millionths, so many may be at the usual rate before it counts as chance; windows
-    /// of up to three days have 35 % of it each, one of up to seven 20 %, longer ones 10 %.
-    chance_ppm_max: i64 = 1_500, 1 => 50_000;
+    /// How many such spikes, in millionths, may come by chance in a day within each window before one
+    /// is spoken of; a tenth of it within windows of more than seven days.
+    chance_ppm_max: i64 = 3_000, 1 => 50_000;
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
@@ -320,7 +321,7 @@ impl FraudSpike {
         let (count, seen) = self.within(window, now).fold((0, 0), |(count, seen), one| {
             (count + 1, seen + u64::from(one.is_seen))
         });
-        let days = as_f64(u64::try_from(window.as_secs()).unwrap_or_default()) / 86_400.0;
+        let days = days_of(window);
         let day = |at| ctx.calendar().day(at);
         let from = day(now - window);
         let mut usual = self.history.usual(from, day(now));
@@ -369,7 +370,7 @@ impl FraudSpike {
                 continue;
             };
             let seen = self.seen(window, ctx);
-            let chance_max = ppm_max / 1e6 * share_of(window);
+            let chance_max = ppm_max / 1e6 * share_of(window) / looks_a_day(&seen);
             if seen.chance > doubt * chance_max || seen.rate_bps < rate_min {
                 continue;
             }
@@ -422,16 +423,25 @@ impl FraudSpike {
     }
 }
 
-/// Its share of what may be chance: a shop that grows has more than the week before in a week or a
-/// month, so these have less of it.
+/// Its share of what may be chance: over a month a shop's rate strays more than the test allows for.
 fn share_of(window: Span) -> f64 {
-    if window <= LONGER[0].0 {
-        0.35
-    } else if window <= LONGER[1].0 {
-        0.2
-    } else {
-        0.1
-    }
+    if window <= CALM_WINDOW_MAX { 1.0 } else { 0.1 }
+}
+
+/// How many times a day a window comes to hold so many, for each unit of the probability that it
+/// does; so what may come by chance is said for a day, whatever the window. 0.02 false alarms a
+/// merchant-day are the most for seven detectors: this one's part is the default of `chance_ppm_max`.
+/// A count that chance seldom reaches is left again as soon as the first of them is too old,
+/// so each visit is as long as the window over the excess (Poisson clumping: Aldous, Probability
+/// Approximations via the Poisson Clumping Heuristic). A day holds many such visits, a week few: the
+/// same probability brings more false alarms in the short windows, and more to who has many disputes.
+fn looks_a_day(seen: &Seen) -> f64 {
+    let excess = (as_f64(seen.count) - seen.expected).max(1.0);
+    excess / days_of(seen.window)
+}
+
+fn days_of(window: Span) -> f64 {
+    as_f64(u64::try_from(window.as_secs()).unwrap_or_default()) / 86_400.0
 }
 
 fn severity_of(seen: &Seen) -> Severity {
@@ -441,6 +451,7 @@ fn severity_of(seen: &Seen) -> Severity {
         _ => Severity::Medium,
     }
 }
+
 fn charge_id_of(event: &Event) -> Option<&str> {
     match &event.data {
         EventData::Dispute(dispute) => dispute.charge.as_ref().map(|id| id.as_str()),

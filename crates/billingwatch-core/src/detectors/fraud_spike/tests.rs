@@ -4,14 +4,14 @@ use crate::testing::check;
 use insta::assert_snapshot;
 
 #[test]
-fn five_in_a_day_are_a_spike_and_a_quiet_day_ends_it() {
+fn a_handful_in_a_day_is_a_spike_and_a_quiet_day_ends_it() {
     assert_snapshot!(check("fraud_spike", "
         +0s  charge.succeeded x300/1h
         +1h  charge.dispute.created x3/1h
         +1h  radar.early_fraud_warning.created x3/1h
         +2d  wait
     "), @"
-        d12 16:00:00 firing high all: 3 charges were disputed and 2 warned of within 1d, where 0.2 are usual: 20.8 % of the payments of such a time; 60.00 USD at stake
+        d12 15:00:00 firing high all: 3 charges were disputed and 1 warned of within 1d, where 0.2 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
         d14 02:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }
@@ -40,6 +40,22 @@ fn four_in_three_days_are_one_at_a_tiny_merchant_and_at_no_other() {
     ",
     );
     assert_eq!(told, "");
+}
+
+#[test]
+fn a_slow_wave_at_a_small_merchant_shows_over_a_week_and_the_same_over_a_month_does_not() {
+    // Fifty payments a day, of which five days bring one disputed each.
+    let days = |between: &str| {
+        let two_months = "+0s charge.succeeded x3000/30m\n".to_owned();
+        two_months + &format!("+1h charge.dispute.created x5/{between}\n+20d wait\n")
+    };
+    let told = check("fraud_spike", &days("23h"));
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert!(told.contains("within 7d"), "{told}");
+    assert_eq!(check("fraud_spike", &days("150h")), "");
+    // Ten times the payments, and it is nothing out of the ordinary.
+    let large = days("23h").replace("x3000/30m", "x30000/3m");
+    assert_eq!(check("fraud_spike", &large), "");
 }
 
 #[test]

@@ -21,6 +21,10 @@ impl Ledger {
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
+        // An authorisation that is let go is no money given back, though its charge says "refunded".
+        let Some(collected) = charge.amount_collected().filter(|amount| *amount > 0) else {
+            return;
+        };
         let total = charge.amount_refunded.unwrap_or_default();
         let (Some(currency), true) = (charge.currency, total > known) else {
             return;
@@ -34,14 +38,13 @@ impl Ledger {
         if !self.told.tell_once(key) {
             return;
         }
-        let collected = charge.amount_collected().filter(|amount| *amount > 0);
         facts.push(Fact::Refund(RefundFact {
             refund: key,
             charge: Some(charge.id.key()),
             at: event_at,
             amount: total - known,
             currency,
-            amount_collected: collected,
+            amount_collected: Some(collected),
             amount_refunded: total,
         }));
     }

@@ -29,9 +29,6 @@ const WINDOW: Span = Span::hours(24);
 /// The shorter one.
 const HOUR: Span = Span::hours(1);
 
-/// Hours of a day: each is a chance of its own to find many refunds by accident.
-const HOURS_A_DAY: f64 = 24.0;
-
 /// The most refunded charges remembered in the window; the oldest fall out early beyond it.
 const WINDOW_MAX: usize = 20_000;
 
@@ -209,13 +206,15 @@ impl Wave {
         if !is_known || self.days.known_days(today) < DAYS_MIN {
             return [None; 2];
         }
-        [(Reach::Day, 1.0), (Reach::Hour, HOURS_A_DAY)].map(|(reach, windows)| {
+        // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
+        // day, so that all of them are held against it already.
+        [Reach::Day, Reach::Hour].map(|reach| {
             let count = self.count(reach, ctx);
             if i64::try_from(count).unwrap_or(i64::MAX) < settings.count_min {
                 return None;
             }
             let expected = self.days.expected(today, reach);
-            let chance = poisson_tail(count, expected * 2.0) * windows;
+            let chance = poisson_tail(count, expected * 2.0);
             let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs());
             (chance * 1e6 <= chance_max).then(|| Seen {
                 reach,

@@ -12,8 +12,8 @@ use crate::time::{Span, Timestamp};
 use super::IdText;
 
 /// Boundaries of periods this near are the same: invoices finalise an hour late, and calendars
-/// round.
-const BOUNDARY_SLACK: Span = Span::days(1);
+/// round. Of short periods it is a quarter, or each day of a daily plan would be the one before.
+const BOUNDARY_SLACK_MAX: Span = Span::days(1);
 
 /// A subscription first met this soon after its period began has its payment still ahead: Stripe
 /// finalises the renewal invoice about an hour after the period turns.
@@ -196,7 +196,7 @@ impl SubscriptionRecord {
         self.is_renewed |= self
             .period_start
             .zip(subscription.current_period_start)
-            .is_some_and(|(old, new)| old + BOUNDARY_SLACK < new);
+            .is_some_and(|(old, new)| old + self.boundary_slack() < new);
         self.status = subscription.status;
         self.currency = subscription.currency.or(self.currency);
         self.period_start = subscription.current_period_start.or(self.period_start);
@@ -236,7 +236,7 @@ impl SubscriptionRecord {
         self.is_renewed |= subscription
             .current_period_start
             .zip(self.period_start)
-            .is_some_and(|(old, new)| old + BOUNDARY_SLACK < new);
+            .is_some_and(|(old, new)| old + self.boundary_slack() < new);
         // Each turn in a pause is told, so the periods of its events are all that were forgiven.
         let forgiven = subscription.pause_collection.as_ref();
         let forgiven = forgiven.and(subscription.current_period_end);
@@ -291,7 +291,7 @@ impl SubscriptionRecord {
         }
         let turn = self.next_unpaid_turn().ok_or(NothingDue::NoPeriod)?;
         let turn = turn.max(self.trial_end.unwrap_or(turn));
-        if self.ends_at.is_some_and(|end| end <= turn + BOUNDARY_SLACK) {
+        if self.ends_at.is_some_and(|end| end <= turn + self.boundary_slack()) {
             return Err(NothingDue::Ending);
         }
         Ok(turn + self.payment_term())
@@ -300,7 +300,16 @@ impl SubscriptionRecord {
     /// When its current period began, where that was a renewal and is paid.
     pub(crate) fn renewed_at(&self) -> Option<Timestamp> {
         let (start, paid) = self.period_start.zip(self.paid_through)?;
-        (self.is_renewed && paid > start + BOUNDARY_SLACK).then_some(start)
+        (self.is_renewed && paid > start + self.boundary_slack()).then_some(start)
+    }
+
+    /// How near two boundaries of its periods are to each other to be the same.
+    pub(crate) fn boundary_slack(&self) -> Span {
+        let period = self.period_start.zip(self.period_end);
+        let quarter = period.map(|(start, end)| Span::millis(end.since(start).as_millis() / 4));
+        quarter.map_or(BOUNDARY_SLACK_MAX, |quarter| {
+            quarter.clamp(Span::ZERO, BOUNDARY_SLACK_MAX)
+        })
     }
 
     /// When its period turns next, with events that say so; `None` where that cannot be said.
@@ -322,9 +331,10 @@ impl SubscriptionRecord {
             return self.paid_through;
         };
         let paid = self.paid_through.unwrap_or(start);
-        if paid + BOUNDARY_SLACK >= end {
+        let slack = self.boundary_slack();
+        if paid + slack >= end {
             Some(paid.max(end))
-        } else if paid > start + BOUNDARY_SLACK {
+        } else if paid > start + slack {
             // Paid into the middle: the period was moved, and its end is the next turn.
             Some(end)
         } else {

@@ -308,7 +308,7 @@ fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
 fn would_renew(record: &SubscriptionRecord, turn: Timestamp) -> bool {
     let is_ending = record
         .ends_at
-        .is_some_and(|end| end <= turn + Span::days(1));
+        .is_some_and(|end| end <= turn + record.boundary_slack());
     let turns = [record.period_start, record.period_end];
     record.status == SubscriptionStatus::Active
         && record.payment_term_days == 0

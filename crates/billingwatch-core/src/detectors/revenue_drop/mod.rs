@@ -30,6 +30,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_calendars;
 #[cfg(test)]
+mod tests_of_daily;
+#[cfg(test)]
 mod tests_of_discounts;
 #[cfg(test)]
 mod tests_of_holidays;

@@ -349,7 +349,7 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
     let is_ending = record.ends_at.is_some_and(|end| {
         record
             .period_end
-            .is_none_or(|period| end <= period + Span::days(1))
+            .is_none_or(|period| end <= period + record.boundary_slack())
     });
     if !is_live || is_ending {
         return Standing::Gone;

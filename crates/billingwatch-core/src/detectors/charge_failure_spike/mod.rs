@@ -11,6 +11,7 @@
 //! retyping a card), [payers whose failing is known](known), charges that Radar blocked before any issuer
 //! saw them, and further failures of the same card or customer within the hour.
 
+mod clockwork;
 mod failures;
 mod judge;
 mod known;
@@ -41,6 +42,7 @@ use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 
 use super::words::{charge_of, decline_code};
+use clockwork::Clockwork;
 use failures::{Failure, Failures, Refusal, Who, object_of};
 use judge::{Bench, Verdict, rate_bps, signs};
 use known::Known;
@@ -94,6 +96,10 @@ crate::settings! {
     testing_cards_min: i64 = 8, 3 => 10_000;
 }
 
+/// A voucher that nobody paid at a till, or a form that nobody sent, in time: no attempt was refused
+/// (Stripe docs: Error codes).
+const ATTEMPT_EXPIRED: &str = "payment_intent_payment_attempt_expired";
+
 static SPEC: DetectorSpec = DetectorSpec {
     name: "charge_failure_spike",
     description: "The share of failed payment attempts over a rolling hour is above 15 % and \
@@ -142,6 +148,8 @@ pub(super) struct ChargeFailureSpike {
     testing: Option<Incident>,
     day: i64,
     explained_at: Timestamp,
+    clockwork: Clockwork,
+    clockwork_told_at: Timestamp,
 }
 
 impl Detector for ChargeFailureSpike {
@@ -220,6 +228,9 @@ impl ChargeFailureSpike {
         }
         let hand = hand_of(event);
         let code = decline_code(event);
+        if attempt.is_failed && code == ATTEMPT_EXPIRED {
+            return;
+        }
         if attempt.is_blocked {
             let message = "Radar blocked a charge before any issuer saw it";
             ctx.suppress("radar_blocked", charge_of(event), message);
@@ -427,6 +438,7 @@ impl ChargeFailureSpike {
         }
         match self.bench(ctx).failing() {
             Some(verdict) if self.is_attack(&verdict) => self.open_testing(&verdict, ctx),
+            Some(verdict) if self.is_clockwork(&verdict, ctx) => {}
             Some(verdict) => self.open_spike(&verdict, ctx),
             None => self.explain(ctx),
         }

@@ -56,6 +56,13 @@ impl Ledger {
             invoice.status,
             InvoiceStatus::Void | InvoiceStatus::Uncollectible
         );
+        if invoice.status == InvoiceStatus::Uncollectible
+            && let Some(known) = record.subscription
+            && let Some(known) = self.subscriptions.get_mut(&known)
+        {
+            // Written off: by the merchant, or after the last retry as he set it. Not silently.
+            known.forgive(record.paid_through);
+        }
         let is_final = *event_type == EventType::InvoiceFinalized
             || invoice.finalized_at.is_some()
             || record.is_paid

@@ -252,6 +252,11 @@ impl SubscriptionRecord {
         self.largest_paid = self.largest_paid.max(amount_paid);
     }
 
+    /// What service up to `through` costs is not to be paid any more.
+    pub(super) fn forgive(&mut self, through: Option<Timestamp>) {
+        self.paid_through = self.paid_through.max(through);
+    }
+
     /// The price of one period, minor units, discounts off; `None` when it cannot be known
     /// (tiers, amounts below a minor unit, discounts sent as bare ids).
     #[must_use]
@@ -291,7 +296,10 @@ impl SubscriptionRecord {
         }
         let turn = self.next_unpaid_turn().ok_or(NothingDue::NoPeriod)?;
         let turn = turn.max(self.trial_end.unwrap_or(turn));
-        if self.ends_at.is_some_and(|end| end <= turn + self.boundary_slack()) {
+        if self
+            .ends_at
+            .is_some_and(|end| end <= turn + self.boundary_slack())
+        {
             return Err(NothingDue::Ending);
         }
         Ok(turn + self.payment_term())

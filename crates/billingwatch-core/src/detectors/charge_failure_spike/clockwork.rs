@@ -12,7 +12,7 @@ use crate::calendar::LocalTime;
 use crate::detector::Context;
 use crate::detectors::words::{as_f64, percent};
 use crate::stats::beta_binomial_tail;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::ChargeFailureSpike;
 use super::judge::{Verdict, rate_bps};
@@ -25,6 +25,12 @@ const RUNS_MAX: usize = 128;
 
 /// Days on which it came: twice may be two mishaps.
 const DAYS_MIN: usize = 3;
+
+/// So long after such a run it is over: what comes now is looked at without it.
+const OVER_AFTER: Span = Span::minutes(30);
+
+/// Why nothing was told is said so often at most.
+const TOLD_EVERY: Span = Span::hours(2);
 
 /// Hours of a day.
 const HOURS: i64 = 24;
@@ -57,6 +63,9 @@ impl Run {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Clockwork {
     runs: VecDeque<Run>,
+    /// The newest attempt of a run that was no news.
+    ended_at: Timestamp,
+    told_at: Timestamp,
 }
 
 impl Clockwork {
@@ -114,6 +123,14 @@ impl Clockwork {
 }
 
 impl ChargeFailureSpike {
+    /// Once a run by the clock is over, longer windows must not show it as something new.
+    pub(super) fn leave_clockwork(&mut self) {
+        let ended_at = self.clockwork.ended_at;
+        if self.minutes.newest_at().since(ended_at) >= OVER_AFTER {
+            self.minutes.begin_anew_from(ended_at);
+        }
+    }
+
     /// Whether a spike that would open comes at an hour that has such each time; says so.
     pub(super) fn is_clockwork(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) -> bool {
         let now = self.bench(ctx).at();
@@ -129,8 +146,9 @@ impl ChargeFailureSpike {
         let Some(usual) = usual else {
             return false;
         };
-        if ctx.now().since(self.clockwork_told_at) >= Span::hours(2) {
-            self.clockwork_told_at = ctx.now();
+        self.clockwork.ended_at = self.minutes.newest_at();
+        if ctx.now().since(self.clockwork.told_at) >= TOLD_EVERY {
+            self.clockwork.told_at = ctx.now();
             let counts = verdict.sums.both();
             #[expect(clippy::cast_possible_truncation, reason = "a share of ten thousand")]
             let message = format!(

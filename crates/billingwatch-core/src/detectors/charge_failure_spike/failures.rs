@@ -38,6 +38,10 @@ const TECHNICAL: [&str; 7] = [
     "gateway_timeout",
 ];
 
+/// A voucher that nobody paid at a till, or a form that nobody sent, in time: no attempt was refused
+/// (Stripe docs: Error codes).
+pub(super) const ATTEMPT_EXPIRED: &str = "payment_intent_payment_attempt_expired";
+
 /// What issuers say to cards that are guessed, or reported stolen (Stripe docs: Decline codes; the
 /// page on card testing names generic declines).
 const GUESSED: [&str; 19] = [

@@ -51,6 +51,9 @@ const MIXED_DOUBT_OF_FEW: f64 = 0.05;
 /// Failing payers without which nothing is critical, however high the rate.
 const CRITICAL_MIN: u64 = 10;
 
+/// The failure rate above which not even a stranger's failures may be usual.
+const COLD_BPS_MAX: i64 = 6_000;
+
 /// Something implausible in one window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verdict {
@@ -236,6 +239,13 @@ pub(super) fn rate_bps(part: u64, whole: u64) -> i64 {
         i64::try_from(part).unwrap_or(i64::MAX),
         i64::try_from(whole).unwrap_or(i64::MAX),
     )
+}
+
+/// Whether so many failures may be a stranger's usual: banks decline a third and more of all cards in
+/// some countries. Machines that fail, and most of all attempts, are a fault.
+pub(super) fn may_be_usual(verdict: &Verdict) -> bool {
+    let counts = verdict.sums.both();
+    !verdict.is_technical && rate_bps(counts.failed, counts.all) <= COLD_BPS_MAX
 }
 
 fn severity_of(failed: u64, all: u64) -> Severity {

@@ -174,6 +174,11 @@ impl Minutes {
         self.floor_at = self.newest_at;
     }
 
+    /// The same from an instant on, if that is later than what is known.
+    pub(super) fn begin_anew_from(&mut self, at: Timestamp) {
+        self.floor_at = self.floor_at.max(at);
+    }
+
     /// Everything that the window of this length up to the newest attempt brought.
     pub(super) fn sums(&self, window: Span) -> Sums {
         let mut sums = Sums::default();

@@ -26,6 +26,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_chance;
 #[cfg(test)]
+mod tests_of_clockwork;
+#[cfg(test)]
 mod tests_of_known;
 
 use std::collections::VecDeque;
@@ -43,8 +45,8 @@ use crate::time::{Span, Timestamp};
 
 use super::words::{charge_of, decline_code};
 use clockwork::Clockwork;
-use failures::{Failure, Failures, Refusal, Who, object_of};
-use judge::{Bench, Verdict, rate_bps, signs};
+use failures::{ATTEMPT_EXPIRED, Failure, Failures, Refusal, Who, object_of};
+use judge::{Bench, Verdict, may_be_usual, signs};
 use known::Known;
 use minutes::{Counts, Hand, Minutes};
 use recovery::Course;
@@ -60,9 +62,6 @@ const TESTING_QUIET: Span = Span::hours(1);
 
 /// An incident this long is what is usual from then on.
 const USUAL_AFTER: Span = Span::days(7);
-
-/// The failure rate above which not even a stranger's failures may be usual.
-const COLD_BPS_MAX: i64 = 6_000;
 
 /// An amount this many times below the usual one is tiny.
 const TINY_PARTS: i64 = 4;
@@ -95,10 +94,6 @@ crate::settings! {
     /// Cards with a mark of card testing within the window before it is called so.
     testing_cards_min: i64 = 8, 3 => 10_000;
 }
-
-/// A voucher that nobody paid at a till, or a form that nobody sent, in time: no attempt was refused
-/// (Stripe docs: Error codes).
-const ATTEMPT_EXPIRED: &str = "payment_intent_payment_attempt_expired";
 
 static SPEC: DetectorSpec = DetectorSpec {
     name: "charge_failure_spike",
@@ -149,7 +144,6 @@ pub(super) struct ChargeFailureSpike {
     day: i64,
     explained_at: Timestamp,
     clockwork: Clockwork,
-    clockwork_told_at: Timestamp,
 }
 
 impl Detector for ChargeFailureSpike {
@@ -428,6 +422,7 @@ impl ChargeFailureSpike {
     }
 
     fn look(&mut self, ctx: &mut Context<'_>) {
+        self.leave_clockwork();
         if let Some(verdict) = self.bench(ctx).testing() {
             if let Some(spike) = &mut self.spike {
                 // One incident, one alert: what was told as a spike turns out to be testing.
@@ -559,13 +554,6 @@ impl ChargeFailureSpike {
             self.report_testing(Span::secs(self.settings.window_secs), None, ctx);
         }
     }
-}
-
-/// Whether so many failures may be a stranger's usual: banks decline a third and more of all cards in
-/// some countries. Machines that fail, and most of all attempts, are a fault.
-fn may_be_usual(verdict: &Verdict) -> bool {
-    let counts = verdict.sums.both();
-    !verdict.is_technical && rate_bps(counts.failed, counts.all) <= COLD_BPS_MAX
 }
 
 /// Stripe's automation names no request; of the charges without one, those for invoices are

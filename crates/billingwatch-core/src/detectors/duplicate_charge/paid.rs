@@ -14,8 +14,23 @@ use super::bills::Bills;
 
 /// Metadata that differs between two tries of one purchase as a matter of course.
 const NOISE_WORDS: [&str; 9] = [
-    "attempt", "request", "session", "time", "nonce", "trace", "idempot", "retry", "created",
+    "attempt",
+    "request",
+    SESSION_WORD,
+    "time",
+    "nonce",
+    "trace",
+    "idempot",
+    "retry",
+    "created",
 ];
+
+/// One of them: a browser's session, or a checkout's. But one that has a number is a thing sold, as
+/// parking and charging stations count them.
+const SESSION_WORD: &str = "session";
+
+/// The longest number that counts sessions: ten digits are an instant.
+const SESSION_DIGITS_MAX: usize = 9;
 
 /// What a checkout that tries again writes behind its description; a number may follow.
 const AGAIN_WORDS: [&str; 4] = ["retry", "retried", "reattempt", "resubmitted"];
@@ -294,8 +309,23 @@ pub(super) fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
 fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
     let pairs = metadata.iter();
     pairs
-        .map(|(name, value)| (name.clone(), Key::of(value)))
+        .map(|(name, value)| (named(name, value), Key::of(value)))
         .collect()
+}
+
+/// The name of metadata, by which it is asked later whether it tells purchases apart.
+fn named(name: &str, value: &str) -> Box<str> {
+    let is_session = || {
+        let mut parts = name.as_bytes().windows(SESSION_WORD.len());
+        parts.any(|part| part.eq_ignore_ascii_case(SESSION_WORD.as_bytes()))
+    };
+    let is_number = value.len() <= SESSION_DIGITS_MAX
+        && !value.is_empty()
+        && value.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && is_session() {
+        return "sold_by_number".into();
+    }
+    name.into()
 }
 
 /// Whether metadata of this name tells two purchases apart.

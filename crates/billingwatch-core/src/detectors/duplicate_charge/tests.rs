@@ -142,6 +142,25 @@ fn a_request_id_that_differs_is_no_order() {
 }
 
 #[test]
+fn a_session_that_is_counted_is_what_was_sold_and_one_of_a_browser_is_not() {
+    for (first, second, alerts) in [
+        ("312870", "312868", 0),
+        ("312870", "312870", 1),
+        ("cs_live_a1", "cs_live_b2", 1),
+        ("1709510400", "1709510409", 1),
+    ] {
+        let told = check(
+            "duplicate_charge",
+            &format!(
+                "+0s charge.succeeded ch=ch_1 cus=cus_1 meta.session={first}\n\
+                 +9s charge.succeeded ch=ch_2 cus=cus_1 meta.session={second}\n"
+            ),
+        );
+        assert_eq!(firing(&told), alerts, "{first}, {second}: {told}");
+    }
+}
+
+#[test]
 fn an_invoice_paid_and_charged_by_hand_is_a_duplicate() {
     let told = check(
         "duplicate_charge",

@@ -12,14 +12,16 @@ fn told(kept: i64) -> String {
     let mut lines = Vec::new();
     for n in 0..48 {
         let turn = n * HOUR / 2;
-        let sub = format!("customer.subscription.updated sub=sub_{n} cus=cus_{n} amt=150 from=0s to=1d");
+        let sub =
+            format!("customer.subscription.updated sub=sub_{n} cus=cus_{n} amt=150 from=0s to=1d");
         for day in 0..10 {
             let at = day * DAY + turn;
             lines.push((at, sub.clone()));
             if day != 8 || n % kept == 0 {
                 let paid = format!("charge.succeeded ch=ch_{n}_{day} cus=cus_{n} amt=150");
                 lines.push((at + HOUR, paid));
-                let invoice = format!("invoice.paid sub=sub_{n} in=in_{n}_{day} total=150 through=23h");
+                let invoice =
+                    format!("invoice.paid sub=sub_{n} in=in_{n}_{day} total=150 through=23h");
                 lines.push((at + HOUR, invoice));
             }
         }

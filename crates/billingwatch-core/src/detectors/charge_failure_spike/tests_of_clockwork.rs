@@ -1,0 +1,35 @@
+//! Failures that come by the clock.
+
+use crate::testing::check;
+
+const NAME: &str = "charge_failure_spike";
+
+/// Days of a payment each ten minutes; at three each night a job charges sixteen old debts, of which eleven fail.
+fn nights(times: usize, at_three: &str) -> String {
+    let day = "+10m charge.succeeded x17/10m\n".to_owned()
+        + "+10m charge.failed card=new code=insufficient_funds x11/10s\n+10s charge.succeeded x5/10s\n"
+        + "+10m charge.succeeded x124/10m\n";
+    let calm = "+10m charge.succeeded x17/10m\n+5m wait\n+10m charge.succeeded x125/10m\n";
+    calm.repeat(7) + &day.repeat(times) + "+10m charge.succeeded x17/10m\n" + at_three
+}
+
+#[test]
+fn a_nightly_job_is_told_three_times() {
+    let told = check(NAME, &nights(12, "+1h charge.succeeded"));
+    assert_eq!(told.matches(" firing ").count(), 3, "{told}");
+    assert_eq!(
+        told.matches("quiet usual_at_this_hour").count(),
+        9,
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_worse_than_the_job_or_comes_at_another_hour_is_told() {
+    let more = "+10m charge.failed card=new code=insufficient_funds x60/10s\n+10s charge.succeeded x5/10s\n";
+    let told = check(NAME, &nights(6, more));
+    assert_eq!(told.matches(" firing ").count(), 4, "{told}");
+    let noon = "+9h charge.failed card=new code=insufficient_funds x11/10s\n";
+    let told = check(NAME, &nights(6, noon));
+    assert_eq!(told.matches(" firing ").count(), 4, "{told}");
+}

@@ -31,6 +31,28 @@ fn one_retry_after_a_hiccup_is_no_lag() {
     assert_eq!(told, "");
 }
 
+/// A renewal run of an event a second, half an hour long.
+const RUN: &str = "+0s customer.created x200/1m\n+1s customer.created x1800/1s\n";
+
+/// Under its load the endpoint answers one in thirty with a 5xx, and Stripe delivers these again half
+/// an hour later: most of the little that comes by then, and few of the run.
+#[test]
+fn redeliveries_of_a_few_events_of_a_renewal_run_are_no_lag() {
+    let retries = "+10m customer.created late=35m x60/20s\n+1m customer.created x60/1m\n";
+    assert_eq!(check("webhook_lag", &format!("{RUN}{retries}")), "");
+}
+
+#[test]
+fn what_is_made_after_a_renewal_run_and_comes_late_is_a_lag() {
+    let lag = "+36m customer.created late=35m x8/1m\n";
+    assert_snapshot!(check("webhook_lag", &format!("{RUN}{lag}")), @"d0 04:27:00 firing medium delivery: 3 of 1324 events of the last 1h arrived over 10m after they were made: 35m late as a rule, 35m at worst");
+    // One event of three, among others on time.
+    let of_three = "+20s customer.created late=35m\n+20s customer.created x2/20s\n".repeat(8);
+    let of_three = format!("{RUN}+36m customer.created\n{of_three}");
+    let told = check("webhook_lag", &of_three);
+    assert!(told.contains("firing medium delivery"), "{told}");
+}
+
 #[test]
 fn ten_minutes_are_not_late_yet() {
     assert_eq!(

@@ -31,6 +31,7 @@ mod families;
 mod lateness;
 mod pauses;
 mod profile;
+mod recurrence;
 mod rhythm;
 mod trouble;
 
@@ -316,6 +317,7 @@ impl Intake {
         self.stream.teach(made_at);
         if let Some(index) = self.watch(family) {
             self.families[index].rhythm.teach(made_at);
+            self.families[index].take(made_at, &self.calendar);
         }
     }
 
@@ -540,6 +542,7 @@ impl Intake {
             return;
         };
         let watch = &mut self.families[index];
+        watch.take(made_at, &self.calendar);
         let was_open = watch.open.is_some();
         if let Some(mut trouble) = watch.open.take() {
             trouble.back_at = Some(now);

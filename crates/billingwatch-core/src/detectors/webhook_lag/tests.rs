@@ -332,6 +332,43 @@ fn a_family_that_is_silent_for_half_an_hour_is_not() {
     assert_eq!(told, "");
 }
 
+/// A merchant who bills on the 15th of so many months of 31 days and tries again what failed, and
+/// sells something every twenty minutes besides.
+fn billed_on_the_fifteenth(months: usize) -> String {
+    let mut timeline = String::new();
+    for day in 0..31 * months {
+        if [15, 16, 17, 21, 27].contains(&(day % 31)) {
+            timeline += "+5m invoice.created x144/10m\n+5m wait\n";
+        } else {
+            timeline += "+5m customer.created x72/20m\n+15m wait\n";
+        }
+    }
+    timeline
+}
+
+#[test]
+fn a_family_that_comes_on_some_days_of_the_month_is_not_silent_on_the_others() {
+    let told = check("webhook_lag", &billed_on_the_fifteenth(6));
+    assert_eq!(told, "");
+}
+
+/// Three hundred subscriptions of one day of the month, and no word of them on the third: the hours of
+/// the week do not know that day, the subscriptions do.
+#[test]
+fn a_family_that_comes_on_some_days_of_the_month_is_missed_when_its_day_has_come() {
+    let turn = |of: &str| {
+        let line = |n| format!("+2m customer.subscription.{of} sub=sub_{n} to=31d\n");
+        (0..300).map(line).collect::<String>()
+    };
+    let month = "+20m customer.created x2201/20m\n+21m wait\n";
+    let told = |third: &str| {
+        let timeline = turn("created") + month + &turn("updated") + month + third;
+        check("webhook_lag", &timeline)
+    };
+    assert_eq!(told(&turn("updated")), "");
+    assert_snapshot!(told("+2m customer.created x72/20m\n"), @"d62 00:27:00 firing high families: no customer.subscription.* for 30d 14h (since 2024-04-04T10:01:00Z), where 11 minutes with some were to be expected; other events go on");
+}
+
 #[test]
 fn a_quiet_day_of_everything_is_no_silence_of_a_family() {
     let told = check(

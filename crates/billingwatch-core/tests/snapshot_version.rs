@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 4
-        legacy: d046bead948a72cb
-        basil: 18680dfb5dadb07b
+        version 5
+        legacy: e133890504389187
+        basil: 226924382f7d7562
         ");
 }

@@ -14,6 +14,10 @@ use super::rhythm::MINUTE;
 /// The longest window of minutes that is counted.
 const MINUTES_MAX: usize = 24 * 60;
 
+/// How long minutes are counted at least: Stripe tries again after minutes, then after an hour and a
+/// few (growing pauses), and what came on time beside those made then must be known still.
+const COUNTED_SPAN: Span = Span::hours(6);
+
 /// The newest deliveries that are looked at: enough to tell a lag of a few percent of the events
 /// from chance, and no more memory than that.
 const NEWEST_MAX: usize = 512;
@@ -72,7 +76,7 @@ pub(super) struct Lateness {
     usual_slow: (f64, f64),
     /// Since when that is learned.
     learned_since: Option<Timestamp>,
-    /// Late and all deliveries of each minute of the window.
+    /// Late and all deliveries of each minute of the window, and of [`COUNTED_SPAN`] at least.
     minutes: VecDeque<(Timestamp, u64, u64)>,
     /// Learned: late and all deliveries, decaying.
     usual: (f64, f64),
@@ -204,7 +208,7 @@ impl Lateness {
         }
         let chance = found?;
         self.set_limit(Some(criteria.slow), criteria);
-        Some(self.describe(chance))
+        Some(self.describe(chance, from))
     }
 
     /// Late is again what is set.
@@ -240,7 +244,7 @@ impl Lateness {
         {
             self.newest.pop_front();
         }
-        let from = now - criteria.window;
+        let from = now - criteria.window.max(COUNTED_SPAN);
         while self
             .minutes
             .front()
@@ -259,7 +263,9 @@ impl Lateness {
     /// Late deliveries beyond chance, if there are any: of all endings of the newest deliveries
     /// that begin with a late one, the first found from the newest back. Each is held against all
     /// that was made since its oldest event: retries of hours ago, scattered among events that
-    /// came on time, are no lag.
+    /// came on time, are no lag. On a billing day that is more than the newest deliveries hold: then
+    /// the minutes say how many came on time, or a few redeliveries an hour after the run (a 5xx now
+    /// and then under its load) would be most of the little that comes so long after it.
     ///
     /// Where all of them were made in an odd pause, one fewer will do, and the chance of the pause
     /// counts as well.
@@ -294,6 +300,7 @@ impl Lateness {
                 (all + 1, on_time + usize::from(!other.is_late))
             });
             let all = made_since.max(index + 1);
+            let all = all.max(late.saturating_add(self.on_time_beyond(made_from)));
             if share_bps(as_i64(late), as_i64(all)) <= criteria.late_bps_max {
                 continue;
             }
@@ -305,22 +312,41 @@ impl Lateness {
             let alike = if is_odd { (-odd.missing).exp() } else { 1.0 };
             let chance = binomial_tail(late as u64, all as u64, usual) * alike;
             if chance <= criteria.chance_max {
-                return Some(self.describe(chance));
+                return Some(self.describe(chance, from));
             }
         }
         None
     }
 
-    /// The numbers of the window.
-    fn describe(&self, chance: f64) -> Late {
-        let newest = self.minutes.front().map_or(Timestamp::MAX, |first| first.0);
+    /// How many deliveries came on time since then, where the newest do not reach back so far.
+    fn on_time_beyond(&self, since: Timestamp) -> usize {
+        let is_whole = self.newest.len() < NEWEST_MAX
+            || self
+                .newest
+                .front()
+                .is_some_and(|one| one.received_at <= since);
+        if is_whole {
+            return 0;
+        }
+        let (late, all) = self.count(since.floor_to(MINUTE) + MINUTE);
+        usize::try_from(all.saturating_sub(late)).unwrap_or(usize::MAX)
+    }
+
+    /// The numbers of the window that begins then.
+    fn describe(&self, chance: f64, from: Timestamp) -> Late {
+        let from = from.floor_to(MINUTE);
+        let place = self.minutes.partition_point(|(minute, ..)| *minute < from);
+        let newest = self
+            .minutes
+            .get(place)
+            .map_or(Timestamp::MAX, |first| first.0);
         let is_in = move |one: &&Delivery| one.is_late && one.received_at >= newest;
         let late = || self.newest.iter().filter(is_in);
         let mut lags: Vec<i64> = late()
             .map(|one| one.received_at.since(one.made_at).as_millis())
             .collect();
         let worst = lags.iter().copied().max().unwrap_or_default();
-        let (late_count, all) = self.count(Timestamp::EPOCH);
+        let (late_count, all) = self.count(from);
         Late {
             made_from: late().map(|one| one.made_at).min().unwrap_or_default(),
             made_to: late().map(|one| one.made_at).max().unwrap_or_default(),
@@ -334,8 +360,8 @@ impl Lateness {
     }
 
     /// The numbers of the window, whatever they are.
-    pub(super) fn summary(&self) -> Late {
-        self.describe(1.0)
+    pub(super) fn summary(&self, now: Timestamp, criteria: &Criteria) -> Late {
+        self.describe(1.0, now - criteria.window)
     }
 
     /// Whether enough deliveries were on time, of those that came since and of late.

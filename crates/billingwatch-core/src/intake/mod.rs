@@ -31,6 +31,7 @@ mod families;
 mod lateness;
 mod pauses;
 mod profile;
+mod recurrence;
 mod rhythm;
 mod trouble;
 
@@ -267,8 +268,8 @@ impl Intake {
     }
 
     /// The late ones among the newest deliveries.
-    pub(crate) fn late(&self) -> Late {
-        self.lateness.summary()
+    pub(crate) fn late(&self, now: Timestamp) -> Late {
+        self.lateness.summary(now, &self.criteria)
     }
 
     /// Late deliveries, and all, of those that decide whether a lag is over.
@@ -295,10 +296,10 @@ impl Intake {
 
     /// The pause that all late deliveries of a lag may come of, if they do: we were down, or
     /// unreachable, for too short a time to be called silent.
-    pub(crate) fn backlog_of(&self) -> Option<(Timestamp, Timestamp)> {
+    pub(crate) fn backlog_of(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let trouble = self.open.as_ref()?;
         let is_lag = trouble.kind == TroubleKind::Lag;
-        let made_to = self.lateness.summary().made_to;
+        let made_to = self.late(now).made_to;
         is_lag.then(|| self.pauses.of(trouble.since, made_to))?
     }
 
@@ -316,6 +317,7 @@ impl Intake {
         self.stream.teach(made_at);
         if let Some(index) = self.watch(family) {
             self.families[index].rhythm.teach(made_at);
+            self.families[index].take(made_at, &self.calendar);
         }
     }
 
@@ -540,6 +542,7 @@ impl Intake {
             return;
         };
         let watch = &mut self.families[index];
+        watch.take(made_at, &self.calendar);
         let was_open = watch.open.is_some();
         if let Some(mut trouble) = watch.open.take() {
             trouble.back_at = Some(now);

@@ -229,17 +229,48 @@ impl Rhythm {
         let rest = (1.0 - turned / self.missing_minutes.max(f64::MIN_POSITIVE)).max(0.0);
         let with_foretold = |usual: f64| usual.max(foretold.missing * scale + usual * rest);
         let missing = with_foretold(self.missing * scale / self.stretch());
-        let share = self.average();
-        let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
-        let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
         Some(Pause {
             since,
             expected: self.missing_minutes * scale,
             chance: (-missing).exp(),
-            is_certain: missing >= -allowed.ln()
+            is_certain: missing >= self.certain_from(ppm_a_day)
                 && with_foretold(self.missing * scale) >= self.longest_usual(),
             foretold: foretold.count,
         })
+    }
+
+    /// The same of a stream whose week does not come again: nothing but what is foretold is missing
+    /// from its pause, and other pauses are no measure.
+    pub(super) fn foretold_pause(
+        &self,
+        scale: f64,
+        ppm_a_day: i64,
+        foretold: Foretold,
+    ) -> Option<Pause> {
+        let since = self.last_at.filter(|_| self.known >= KNOWN_MIN)?;
+        let missing = foretold.missing * scale;
+        let turns = f64::from(foretold.count);
+        Some(Pause {
+            since,
+            expected: turns.min(self.missing_minutes) * scale,
+            chance: (-missing).exp(),
+            is_certain: missing >= self.certain_from(ppm_a_day),
+            foretold: foretold.count,
+        })
+    }
+
+    /// What a pause must miss for so few of them to come by chance in a day.
+    fn certain_from(&self, ppm_a_day: i64) -> f64 {
+        let share = self.average();
+        let pauses_a_day = (24.0 * 60.0 * share * (1.0 - share)).max(1.0);
+        let allowed = f64::from(i32::try_from(ppm_a_day).unwrap_or(i32::MAX)) / 1e6 / pauses_a_day;
+        -allowed.ln()
+    }
+
+    /// How long the pause since the last event is.
+    pub(super) fn silent(&self) -> Span {
+        self.last_at
+            .map_or(Span::secs(0), |last_at| self.minute.since(last_at))
     }
 
     /// The usual number of busy minutes in a day.

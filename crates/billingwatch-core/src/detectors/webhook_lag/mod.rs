@@ -212,7 +212,7 @@ impl WebhookLag {
     }
 
     fn lag(&self, trouble: &Trouble, event: Option<&Event>, ctx: &Context<'_>) -> Finding {
-        let late = ctx.intake().late();
+        let late = ctx.intake().late(ctx.now());
         let severity = match late.median.as_secs() {
             3_600.. => Severity::High,
             median if median <= self.settings.lag_secs_max => Severity::Low,
@@ -230,7 +230,7 @@ impl WebhookLag {
             Span::secs(late.median.as_secs()),
             Span::secs(late.worst.as_secs()),
         );
-        if let Some((from, to)) = ctx.intake().backlog_of() {
+        if let Some((from, to)) = ctx.intake().backlog_of(ctx.now()) {
             finding.title = "A backlog of events is arriving".to_owned();
             finding.evidence.reasons.push(format!(
                 "nothing arrived from {from} to {to}, and every late event was made then: the \

@@ -35,10 +35,10 @@ const WAITING_MAX: usize = 4_096;
 
 /// The types that come together. What they are about is what both name: the payment intent, the
 /// invoice, the charge.
-const PAIRS: [[&str; 2]; 8] = [
-    ["charge.succeeded", "payment_intent.succeeded"],
+const PAIRS: [[&str; 2]; 9] = [
+    ["charge.succeeded", INTENT],
     ["invoice.paid", "invoice.payment_succeeded"],
-    ["invoice_payment.paid", "invoice.paid"],
+    [TIED, "invoice.paid"],
     // Before basil the charge names its invoice.
     ["charge.succeeded", "invoice.paid"],
     ["charge.refunded", "refund.created"],
@@ -46,8 +46,16 @@ const PAIRS: [[&str; 2]; 8] = [
     // says so from basil on: no charge names its invoice there.
     [UPDATED, "invoice.paid"],
     [UPDATED, "invoice.payment_succeeded"],
-    [UPDATED, "invoice_payment.paid"],
+    [UPDATED, TIED],
+    // And where the first pair gets lost together, only what an invoice was paid by names the intent.
+    [TIED, INTENT],
 ];
+
+const INTENT: &str = "payment_intent.succeeded";
+
+/// It ties a payment to an invoice. That it is missing beside an intent says nothing: a payment that is
+/// no invoice's has none, and how many are changes with each sale.
+const TIED: &str = "invoice_payment.paid";
 
 /// It says of an invoice whatever changed, and so also that it is paid.
 ///
@@ -286,7 +294,9 @@ impl Pair {
             return;
         }
         for (side, other) in [(0, 1), (1, 0)] {
-            if alone[other] + together > 0 && names[side] != UPDATED {
+            let is_tie = names == [TIED, INTENT] && side == 0;
+            let is_judged = names[side] != UPDATED && !is_tie;
+            if alone[other] + together > 0 && is_judged {
                 let first = first_alone[other];
                 self.sides[side].take(now, alone[other], together, first, chance_max);
             }
@@ -456,7 +466,8 @@ fn parts(event: &Event) -> [Option<Part>; 4] {
             ]
         }
         (EventType::PaymentIntentSucceeded, EventData::PaymentIntent(intent)) => {
-            [part(0, 1, intent.id.key(), true), None, None, None]
+            let key = intent.id.key();
+            [part(0, 1, key, true), part(8, 1, key, true), None, None]
         }
         (EventType::InvoicePaid, EventData::Invoice(invoice)) => {
             let Some(key) = invoice.id.as_ref().map(|id| id.key()) else {
@@ -487,10 +498,11 @@ fn parts(event: &Event) -> [Option<Part>; 4] {
             let Some(key) = payment.invoice.as_ref().map(|id| id.key()) else {
                 return NONE;
             };
+            let by_intent = payment.payment_intent.as_ref();
             [
                 part(2, 0, key, payment.is_paid),
                 part(7, 1, key, payment.is_paid),
-                None,
+                by_intent.and_then(|id| part(8, 0, id.key(), payment.is_paid)),
                 None,
             ]
         }

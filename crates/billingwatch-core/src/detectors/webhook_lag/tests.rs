@@ -31,6 +31,28 @@ fn one_retry_after_a_hiccup_is_no_lag() {
     assert_eq!(told, "");
 }
 
+/// A renewal run of an event a second, half an hour long.
+const RUN: &str = "+0s customer.created x200/1m\n+1s customer.created x1800/1s\n";
+
+/// Under its load the endpoint answers one in thirty with a 5xx, and Stripe delivers these again half
+/// an hour later: most of the little that comes by then, and few of the run.
+#[test]
+fn redeliveries_of_a_few_events_of_a_renewal_run_are_no_lag() {
+    let retries = "+10m customer.created late=35m x60/20s\n+1m customer.created x60/1m\n";
+    assert_eq!(check("webhook_lag", &format!("{RUN}{retries}")), "");
+}
+
+#[test]
+fn what_is_made_after_a_renewal_run_and_comes_late_is_a_lag() {
+    let lag = "+36m customer.created late=35m x8/1m\n";
+    assert_snapshot!(check("webhook_lag", &format!("{RUN}{lag}")), @"d0 04:27:00 firing medium delivery: 3 of 1324 events of the last 1h arrived over 10m after they were made: 35m late as a rule, 35m at worst");
+    // One event of three, among others on time.
+    let of_three = "+20s customer.created late=35m\n+20s customer.created x2/20s\n".repeat(8);
+    let of_three = format!("{RUN}+36m customer.created\n{of_three}");
+    let told = check("webhook_lag", &of_three);
+    assert!(told.contains("firing medium delivery"), "{told}");
+}
+
 #[test]
 fn ten_minutes_are_not_late_yet() {
     assert_eq!(
@@ -308,6 +330,43 @@ fn a_family_that_is_silent_for_half_an_hour_is_not() {
     ",
     );
     assert_eq!(told, "");
+}
+
+/// A merchant who bills on the 15th of so many months of 31 days and tries again what failed, and
+/// sells something every twenty minutes besides.
+fn billed_on_the_fifteenth(months: usize) -> String {
+    let mut timeline = String::new();
+    for day in 0..31 * months {
+        if [15, 16, 17, 21, 27].contains(&(day % 31)) {
+            timeline += "+5m invoice.created x144/10m\n+5m wait\n";
+        } else {
+            timeline += "+5m customer.created x72/20m\n+15m wait\n";
+        }
+    }
+    timeline
+}
+
+#[test]
+fn a_family_that_comes_on_some_days_of_the_month_is_not_silent_on_the_others() {
+    let told = check("webhook_lag", &billed_on_the_fifteenth(6));
+    assert_eq!(told, "");
+}
+
+/// Three hundred subscriptions of one day of the month, and no word of them on the third: the hours of
+/// the week do not know that day, the subscriptions do.
+#[test]
+fn a_family_that_comes_on_some_days_of_the_month_is_missed_when_its_day_has_come() {
+    let turn = |of: &str| {
+        let line = |n| format!("+2m customer.subscription.{of} sub=sub_{n} to=31d\n");
+        (0..300).map(line).collect::<String>()
+    };
+    let month = "+20m customer.created x2201/20m\n+21m wait\n";
+    let told = |third: &str| {
+        let timeline = turn("created") + month + &turn("updated") + month + third;
+        check("webhook_lag", &timeline)
+    };
+    assert_eq!(told(&turn("updated")), "");
+    assert_snapshot!(told("+2m customer.created x72/20m\n"), @"d62 00:27:00 firing high families: no customer.subscription.* for 30d 14h (since 2024-04-04T10:01:00Z), where 11 minutes with some were to be expected; other events go on");
 }
 
 #[test]

@@ -192,6 +192,30 @@ fn a_change_of_an_invoice_that_is_no_payment_awaits_none() {
     }
 }
 
+/// From basil on, what an invoice was paid by is all that names the intent where its charge is lost too.
+#[test]
+fn charges_and_intents_are_lost_at_once_and_the_invoices_they_paid_tell() {
+    let all = |n: usize| match n % 2 {
+        0 => vec![INTENT, CHARGE, TIED],
+        _ => vec![TIED, CHARGE, INTENT],
+    };
+    let shop = || Shop::new("10m").pay(200, all);
+    assert_eq!(shop().pay(40, all).told(), "");
+    let shop = shop().pay(30, |_| vec![TIED]);
+    assert_snapshot!(shop.pay(30, all).told(), @"
+        d1 10:12:00 firing high families: 4 of 4 invoice_payment.paid came without their payment_intent.succeeded (since 2024-03-05T09:36:40Z), where 0.2 % usually do; other events go on
+        d1 15:02:00 resolved high families: they arrive again since 2024-03-05T15:02:00Z
+        ");
+}
+
+#[test]
+fn payments_that_are_no_invoices_have_nothing_that_ties_them_to_one() {
+    let renewal = |_| vec![INTENT, CHARGE, TIED];
+    // All but all are renewals, until a sale begins.
+    let shop = Shop::new("10m").pay(400, renewal).pay(60, both);
+    assert_eq!(shop.pay(100, renewal).told(), "");
+}
+
 /// Whether an invoice changes when it is paid differs: that its changes end says nothing.
 #[test]
 fn changes_of_invoices_that_no_longer_come_are_no_loss() {

@@ -283,6 +283,8 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
             InvoiceStatus::Paid
         } else if *event_type == EventType::InvoiceVoided {
             InvoiceStatus::Void
+        } else if *event_type == EventType::InvoiceMarkedUncollectible {
+            InvoiceStatus::Uncollectible
         } else if *event_type == EventType::InvoiceCreated {
             InvoiceStatus::Draft
         } else {

@@ -118,6 +118,18 @@ fn a_few_chance_declines_are_silent() {
 }
 
 #[test]
+fn vouchers_that_nobody_paid_are_no_spike() {
+    let told = |code| {
+        check(
+            NAME,
+            &format!("+0s charge.succeeded x200/5m\n+5m charge.failed card=new code={code} x20/1m"),
+        )
+    };
+    assert_eq!(told("payment_intent_payment_attempt_expired"), "");
+    assert!(told("card_declined").contains("firing"));
+}
+
+#[test]
 fn dunning_blocked_and_one_stubborn_buyer_are_no_spike() {
     let told = check(
         NAME,

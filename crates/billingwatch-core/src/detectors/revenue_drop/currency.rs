@@ -37,6 +37,13 @@ const RECOVERY_PAYMENTS: f64 = 24.0;
 /// What is at least so likely is nothing to speak of.
 const USUAL_CHANCE: f64 = 0.3;
 
+/// Of the drop that is told, the part that must be missing against poor weeks as well.
+const LEAST_PART: i64 = 3;
+
+/// What is at least so likely as things were before a peak is its end: peaks end more often than checkouts break, so it need
+/// not be as unlikely as chance.
+const PEAK_OVER_CHANCE: f64 = 0.01;
+
 /// After so many hours an incident shows how large it is, before its end dilutes it.
 const MEASURED_HOURS: std::ops::RangeInclusive<i64> = 12..=24;
 
@@ -106,7 +113,7 @@ impl Watched {
         past: Past<'_>,
         end: i64,
         settings: &Settings,
-        blind: impl Fn(&Gap) -> Option<Blind>,
+        blind: impl Fn(&Gap, &Hours) -> Option<Blind>,
     ) -> Step {
         self.learn(past, end);
         // Where nothing was learned, or a holiday was marked at last: else they are added up already.
@@ -138,7 +145,16 @@ impl Watched {
         let gaps = WINDOWS.into_iter().filter_map(|len| missing(len, 0));
         let is_monthly = |gap: &Gap| again::is_of_the_month(&self.hours, past, end, gap);
         let missing = gaps.filter(|gap| !is_shifted(gap.hours) && !is_monthly(gap));
+        let missing = missing.filter(|gap| !self.is_ordinary(past, end, gap, settings));
         missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
+    }
+
+    /// Whether so little was nothing out of the ordinary before a peak.
+    fn is_ordinary(&self, past: Past<'_>, end: i64, gap: &Gap, settings: &Settings) -> bool {
+        let gap = self.habits.ordinary_gap(&self.hours, past, end, gap);
+        gap.is_some_and(|gap| {
+            drop_of(&gap) <= settings.drop_bps_min / LEAST_PART || gap.chance > PEAK_OVER_CHANCE
+        })
     }
 
     fn look(
@@ -146,12 +162,12 @@ impl Watched {
         past: Past<'_>,
         end: i64,
         settings: &Settings,
-        blind: impl Fn(&Gap) -> Option<Blind>,
+        blind: impl Fn(&Gap, &Hours) -> Option<Blind>,
     ) -> Step {
         let Some(gap) = self.worst(past, end, settings) else {
             return Step::Calm;
         };
-        if let Some(Blind { trouble, hours }) = blind(&gap) {
+        if let Some(Blind { trouble, hours }) = blind(&gap, &self.hours) {
             // Neither judged nor a yardstick.
             self.hours.mark(hours.0, hours.1.min(end));
             return Step::Muted(trouble);
@@ -327,7 +343,8 @@ fn is_much(gap: &Gap, settings: &Settings) -> bool {
 fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
     is_much(gap, settings)
         && gap.chance <= chance_max(settings)
-        && share_bps(gap.least.saturating_sub(gap.collected), gap.least) > settings.drop_bps_min / 3
+        && share_bps(gap.least.saturating_sub(gap.collected), gap.least)
+            > settings.drop_bps_min / LEAST_PART
 }
 
 fn chance_max(settings: &Settings) -> f64 {

@@ -6,6 +6,7 @@ use crate::stats::{binomial_tail, negative_binomial_head};
 
 use super::super::words::{as_f64, bps_of, rounded};
 use super::hours::{Hour, Hours, WINDOW_MAX};
+use super::ordinary::ordinary;
 use super::usual::{Past, Usual, by_weeks, usual};
 use super::worth::{Sales, Worth};
 
@@ -245,6 +246,34 @@ impl Habits {
     ) -> Option<Gap> {
         let (gap, usual) = self.weighed(hours, past, window, true);
         is_missing(&gap).then(|| self.judged(gap, usual.as_ref()))
+    }
+
+    /// A gap as it is against what was ordinary before a peak, if that is less than what is usual; `None` where it is not
+    /// known, and where sales are not fewer but cheaper.
+    pub(super) fn ordinary_gap(
+        &self,
+        hours: &Hours,
+        past: Past<'_>,
+        end: i64,
+        gap: &Gap,
+    ) -> Option<Gap> {
+        if gap.is_of_worth || gap.sales_expected <= 0.0 {
+            return None;
+        }
+        let counts = |hour: &Hour| !hour.is_incident;
+        let window = (end, gap.hours);
+        let sales = ordinary(hours, past, window, counts)?.min(gap.sales_expected);
+        let mut usual = usual(hours, past, (end, gap.hours, 0), counts)?;
+        usual.sales = sales;
+        let mut gap = *gap;
+        let share = sales / gap.sales_expected;
+        let amount = scaled(gap.usual_amount, share);
+        gap.expected = gap
+            .expected
+            .saturating_sub(gap.usual_amount.saturating_sub(amount));
+        (gap.sales_expected, gap.usual_amount) = (sales, amount);
+        (gap.chance, gap.is_of_worth) = self.chance(&gap, Some(&usual));
+        Some(gap)
     }
 
     /// The renewals alone of the `len` hours before `end`.

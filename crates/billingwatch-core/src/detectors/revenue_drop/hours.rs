@@ -26,6 +26,9 @@ pub(super) const WINDOW_MAX: i64 = 72;
 /// Hours kept: the weeks, a further one that shows their trend, and the longest window.
 const HOURS_MAX: i64 = (WEEKS + 1) * WEEK + WINDOW_MAX + 6;
 
+/// Hours of which no more than the number of sales is kept, before those: with them a quarter of a year.
+const OLDER_MAX: i64 = 7 * WEEK;
+
 /// One hour.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Hour {
@@ -52,6 +55,8 @@ pub(super) struct Hours {
     hours: VecDeque<Hour>,
     /// Hours since 1970 of the first.
     first: i64,
+    /// Sales of the hours before the first, [`OLDER_MAX`] at most; `None` where they are no yardstick.
+    older: VecDeque<Option<i32>>,
     /// Sales, and hours of incidents, before each hour and before the end; empty once anything changed.
     #[serde(skip)]
     sums: Vec<(i64, i64)>,
@@ -133,6 +138,18 @@ impl Hours {
         (incidents == incidents_before).then(|| sales - before)
     }
 
+    /// Sales of an hour, of up to a quarter of a year ago; `None` where it is part of an incident or not known.
+    pub(super) fn calm(&self, hour: i64) -> Option<i32> {
+        if hour >= self.first {
+            let index = usize::try_from(hour - self.first).ok()?;
+            let hour = self.hours.get(index)?;
+            return (!hour.is_incident).then_some(hour.sales);
+        }
+        let index = usize::try_from(self.first - 1 - hour).ok()?;
+        let index = self.older.len().checked_sub(index + 1)?;
+        *self.older.get(index)?
+    }
+
     /// Whether an hour is among those kept.
     pub(super) fn knows(&self, hour: i64) -> bool {
         hour >= self.first && !self.hours.is_empty()
@@ -144,10 +161,15 @@ impl Hours {
         let newest = self.first + i64::try_from(self.hours.len()).unwrap_or_default() - 1;
         if self.hours.is_empty() || hour - newest >= HOURS_MAX {
             self.hours.clear();
+            self.older.clear();
             self.first = hour;
             self.hours.push_back(Hour::default());
         } else if newest - hour >= HOURS_MAX {
             return None;
+        }
+        if self.first > hour {
+            // Never so where there are older ones: these left because all room was taken.
+            self.older.clear();
         }
         while self.first > hour {
             self.hours.push_front(Hour::default());
@@ -157,8 +179,13 @@ impl Hours {
             self.hours.push_back(Hour::default());
         }
         while i64::try_from(self.hours.len()).unwrap_or_default() > HOURS_MAX {
-            self.hours.pop_front();
+            let left = self.hours.pop_front().unwrap_or_default();
+            self.older
+                .push_back((!left.is_incident).then_some(left.sales));
             self.first += 1;
+        }
+        while i64::try_from(self.older.len()).unwrap_or_default() > OLDER_MAX {
+            self.older.pop_front();
         }
         let index = usize::try_from(hour - self.first).ok()?;
         self.hours.get_mut(index)
@@ -208,6 +235,29 @@ mod tests {
         }
         hours.sale(at(500_001), 100, 1);
         assert_eq!(hours.calm_sales(500_000, 500_010), None, "changed again");
+    }
+
+    #[test]
+    fn sales_of_a_quarter_of_a_year_are_kept() {
+        let mut hours = Hours::default();
+        for (hour, sales) in (500_000..503_000).zip(0..) {
+            hours.sale(at(hour), 100, sales);
+            if hour == 500_900 {
+                hours.mark(500_900, 500_901);
+            }
+        }
+        let oldest = 503_000 - HOURS_MAX - OLDER_MAX;
+        assert!(503_000 - oldest > 13 * WEEK + WINDOW_MAX);
+        for hour in oldest..503_000 {
+            let sales = i32::try_from(hour - 500_000).unwrap();
+            assert_eq!(
+                hours.calm(hour),
+                (hour != 500_900).then_some(sales),
+                "{hour}"
+            );
+        }
+        assert_eq!(hours.calm(oldest - 1), None);
+        assert_eq!(hours.calm(503_000), None);
     }
 
     #[test]

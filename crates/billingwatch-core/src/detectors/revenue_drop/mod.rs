@@ -24,6 +24,7 @@ mod holidays;
 mod hours;
 mod mrr;
 mod mute;
+mod ordinary;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,8 @@ mod tests_of_discounts;
 mod tests_of_holidays;
 #[cfg(test)]
 mod tests_of_mrr;
+#[cfg(test)]
+mod tests_of_peaks;
 #[cfg(test)]
 mod tests_of_straying;
 mod usual;
@@ -61,7 +64,7 @@ use days::Verdict;
 use dues::{Billed, Booking, Dues, SETTLE};
 use gap::Gap;
 use holidays::Holidays;
-use hours::hour_of;
+use hours::{Hours, hour_of};
 use mrr::{Change, Discounted, Mrr};
 use usual::Past;
 
@@ -358,7 +361,7 @@ impl RevenueDrop {
                 holidays: Holidays::before(hour, *currency, ctx.calendar()),
                 ..past
             };
-            let blind = |gap: &Gap| mute::lost(ctx, gap, hour);
+            let blind = |gap: &Gap, hours: &Hours| mute::lost(ctx, gap, hours, hour);
             match watched.judge(*currency, past, hour, &self.settings, blind) {
                 Step::Calm => {}
                 Step::Muted(trouble) => muted.push((*currency, trouble)),

@@ -9,7 +9,7 @@ use crate::time::{Span, Timestamp};
 use super::currency::drop_of;
 use super::dues::SETTLE;
 use super::gap::Gap;
-use super::hours::{HOUR, hour_of};
+use super::hours::{HOUR, Hours, hour_of};
 
 /// Sales, in basis points of what is usual, that may be missing where renewals alone are unseen.
 const SALES_LOST_MAX: i64 = 1_500;
@@ -33,7 +33,7 @@ pub(super) struct Blind {
 /// that are silent explain it when renewals are told as paid all the same, and invoices alone when it
 /// is renewals that are missing. Sales that fall by far more than the silence was long are no matter of
 /// the silence: where a checkout is broken, few events are left.
-pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Blind> {
+pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, hours: &Hours, end: i64) -> Option<Blind> {
     let to = Timestamp::EPOCH + Span::hours(end);
     let from = to - Span::hours(gap.hours);
     let silence = ctx.intake().silent_between(from - SETTLE - HOUR, to);
@@ -52,12 +52,29 @@ pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, end: i64) -> Option<Blind> {
         .filter(|_| gap.paid > 0)
         .or_else(|| {
             let is_of_renewals = gap.silent > 0 && gap.lost_bps().1 < SALES_LOST_MAX;
-            invoices().filter(of_family).filter(|_| is_of_renewals)
+            let fell_in_it =
+                |trouble: &&Trouble| were_due_in(trouble.back_at, hours, (end - gap.hours, end));
+            let invoices = invoices().filter(of_family).filter(|_| is_of_renewals);
+            invoices.filter(fell_in_it)
         })?;
     Some(Blind {
         trouble: trouble.clone(),
         hours: (end - gap.hours, end),
     })
+}
+
+/// Whether most of the renewals that nobody asked for fell due before invoices were told again: the first of them ends the
+/// silence, and who bills once a month is silent until then.
+fn were_due_in(back_at: Option<Timestamp>, hours: &Hours, (from, until): (i64, i64)) -> bool {
+    let Some(back_at) = back_at else {
+        return true;
+    };
+    // They are booked when the time is over that they are given.
+    let told_from = hour_of(back_at + SETTLE);
+    let silent = |hour: i64| i64::from(hours.hour(hour).silent);
+    let all: i64 = (from..until).map(silent).sum();
+    let before: i64 = (from..until.min(told_from)).map(silent).sum();
+    before * 2 > all
 }
 
 /// Whether a silence is long enough to hold what is missing: it may have had twice the sales of an
@@ -71,4 +88,32 @@ fn may_explain(silence: &Trouble, gap: &Gap, from: Timestamp, to: Timestamp) -> 
         return false;
     }
     renewals_lost >= SALES_LOST_MAX || drop_of(gap) <= explained + SALES_LOST_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dues::{Booking, Outcome};
+    use super::*;
+    use crate::money::Currency;
+
+    #[test]
+    fn renewals_due_once_invoices_are_told_again_fell_in_no_silence() {
+        let at = |hour: i64| Timestamp::EPOCH + Span::hours(hour);
+        let mut hours = Hours::default();
+        for n in 0..40 {
+            // The billing run itself ends the silence.
+            hours.book(&Booking {
+                at: at(500_012) + Span::secs(n) + SETTLE,
+                amount: 4_900,
+                currency: Currency::USD,
+                outcome: Outcome::Silent,
+                given: 0,
+                sign: 1,
+            });
+        }
+        let window = (500_003, 500_015);
+        assert!(!were_due_in(Some(at(500_012)), &hours, window));
+        assert!(were_due_in(Some(at(500_013)), &hours, window));
+        assert!(were_due_in(None, &hours, window));
+    }
 }

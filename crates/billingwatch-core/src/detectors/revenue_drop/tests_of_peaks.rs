@@ -1,0 +1,82 @@
+//! Peaks that end, and losses in them.
+
+use std::fmt::Write as _;
+
+use crate::testing::check;
+
+const DAY: i64 = 86_400;
+
+/// So many sales of 50.00 a day.
+fn told(sales: impl Fn(i64) -> i64, days: i64) -> String {
+    let (mut timeline, mut now) = (String::new(), 0);
+    for day in 0..days {
+        let sales = sales(day);
+        for n in 0..96 {
+            let at = day * DAY + n * 900;
+            let _ = writeln!(timeline, "+{}s charge.failed amt=100", at - now);
+            now = at;
+            let count = (n + 1) * sales / 96 - n * sales / 96;
+            if count > 0 {
+                let _ = writeln!(timeline, "+0s charge.succeeded amt=5000 x{count}/1s");
+            }
+        }
+    }
+    check("revenue_drop", &timeline)
+}
+
+/// Ordinary days, but for seven weeks of a season, of twice as many.
+const fn with_season(day: i64) -> i64 {
+    if 42 <= day && day < 91 { 192 } else { 96 }
+}
+
+#[test]
+fn a_season_that_ends_is_no_loss() {
+    assert_eq!(told(with_season, 112), "");
+}
+
+#[test]
+fn what_is_half_of_the_ordinary_after_a_season_is_one() {
+    let told = told(|day| if day < 91 { with_season(day) } else { 48 }, 95);
+    assert!(told.starts_with("d91 "), "{told}");
+}
+
+#[test]
+fn an_outage_in_a_season_is_told_at_once() {
+    let told = told(|day| if day == 84 { 0 } else { with_season(day) }, 86);
+    assert!(told.starts_with("d84 0"), "{told}");
+}
+
+/// Two in a hundred a week: from 90 sales a day to 112.
+fn with_growth(day: i64) -> i64 {
+    (0..day / 7).fold(9_000, |sales, _| sales * 102 / 100) / 100
+}
+
+#[test]
+fn who_grows_is_told_of_a_loss_all_the_same() {
+    assert_eq!(told(with_growth, 84), "");
+    let told = told(
+        |day| with_growth(day) * if day < 77 { 100 } else { 55 } / 100,
+        80,
+    );
+    assert!(told.contains("firing"), "{told}");
+}
+
+/// A season that comes and fades, week by week.
+fn with_fading(day: i64) -> i64 {
+    let weeks = [
+        48, 64, 96, 144, 192, 192, 192, 160, 128, 96, 72, 54, 40, 30, 22,
+    ];
+    let week = usize::try_from(day / 7).unwrap_or_default();
+    weeks.get(week).copied().unwrap_or_default()
+}
+
+#[test]
+fn a_season_that_fades_is_no_loss() {
+    assert_eq!(told(with_fading, 105), "");
+}
+
+#[test]
+fn an_outage_while_it_fades_is_one() {
+    let told = told(|day| if day < 77 { with_fading(day) } else { 0 }, 79);
+    assert!(told.starts_with("d77 "), "{told}");
+}

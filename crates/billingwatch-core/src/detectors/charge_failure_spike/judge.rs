@@ -36,17 +36,8 @@ const TECHNICAL_MIN: u64 = 3;
 /// Fewer failing payers than this are a handful: see [`Bench::doubt`].
 const HANDFUL: u64 = 10;
 
-/// A handful without a common code must be less likely by this factor: how much rarer such handfuls
-/// are among faults, of which one in five at most brings one, than among those of chance, of which
-/// about four in five are. Declines of one hour have three or four codes that are about as frequent.
-const MIXED_DOUBT: f64 = 0.25;
-
-/// Fewer attempts a day than one an hour of daytime.
-const FEW_A_DAY: f64 = 12.0;
-
-/// The same where attempts are few: a handful of them within an hour is out of the ordinary itself,
-/// and has something in common that breaks nothing, such as a list that is charged by hand.
-const MIXED_DOUBT_OF_FEW: f64 = 0.05;
+/// A handful without a common code must be less likely by this factor.
+const MIXED_DOUBT: f64 = 0.05;
 
 /// Failing payers without which nothing is critical, however high the rate.
 const CRITICAL_MIN: u64 = 10;
@@ -125,8 +116,6 @@ impl Bench<'_> {
         let most = counts.values().max().copied().unwrap_or(0);
         if most * 4 >= failed * 3 {
             1.0
-        } else if self.usual.a_day() < FEW_A_DAY {
-            MIXED_DOUBT_OF_FEW
         } else {
             MIXED_DOUBT
         }

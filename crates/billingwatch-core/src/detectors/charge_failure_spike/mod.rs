@@ -24,8 +24,6 @@ mod words_seen;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_of_chance;
-#[cfg(test)]
 mod tests_of_clockwork;
 #[cfg(test)]
 mod tests_of_known;
@@ -90,7 +88,7 @@ crate::settings! {
     failures_min: i64 = 4, 2 => 10_000;
     /// How many alerts a year may come by chance alone. The more attempts there are, the less
     /// likely each single finding must be.
-    chance_alerts_per_year: i64 = 3, 1 => 1_000;
+    chance_alerts_per_year: i64 = 1, 1 => 1_000;
     /// Cards with a mark of card testing within the window before it is called so.
     testing_cards_min: i64 = 8, 3 => 10_000;
 }

@@ -22,13 +22,8 @@ const PRIOR_MARKED: (f64, f64) = (0.8, 40.0);
 /// How well a prior is held to be known, beside what was learned, in attempts.
 const PRIOR_WEIGHT: f64 = 100.0;
 
-/// How well any rate is held to be known, in attempts.
+/// How well any rate is held to be known: real rates stray from hour to hour.
 const WEIGHT_MAX: f64 = 400.0;
-
-/// By how much of itself a real rate strays from hour to hour (standard deviation). The higher the
-/// rate, the fewer attempts tell such a stray from chance, so the less its past is worth: at one in
-/// ten 144 attempts, at one in five 64.
-const STRAY: f64 = 0.25;
 
 /// What is kept of everything learned from one day to the next: a memory of about four weeks.
 const KEPT_A_DAY: f64 = 27.0 / 28.0;
@@ -132,11 +127,6 @@ impl Usual {
         self.checkout.trials() + self.renewal.trials()
     }
 
-    /// Attempts on a day that brings any.
-    pub(super) fn a_day(&self) -> f64 {
-        self.known() / self.days.max(1.0)
-    }
-
     /// Whether next to nothing is learned yet.
     pub(super) const fn is_unknown(&self) -> bool {
         self.known() < KNOWN_MIN
@@ -147,8 +137,7 @@ impl Usual {
     pub(super) fn failing(&self, at: LocalTime, window: &Sums, before: &Sums) -> Share {
         let of = |share: &HourlyShare, counts: Counts| {
             let prior = self.prior(PRIOR, (counts.failed, counts.all));
-            let rate = share.share_at(at, prior);
-            (rate, weight(share, rate, prior))
+            (share.share_at(at, prior), weight(share, prior))
         };
         let (checkout, renewal) = (
             of(&self.checkout, before.checkout),
@@ -168,27 +157,26 @@ impl Usual {
     pub(super) fn technical(&self, at: LocalTime, before: &Sums) -> Share {
         let before = before.both();
         let prior = self.prior(PRIOR_TECHNICAL, (before.technical, before.all));
-        let share = self.technical.share_at(at, prior).clamp(0.002, 0.6);
         Share {
-            share,
-            weight: weight(&self.technical, share, prior),
+            share: self.technical.share_at(at, prior).clamp(0.002, 0.6),
+            weight: weight(&self.technical, prior),
         }
     }
 
     /// The usual rate of marked cards among all tries.
     pub(super) fn marked(&self, at: LocalTime, before: &Sums) -> Share {
         let prior = self.prior(PRIOR_MARKED, (before.marked, before.tries()));
-        let share = self.marked.share_at(at, prior).clamp(0.002, 0.6);
         Share {
-            share,
-            weight: weight(&self.marked, share, prior),
+            share: self.marked.share_at(at, prior).clamp(0.002, 0.6),
+            weight: weight(&self.marked, prior),
         }
     }
 
     /// The chance that one look may have to be fooled, so that `alerts_a_year` of all looks are.
     /// `newest` is how many attempts the newest hours brought.
     pub(super) fn chance_a_look(&self, alerts_a_year: f64, newest: u64) -> f64 {
-        let looks = self.a_day().max(as_f64(newest)).max(ATTEMPTS_A_DAY_MIN) * LOOKS_AN_ATTEMPT;
+        let a_day = self.known() / self.days.max(1.0);
+        let looks = a_day.max(as_f64(newest)).max(ATTEMPTS_A_DAY_MIN) * LOOKS_AN_ATTEMPT;
         alerts_a_year / 365.0 / looks
     }
 
@@ -201,12 +189,6 @@ impl Usual {
     }
 }
 
-/// From how many attempts a rate counts as known: those it was learned from, and no more than leave
-/// it free to stray (the spread of a beta distribution of mean `rate` is [`STRAY`] times it with this
-/// weight).
-fn weight(share: &HourlyShare, rate: f64, prior: (f64, f64)) -> f64 {
-    let rate = rate.clamp(0.002, 0.6);
-    let free = (1.0 - rate) / (rate * STRAY * STRAY);
-    let learned = share.trials() + prior.1 + PRIOR_WEIGHT;
-    learned.min(free).min(WEIGHT_MAX)
+fn weight(share: &HourlyShare, prior: (f64, f64)) -> f64 {
+    (share.trials() + prior.1 + PRIOR_WEIGHT).min(WEIGHT_MAX)
 }

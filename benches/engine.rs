@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use billingwatch_benches::packed::Packed;
 use billingwatch_benches::{
     Corpus, Stopwatch, best_of, best_of_timed, is_measured, rate, row, thousands,
 };
@@ -35,20 +36,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         [Corpus::saas(2)?, Corpus::marketplace(1)?]
     };
-    for corpus in &corpora {
+    for corpus in corpora {
+        let corpus = &Packed::from(corpus);
         // Read once before, so that a body that cannot be read ends the bench here.
-        let events = corpus.records()?.len();
-        let days = corpus
-            .events
-            .last()
-            .zip(corpus.events.first())
-            .map_or(0, |(last, first)| {
-                (last.received_at_ms - first.received_at_ms) / 86_400_000
-            });
+        corpus.batches().try_for_each(|batch| batch.map(|_| ()))?;
+        let events = corpus.len();
         println!(
-            "\n{}: {} events in {days} days",
+            "\n{}: {} events in {} days",
             corpus.name,
             thousands(f64::from(u32::try_from(events)?)),
+            corpus.days(),
         );
         println!(
             "{:<34} {:>12} {:>12} {:>9}",
@@ -87,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// How large the state is at the end, and how long it takes to write and to take back.
-fn snapshot(rounds: u32, corpus: &Corpus) -> Result<(), Box<dyn std::error::Error>> {
+fn snapshot(rounds: u32, corpus: &Packed) -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(Registry::standard());
     let (engine, _) = run(engine, corpus, &mut Stopwatch::default());
     let bytes = engine.snapshot()?;
@@ -104,12 +101,12 @@ fn snapshot(rounds: u32, corpus: &Corpus) -> Result<(), Box<dyn std::error::Erro
     Ok(())
 }
 
-fn measure(rounds: u32, corpus: &Corpus, registry: impl Fn() -> Registry) -> Duration {
+fn measure(rounds: u32, corpus: &Packed, registry: impl Fn() -> Registry) -> Duration {
     best_of_timed(rounds, |watch| run(Engine::new(registry()), corpus, watch))
 }
 
 /// As a replay does: every record applied, changes taken along the way.
-fn run(mut engine: Engine, corpus: &Corpus, watch: &mut Stopwatch) -> (Engine, Vec<AlertChange>) {
+fn run(mut engine: Engine, corpus: &Packed, watch: &mut Stopwatch) -> (Engine, Vec<AlertChange>) {
     let mut changes = Vec::new();
     for batch in corpus.batches().flatten() {
         watch.time(|| {
@@ -124,7 +121,7 @@ fn run(mut engine: Engine, corpus: &Corpus, watch: &mut Stopwatch) -> (Engine, V
     (engine, changes)
 }
 
-fn hash_ids(corpus: &Corpus, watch: &mut Stopwatch) -> KeyMap<()> {
+fn hash_ids(corpus: &Packed, watch: &mut Stopwatch) -> KeyMap<()> {
     let mut seen = KeyMap::default();
     for batch in corpus.batches().flatten() {
         watch.time(|| {

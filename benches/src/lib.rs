@@ -8,14 +8,12 @@
 //! Nothing here is part of the product.
 
 pub mod load;
+pub mod packed;
 pub mod served;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use billingwatch_core::engine::{Input, Record};
-use billingwatch_core::stripe::payload::parse_event;
-use billingwatch_core::time::Timestamp;
 use billingwatch_simulator::{
     ApiShape, ConfigError, DeliveryModel, MerchantKind, SimulatedEvent, World, WorldConfig,
 };
@@ -84,39 +82,6 @@ impl Corpus {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.events.iter().map(|event| event.json.len()).sum()
-    }
-
-    /// The events as the engine takes them, a batch after the other, each read when it is asked for.
-    ///
-    /// # Errors
-    /// See [`Corpus::records`].
-    pub fn batches(&self) -> impl Iterator<Item = Result<Vec<Record>, String>> {
-        self.events.chunks(BATCH_RECORDS).map(Self::read)
-    }
-
-    /// The events as the engine takes them. The simulator writes no body that cannot be read, and
-    /// a bench over fewer events than it says would be no bench: the number is checked.
-    ///
-    /// # Errors
-    /// The id of the first body that could not be read.
-    pub fn records(&self) -> Result<Vec<Record>, String> {
-        Self::read(&self.events)
-    }
-
-    fn read(events: &[SimulatedEvent]) -> Result<Vec<Record>, String> {
-        let source: std::sync::Arc<str> = "default".into();
-        let record = |event: &SimulatedEvent| {
-            let received_at = Timestamp::from_millis(event.received_at_ms);
-            let parsed = parse_event(&event.json, received_at)
-                .map_err(|error| format!("{}: {error}", event.id))?;
-            Ok(Record {
-                received_at,
-                source: source.clone(),
-                is_historical: false,
-                input: Input::Event(Box::new(parsed)),
-            })
-        };
-        events.iter().map(record).collect()
     }
 }
 

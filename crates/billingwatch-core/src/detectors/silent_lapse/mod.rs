@@ -23,6 +23,8 @@ mod tests_of_imports;
 mod tests_of_moments;
 #[cfg(test)]
 mod tests_of_silences;
+#[cfg(test)]
+mod tests_of_write_offs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

@@ -33,3 +33,12 @@ fn what_is_worse_than_the_job_or_comes_at_another_hour_is_told() {
     let told = check(NAME, &nights(6, noon));
     assert_eq!(told.matches(" firing ").count(), 4, "{told}");
 }
+
+#[test]
+fn the_job_is_not_told_by_a_longer_window_when_it_is_over() {
+    let job = "+10m charge.failed card=new code=insufficient_funds x11/10s\n+10s charge.succeeded x5/10s\n";
+    let later =
+        "+10m charge.succeeded x14/10m\n+10m charge.failed card=new code=insufficient_funds\n";
+    let told = check(NAME, &nights(6, &format!("{job}{later}")));
+    assert_eq!(told.matches(" firing ").count(), 3, "{told}");
+}

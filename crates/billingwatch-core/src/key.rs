@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use twox_hash::XxHash3_64;
@@ -130,10 +130,13 @@ impl<V> KeyMap<V> {
 
     /// Puts a value under a key; what stood there before.
     pub fn insert(&mut self, key: Key, value: V) -> Option<V> {
-        match self.get_mut(&key) {
-            Some(known) => Some(std::mem::replace(known, value)),
-            None => {
-                self.push(key, value);
+        match slot(&mut self.places, &self.entries, key) {
+            hash_table::Entry::Occupied(place) => {
+                let (_, known) = self.entries.get_mut(*place.get() as usize)?;
+                Some(std::mem::replace(known, value))
+            }
+            hash_table::Entry::Vacant(free) => {
+                push(free, &mut self.entries, (key, value));
                 None
             }
         }
@@ -188,20 +191,31 @@ impl<V> KeyMap<V> {
         let place = self.places.find(key.as_u64(), at(&self.entries, key))?;
         Some(*place as usize)
     }
+}
 
-    /// Adds an entry under a key that is not there.
-    fn push(&mut self, key: Key, value: V) {
-        let len = self.entries.len();
-        if len == self.entries.capacity() && len >= DOUBLES_BELOW {
-            self.entries.reserve_exact(len / 8);
-        }
-        self.entries.push((key, value));
-        let entries = &self.entries;
-        self.places
-            .insert_unique(key.as_u64(), place_of(len), |place| {
-                hash_at(entries, *place)
-            });
+/// Where a key stands, or is to stand: one look at the table for both.
+fn slot<'a, V>(
+    places: &'a mut HashTable<u32>,
+    entries: &[(Key, V)],
+    key: Key,
+) -> hash_table::Entry<'a, u32> {
+    let hash_of = |place: &u32| hash_at(entries, *place);
+    places.entry(key.as_u64(), at(entries, key), hash_of)
+}
+
+/// Adds an entry under a key that is not there; its place.
+fn push<V>(
+    free: hash_table::VacantEntry<'_, u32>,
+    entries: &mut Vec<(Key, V)>,
+    entry: (Key, V),
+) -> usize {
+    let len = entries.len();
+    if len == entries.capacity() && len >= DOUBLES_BELOW {
+        entries.reserve_exact(len / 8);
     }
+    entries.push(entry);
+    free.insert(place_of(len));
+    len
 }
 
 /// Whether a place is that of a key.
@@ -233,12 +247,10 @@ pub struct Entry<'a, V> {
 impl<'a, V> Entry<'a, V> {
     /// What stands there, or a new value put there.
     pub fn or_insert_with(self, new: impl FnOnce() -> V) -> &'a mut V {
-        let place = match self.map.place(self.key) {
-            Some(place) => place,
-            None => {
-                self.map.push(self.key, new());
-                self.map.entries.len() - 1
-            }
+        let entries = &mut self.map.entries;
+        let place = match slot(&mut self.map.places, entries, self.key) {
+            hash_table::Entry::Occupied(place) => *place.get() as usize,
+            hash_table::Entry::Vacant(free) => push(free, entries, (self.key, new())),
         };
         &mut self.map.entries[place].1
     }

@@ -117,12 +117,12 @@ impl Generations<()> {
 
     /// Remembers a key; whether it is new.
     pub(crate) fn tell_once(&mut self, key: Key) -> bool {
-        if self.old.contains_key(&key) || self.young.contains_key(&key) {
+        let is_full = self.young.len() >= self.half_max;
+        if self.old.contains_key(&key) || (is_full && self.young.contains_key(&key)) {
             return false;
         }
         self.make_room();
-        self.young.insert(key, ());
-        true
+        self.young.insert(key, ()).is_none()
     }
 }
 

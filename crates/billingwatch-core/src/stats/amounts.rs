@@ -62,11 +62,19 @@ impl AmountHistogram {
         let wanted = (u128::from(self.total) * u128::from(share_bps.min(10_000))).div_ceil(10_000);
         // Asked of every payment: no more than the total, whose type is enough.
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).max(1);
+        // A doubling at a time until the one that holds it: asked of every payment, too.
         let mut seen: u64 = 0;
-        for (bucket, count) in self.counts.iter().enumerate() {
-            seen = seen.saturating_add(u64::from(*count));
-            if *count > 0 && seen >= wanted {
-                return upper_edge(bucket).min(self.largest);
+        for (doubling, counts) in self.counts.chunks(STEPS as usize).enumerate() {
+            let all: u64 = counts.iter().copied().map(u64::from).sum();
+            if seen + all < wanted {
+                seen += all;
+                continue;
+            }
+            for (step, count) in counts.iter().enumerate() {
+                seen += u64::from(*count);
+                if seen >= wanted {
+                    return upper_edge(doubling * STEPS as usize + step).min(self.largest);
+                }
             }
         }
         self.largest

@@ -83,13 +83,14 @@ impl Bench<'_> {
 
     /// Whether too many attempts fail: the least plausible of the windows that are beyond the line.
     pub(super) fn failing(&self) -> Option<Verdict> {
-        let chance_max = self.chance_max();
+        // A day's sums stand behind it, and most looks find no window beyond the line.
+        let chance_max = std::cell::LazyCell::new(|| self.chance_max());
         let mut worst: Option<Verdict> = None;
         let windows = WINDOWS.map(|(times, parts)| self.part(times, parts));
         let all_sums = self.minutes.spike_sums_of(windows);
         for (window, sums) in windows.into_iter().zip(all_sums) {
             let found = self.weigh(window, sums);
-            let is_implausible = |found: &Verdict| found.chance <= self.doubt(found) * chance_max;
+            let is_implausible = |found: &Verdict| found.chance <= self.doubt(found) * *chance_max;
             if let Some(found) = found.filter(is_implausible)
                 && worst.is_none_or(|known| found.chance < known.chance)
             {
@@ -157,7 +158,6 @@ impl Bench<'_> {
     /// Whether somebody tries cards: too many with a mark of it, and two signs at least.
     pub(super) fn testing(&self) -> Option<Verdict> {
         let cards_min = u64::try_from(self.settings.testing_cards_min).unwrap_or(u64::MAX);
-        let chance_max = self.chance_max();
         for (times, parts) in TESTING_WINDOWS {
             let window = self.part(times, parts);
             let sums = self.minutes.sums(window);
@@ -167,7 +167,7 @@ impl Bench<'_> {
             }
             let usual = self.usual.marked(self.at(), &self.before(window));
             let chance = beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight);
-            if chance <= chance_max {
+            if chance <= self.chance_max() {
                 let severity = testing_severity(&sums);
                 return Some(Verdict {
                     window,

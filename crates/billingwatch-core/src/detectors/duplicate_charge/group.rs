@@ -189,7 +189,7 @@ fn reasons(members: &[&Paid], kind: Kind) -> Vec<String> {
     } else if !matches!(kind, Kind::Service { .. }) {
         reasons.push("no description that differs".to_owned());
     }
-    let shared = |(name, value): &&(Box<str>, Key)| {
+    let shared = |(name, value): &&(IdText<22>, Key)| {
         let has = |paid: &Paid| {
             paid.metadata
                 .iter()

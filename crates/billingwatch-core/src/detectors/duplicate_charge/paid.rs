@@ -38,6 +38,9 @@ const AGAIN_WORDS: [&str; 4] = ["retry", "retried", "reattempt", "resubmitted"];
 /// The same, where a number does follow: `attempt 2`.
 const COUNTED_WORDS: [&str; 2] = ["attempt", "try"];
 
+/// White space to Unicode and to `str`, and none to `u8::is_ascii_whitespace`.
+const VERTICAL_TAB: u8 = 0x0b;
+
 /// What an idempotency key is made from when it names the thing bought.
 const ORDER_WORDS: [&str; 5] = ["order", "cart", INVOICE_WORD, "booking", "basket"];
 
@@ -65,8 +68,8 @@ pub(super) struct Paid {
     /// Words of the description that may name an invoice.
     pub(super) words: Vec<Key>,
     /// All of it: what of it tells purchases apart is asked where two are compared, which is rare.
-    pub(super) metadata: Vec<(Box<str>, Key)>,
-    pub(super) idempotency_key: Option<Box<str>>,
+    pub(super) metadata: Vec<(IdText<22>, Key)>,
+    pub(super) idempotency_key: Option<IdText<38>>,
     /// Described in Stripe's own words for the charges of invoices.
     pub(super) speaks_of_invoice: bool,
     /// Until when the event that names its invoice is waited for, engine time.
@@ -77,7 +80,7 @@ pub(super) struct Paid {
 
 impl Paid {
     /// Metadata by which two purchases can be told apart.
-    fn telling_metadata(&self) -> impl Iterator<Item = &(Box<str>, Key)> {
+    fn telling_metadata(&self) -> impl Iterator<Item = &(IdText<22>, Key)> {
         self.metadata.iter().filter(|(name, _)| is_telling(name))
     }
 }
@@ -262,7 +265,8 @@ pub(super) fn of_charge(
         description: charge.description.as_deref().map(thing_described),
         words: telling_words(charge.description.as_deref()),
         metadata: keyed(&charge.metadata),
-        idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
+        idempotency_key: request
+            .and_then(|request| request.idempotency_key.as_deref().map(Into::into)),
         speaks_of_invoice: charge.invoice.is_some()
             || speaks_of_invoice(charge.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,
@@ -290,7 +294,8 @@ pub(super) fn of_intent(
         description: intent.description.as_deref().map(thing_described),
         words: telling_words(intent.description.as_deref()),
         metadata: keyed(&intent.metadata),
-        idempotency_key: request.and_then(|request| request.idempotency_key.clone()),
+        idempotency_key: request
+            .and_then(|request| request.idempotency_key.as_deref().map(Into::into)),
         speaks_of_invoice: intent.invoice.is_some()
             || speaks_of_invoice(intent.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,
@@ -306,7 +311,7 @@ pub(super) fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
 }
 
 /// Metadata with its values as keys.
-fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
+fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(IdText<22>, Key)> {
     let pairs = metadata.iter();
     pairs
         .map(|(name, value)| (named(name, value), Key::of(value)))
@@ -314,7 +319,7 @@ fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(Box<str>, Key)> {
 }
 
 /// The name of metadata, by which it is asked later whether it tells purchases apart.
-fn named(name: &str, value: &str) -> Box<str> {
+fn named(name: &str, value: &str) -> IdText<22> {
     let is_session = || {
         let mut parts = name.as_bytes().windows(SESSION_WORD.len());
         parts.any(|part| part.eq_ignore_ascii_case(SESSION_WORD.as_bytes()))
@@ -337,37 +342,58 @@ pub(super) fn is_telling(name: &str) -> bool {
 /// What a description says was bought: all of it, but for what only says that it is another try. `Order
 /// 7` and `Order 7 (retry)` are one order, and two purchases by their text alone.
 fn thing_described(description: &str) -> Key {
-    let mut words: Vec<&str> = description.split_whitespace().collect();
+    let mut rest = description.trim();
     loop {
         // From the end: the mark, or the mark and a number of tries.
-        let bare = |nth: usize| {
-            let word = words.iter().rev().nth(nth).copied().unwrap_or_default();
+        let mut words = rest.split_whitespace().rev();
+        let mut bare = || {
+            let word = words.next().unwrap_or_default();
             word.trim_matches(|c: char| !c.is_alphanumeric())
-                .to_ascii_lowercase()
         };
-        let (last, before) = (bare(0), bare(1));
+        let (last, before) = (bare(), bare());
         let is_number = matches!(last.len(), 1 | 2) && last.bytes().all(|c| c.is_ascii_digit());
-        let is_mark = |word: &str| AGAIN_WORDS.contains(&word);
-        let is_counted = is_mark(&before) || COUNTED_WORDS.contains(&before.as_str());
+        let is_one_of =
+            |known: &[&str], word: &str| known.iter().any(|known| known.eq_ignore_ascii_case(word));
+        let is_counted = || is_one_of(&AGAIN_WORDS, before) || is_one_of(&COUNTED_WORDS, before);
         // Dashes and brackets that stand alone in front of it go with it.
-        let marks = if is_mark(&last) || (last.is_empty() && words.len() > 1) {
-            1
-        } else if is_number && is_counted {
-            2
+        let shorter = if last.is_empty() || is_one_of(&AGAIN_WORDS, last) {
+            without_last_word(rest)
+        } else if is_number && is_counted() {
+            without_last_word(rest).and_then(without_last_word)
         } else {
-            break;
+            None
         };
-        if words.len() <= marks {
-            break;
+        match shorter {
+            Some(shorter) => rest = shorter,
+            None => break,
         }
-        words.truncate(words.len() - marks);
     }
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB;
+    let is_even = rest.is_ascii()
+        && rest
+            .as_bytes()
+            .windows(2)
+            .all(|pair| !is_space(&pair[1]) || (pair[1] == b' ' && !is_space(&pair[0])));
+    if is_even {
+        return Key::of(rest);
+    }
+    let words: Vec<&str> = rest.split_whitespace().collect();
     Key::of(&words.join(" "))
+}
+
+/// The text without its last word; nothing if that is the only one.
+fn without_last_word(text: &str) -> Option<&str> {
+    let (before, _) = text.rsplit_once(char::is_whitespace)?;
+    Some(before.trim_end())
 }
 
 /// Words with a digit in them: the number of an invoice has some.
 fn telling_words(description: Option<&str>) -> Vec<Key> {
-    let words = description.unwrap_or_default().split_whitespace();
+    let description = description.unwrap_or_default();
+    if !description.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Vec::new();
+    }
+    let words = description.split_whitespace();
     words
         .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
         .filter(|word| word.len() > 3 && word.contains(|c: char| c.is_ascii_digit()))

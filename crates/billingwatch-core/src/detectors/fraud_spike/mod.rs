@@ -9,7 +9,7 @@
 //! disputes: no money moved and no network counts them unless they escalate. Severity follows how
 //! near the window's rate, and the month, are to the programmes of the networks ([`programme`]).
 
-mod guests;
+mod card_rate;
 mod history;
 mod programme;
 mod report;
@@ -88,8 +88,9 @@ crate::settings! {
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
-    /// Payments of one card without a customer within 3 hours before that is spoken of; more, where
-    /// the busiest of eight weeks had half so many, and twice as many while no week is known.
+    /// Payments of one card, without a customer or for three and more, within 3 hours before that is
+    /// spoken of; more, where the busiest of eight weeks had half so many, and twice as many while no
+    /// week is known.
     guest_payments_min: i64 = 6, 3 => 100;
 }
 

@@ -330,6 +330,37 @@ fn a_guests_card_that_pays_again_and_again() {
     assert_eq!(check("fraud_spike", &(guests() + &spree("fp_x", 6))), "");
 }
 
+/// The same by one card for so many customers in turn.
+fn shared(purchases: i64, customers: i64) -> String {
+    let purchase = |n| {
+        let customer = n % customers;
+        let amount = 4_000 + n * 700;
+        format!("+4m charge.succeeded cus=cus_{customer} card=fp_x amt={amount} req=req_1\n")
+    };
+    (0..purchases).map(purchase).collect()
+}
+
+/// Ten days of a customer's own cards.
+fn customers() -> String {
+    guests().replace("guest", "cus=cus_1 req=req_0")
+}
+
+#[test]
+fn one_card_that_pays_again_and_again_for_several_customers() {
+    let told = check("fraud_spike", &(customers() + &shared(9, 4)));
+    assert_snapshot!(told, @"d9 21:54:00 firing medium card:fp_x: card fp_x paid 6 times for 4 customers within 3h, 345.00 USD");
+    // A couple's card, and one customer's.
+    assert_eq!(check("fraud_spike", &(customers() + &shared(9, 2))), "");
+    assert_eq!(check("fraud_spike", &(customers() + &shared(9, 1))), "");
+    assert_eq!(check("fraud_spike", &(customers() + &shared(5, 4))), "");
+    // Subscriptions that Stripe renews for the members of one household or company.
+    let renewed = shared(9, 4).replace(" req=req_1", "");
+    assert_eq!(check("fraud_spike", &(customers() + &renewed)), "");
+    // A company whose people order by one card each day.
+    let days: String = (0..9).map(|_| shared(5, 4) + "+1d wait\n").collect();
+    assert_eq!(check("fraud_spike", &(days + &shared(9, 4))), "");
+}
+
 #[test]
 fn before_a_week_is_known_it_takes_twice_as_many() {
     assert_eq!(check("fraud_spike", &spree("fp_x", 11)), "");

@@ -1,5 +1,5 @@
-//! One card on many new customers or [again and again](super::guests), one customer with many cards, and bursts of new customers whose
-//! payments look risky.
+//! One card on many new customers or [again and again](super::card_rate), one customer with many cards,
+//! and bursts of new customers whose payments look risky.
 //!
 //! Only payments that succeeded count: cards that are tried and declined are card testing, which
 //! `charge_failure_spike` tells. A launch or a flash sale brings many new customers too; each with
@@ -20,7 +20,7 @@ use crate::money::Money;
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
 
-use super::guests::Guests;
+use super::card_rate::CardRate;
 
 /// How long cards and customers are counted together.
 const WINDOW: Span = Span::days(1);
@@ -65,7 +65,9 @@ pub(super) struct Velocity {
     /// Cards by customer.
     customers: Generations<Partners>,
     /// Cards of those who are no customers.
-    guests: Guests,
+    guests: CardRate,
+    /// Cards of customers who buy themselves.
+    buyers: CardRate,
     /// The busiest card and customer of each day, as far as they were not told.
     busiest: VecDeque<(i64, usize, usize)>,
     /// New customers of the last hour: when, the charge, whether risky.
@@ -82,7 +84,8 @@ impl Default for Velocity {
             known: Generations::new(KNOWN.0, KNOWN.1),
             cards: Generations::new(WINDOW, WATCHED_MAX),
             customers: Generations::new(WINDOW, WATCHED_MAX),
-            guests: Guests::default(),
+            guests: CardRate::default(),
+            buyers: CardRate::default(),
             busiest: VecDeque::new(),
             burst: VecDeque::new(),
             usual: (0.0, 0.0),
@@ -97,7 +100,7 @@ impl Velocity {
         &mut self,
         charge: &Charge,
         event: &Event,
-        (count_min, guest_min): (i64, i64),
+        (count_min, payments_min): (i64, i64),
         ctx: &mut Context<'_>,
     ) {
         let card = charge.card.as_ref();
@@ -110,24 +113,24 @@ impl Velocity {
         }
         let day = ctx.calendar().day(at);
         let Some(customer) = &charge.customer else {
-            let guest = (charge, fingerprint);
-            if let Some(finding) = self.guests.take(guest, event, (at, day), guest_min) {
-                self.open.insert(finding.key.clone(), ctx.now());
-                ctx.fire(finding);
-            }
-            return;
+            let often = (self.guests).take((charge, fingerprint), event, (at, day), payments_min);
+            return self.tell(often, ctx);
         };
         self.start_day(day);
         // Renewals that Stripe itself makes are no doing of somebody new.
         let was_known = self.known.renew(customer.key());
-        let is_new = event.request.is_some() && !was_known;
+        let is_by_call = event.request.is_some();
+        let is_new = is_by_call && !was_known;
+        if is_by_call {
+            let often = (self.buyers).take((charge, fingerprint), event, (at, day), payments_min);
+            self.tell(often, ctx);
+        }
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
-        let busiest = self.busiest_before(day);
         let card_key = Key::of(fingerprint);
 
         let cards = self.customers.entry(customer.key(), one_partner);
         if let Some(count) = meet(cards, card_key, at, charge.id.as_str()) {
-            if count >= count_min.max(busiest.1 * 2 + 1) {
+            if count >= count_min.max(busiest_before(&self.busiest, day).1 * 2 + 1) {
                 let key = format!("customer:{customer}");
                 let mut finding = grown(&key, count, count_min, charge, event, cards);
                 "A customer paid with many cards".clone_into(&mut finding.title);
@@ -146,7 +149,7 @@ impl Velocity {
         }
         let customers = self.cards.entry(card_key, one_partner);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
-            if count >= count_min.max(busiest.0 * 2 + 1) {
+            if count >= count_min.max(busiest_before(&self.busiest, day).0 * 2 + 1) {
                 let key = format!("card:{fingerprint}");
                 let mut finding = grown(&key, count, count_min, charge, event, customers);
                 "One card pays for many new customers".clone_into(&mut finding.title);
@@ -170,6 +173,7 @@ impl Velocity {
         self.cards.advance_to(now);
         self.customers.advance_to(now);
         self.guests.advance_to(now);
+        self.buyers.advance_to(now);
         self.forget_burst(now);
         if self
             .open
@@ -188,6 +192,13 @@ impl Velocity {
         for key in over {
             self.open.remove(&key);
             ctx.clear(key, format!("no more of it within {WINDOW}"));
+        }
+    }
+
+    fn tell(&mut self, finding: Option<Finding>, ctx: &mut Context<'_>) {
+        if let Some(finding) = finding {
+            self.open.insert(finding.key.clone(), ctx.now());
+            ctx.fire(finding);
         }
     }
 
@@ -279,14 +290,14 @@ impl Velocity {
             }
         }
     }
+}
 
-    /// The most customers of a card, and cards of a customer, on any day before.
-    fn busiest_before(&self, day: i64) -> (usize, usize) {
-        let before = self.busiest.iter().filter(|(known, ..)| *known < day);
-        before.fold((0, 0), |(of_card, of_customer), (_, card, customer)| {
-            (of_card.max(*card), of_customer.max(*customer))
-        })
-    }
+/// The most customers of a card, and cards of a customer, on any day before.
+fn busiest_before(busiest: &VecDeque<(i64, usize, usize)>, day: i64) -> (usize, usize) {
+    let before = busiest.iter().filter(|(known, ..)| *known < day);
+    before.fold((0, 0), |(of_card, of_customer), (_, card, customer)| {
+        (of_card.max(*card), of_customer.max(*customer))
+    })
 }
 
 fn one_partner() -> Partners {

@@ -1,9 +1,11 @@
-//! One card that pays again and again, each time as a guest: no customer tells the payments apart.
+//! One card that pays again and again: each time as a guest, so that no customer tells the payments
+//! apart, or for several customers.
 //!
-//! Vending, donations and top-ups have such cards every day. So what counts is how often the busiest
-//! card of eight weeks paid within three hours.
+//! Vending, donations and top-ups have such cards every day, and so has who sells to companies. So what
+//! counts is how often the busiest card of eight weeks paid within three hours. What one customer pays
+//! by one card is that customer's business, however often it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +35,12 @@ const DAYS: usize = 56;
 /// Days that must be known before the busiest card says what is usual.
 const DAYS_MIN: i64 = 7;
 
-/// One scope's cards without a customer.
+/// A couple shares a card, and a family may: from so many customers on it is one card with many names.
+const CUSTOMERS_MIN: usize = 3;
+
+/// How often cards pay in one scope: those of guests, or those of customers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Guests {
+pub(super) struct CardRate {
     cards: Generations<Vec<Paid>>,
     /// The most payments of a card within the window, by day, as far as they were not told.
     busiest: VecDeque<(i64, usize)>,
@@ -45,11 +50,12 @@ pub(super) struct Guests {
 struct Paid {
     at: Timestamp,
     charge: IdText,
+    customer: Option<Key>,
     amount: i64,
     currency: Currency,
 }
 
-impl Default for Guests {
+impl Default for CardRate {
     fn default() -> Self {
         Self {
             cards: Generations::new(WINDOW, WATCHED_MAX),
@@ -58,12 +64,12 @@ impl Default for Guests {
     }
 }
 
-impl Guests {
+impl CardRate {
     pub(super) fn advance_to(&mut self, now: Timestamp) {
         self.cards.advance_to(now);
     }
 
-    /// Takes in a guest's payment by card, made on a local day; what is to be told of the card.
+    /// Takes in a payment by card, made on a local day; what is to be told of the card.
     pub(super) fn take(
         &mut self,
         (charge, fingerprint): (&Charge, &str),
@@ -83,8 +89,10 @@ impl Guests {
             .cards
             .entry(Key::of(fingerprint), || Vec::with_capacity(1));
         payments.retain(|paid| at.since(paid.at) <= WINDOW);
+        let customer = charge.customer.as_ref().map(|id| id.key());
         let is_known = |paid: &Paid| {
-            let is_again = paid.amount == amount
+            let is_again = paid.customer == customer
+                && paid.amount == amount
                 && paid.currency == currency
                 && at.since(paid.at).as_millis().abs() <= REPEAT.as_millis();
             is_again || *paid.charge == *charge.id.as_str()
@@ -95,10 +103,14 @@ impl Guests {
         payments.push(Paid {
             at,
             charge: charge.id.as_str().into(),
+            customer,
             amount,
             currency,
         });
         let count = payments.len();
+        if customer.is_some() && customers_of(payments) < CUSTOMERS_MIN {
+            return None;
+        }
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
         // A newcomer's busiest card is not known: what is odd anywhere is told.
         let limit = match usual {
@@ -133,6 +145,12 @@ impl Guests {
     }
 }
 
+/// How many customers a card paid for.
+fn customers_of(payments: &[Paid]) -> usize {
+    let customers: BTreeSet<Key> = payments.iter().filter_map(|paid| paid.customer).collect();
+    customers.len()
+}
+
 fn describe(
     fingerprint: &str,
     payments: &[Paid],
@@ -145,14 +163,26 @@ fn describe(
     } else {
         Severity::Medium
     };
-    let key = format!("guest:{fingerprint}");
-    let mut finding = Finding::new(key, severity, "One guest's card pays again and again");
+    let customers = customers_of(payments);
+    let (key, title, of_whom) = match customers {
+        0 => (
+            format!("guest:{fingerprint}"),
+            "One guest's card pays again and again",
+            "without a customer".to_owned(),
+        ),
+        // The alert that tells of many new customers is about the same card.
+        _ => (
+            format!("card:{fingerprint}"),
+            "One card pays again and again for several customers",
+            format!("for {customers} customers"),
+        ),
+    };
+    let mut finding = Finding::new(key, severity, title);
     let newest = || payments.iter().rev();
     let currency = newest().next().map(|paid| paid.currency);
     let same = newest().filter(|paid| Some(paid.currency) == currency);
     let sum = same.fold(0_i64, |sum, paid| sum.saturating_add(paid.amount));
-    finding.message =
-        format!("card {fingerprint} paid {count} times without a customer within {WINDOW}");
+    finding.message = format!("card {fingerprint} paid {count} times {of_whom} within {WINDOW}");
     if let Some(currency) = currency {
         finding.message += &format!(", {}", Money::new(sum, currency));
         finding.currency = Some(currency);
@@ -160,7 +190,7 @@ fn describe(
     }
     let reason = match usual {
         Some(busiest) => format!("the busiest such card of the days before paid {busiest} times"),
-        None => "no card is known here for a week yet: twice the minimum counts".to_owned(),
+        None => "no such card is known here for a week yet: twice the minimum counts".to_owned(),
     };
     finding.evidence.reasons.push(reason);
     finding.subject = Some(fingerprint.to_owned());

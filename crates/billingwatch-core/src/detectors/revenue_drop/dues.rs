@@ -200,7 +200,9 @@ impl Dues {
             return;
         };
         let is_paid = next_at > turn + record.boundary_slack();
-        if self.paid < PAID_MIN || next_at < turn || self.by_time.contains_key(&(turn, key)) {
+        // Until it is paid it is kept under the time that is foretold from now on, so that its payment finds it.
+        let at = if is_paid { turn } else { next_at };
+        if self.paid < PAID_MIN || next_at < turn || self.by_time.contains_key(&(at, key)) {
             return;
         }
         due.outcome = match (is_paid, is_asked) {
@@ -208,9 +210,9 @@ impl Dues {
             (false, true) => Outcome::Asked,
             (false, false) => Outcome::Silent,
         };
-        self.put(key, turn, due, bookings);
+        self.put(key, at, due, bookings);
         if !is_paid {
-            self.next_of.insert(key, turn);
+            self.next_of.insert(key, at);
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Subscription {
     pub trial_start: Option<Timestamp>,
     /// When the trial ends.
     pub trial_end: Option<Timestamp>,
+    /// It is cancelled or paused when its trial ends, unless its customer has a payment method: it names
+    /// none itself (`trial_settings.end_behavior.missing_payment_method`).
+    pub may_end_with_trial: bool,
     /// When it will be cancelled.
     pub cancel_at: Option<Timestamp>,
     /// Whether it ends with this period.

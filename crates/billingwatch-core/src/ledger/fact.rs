@@ -35,6 +35,11 @@ pub enum Fact {
         /// The subscription.
         subscription: Key,
     },
+    /// A subscription's trial ran out, and it was told what became of it: it goes on, or is paused, or over.
+    TrialEnded {
+        /// The subscription.
+        subscription: Key,
+    },
     /// An invoice of a subscription was paid, if only with zero; once per invoice.
     SubscriptionPaid {
         /// The subscription.

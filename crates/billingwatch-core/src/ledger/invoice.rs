@@ -29,3 +29,10 @@ pub struct InvoiceRecord {
     pub(super) is_finalized_told: bool,
     pub(super) is_paid_told: bool,
 }
+
+impl InvoiceRecord {
+    /// Whether it was finalised: it asks for money.
+    pub(crate) const fn is_finalized(&self) -> bool {
+        self.is_finalized_told
+    }
+}

@@ -56,11 +56,14 @@ impl Ledger {
             invoice.status,
             InvoiceStatus::Void | InvoiceStatus::Uncollectible
         );
-        if invoice.status == InvoiceStatus::Uncollectible
+        let is_told_unpaid = invoice.status == InvoiceStatus::Uncollectible
+            || *event_type == EventType::InvoiceOverdue;
+        if is_told_unpaid
             && let Some(known) = record.subscription
             && let Some(known) = self.subscriptions.get_mut(&known)
         {
-            // Written off: by the merchant, or after the last retry as he set it. Not silently.
+            // Written off: by the merchant, or after the last retry as he set it. Or Stripe says that it is
+            // overdue. Not silently.
             known.forgive(record.paid_through);
         }
         let is_final = *event_type == EventType::InvoiceFinalized

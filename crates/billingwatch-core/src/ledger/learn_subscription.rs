@@ -16,11 +16,9 @@ impl Ledger {
         facts: &mut Vec<Fact>,
     ) {
         let key = subscription.id.key();
-        if self
-            .ended
-            .get(key)
-            .is_some_and(|ended_at| event_at <= *ended_at)
-        {
+        if self.ended.contains(key) {
+            // An end is for ever (Stripe API reference: Subscription, `status`): whatever else is told of it
+            // is an older word, or a change of what is over.
             return;
         }
         let is_over = *event_type == EventType::SubscriptionDeleted
@@ -29,10 +27,13 @@ impl Ledger {
                 SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired
             );
         if is_over {
-            let turn = self.subscriptions.swap_remove(&key);
-            let turn = turn.and_then(|record| record.turns_at());
+            let record = self.subscriptions.swap_remove(&key);
+            if record.as_ref().is_some_and(|it| it.runs_out_at(event_at)) {
+                facts.push(Fact::TrialEnded { subscription: key });
+            }
+            let turn = record.and_then(|record| record.turns_at());
             self.renewals.change(turn, None, event_at);
-            self.ended.insert(key, event_at);
+            self.ended.insert(key, ());
             facts.push(Fact::SubscriptionChanged { subscription: key });
             return;
         }
@@ -44,6 +45,9 @@ impl Ledger {
                 return;
             }
             let turn = record.turns_at();
+            if subscription.status != SubscriptionStatus::Trialing && record.runs_out_at(event_at) {
+                facts.push(Fact::TrialEnded { subscription: key });
+            }
             record.take(subscription, event_at);
             self.renewals.change(turn, record.turns_at(), event_at);
         } else {

@@ -64,7 +64,7 @@ pub struct Ledger {
     told: Generations<()>,
     subscriptions: KeyMap<SubscriptionRecord>,
     /// Ended subscriptions, so that a stale event does not bring one back.
-    ended: Generations<Timestamp>,
+    ended: Generations<()>,
     /// Payments for subscriptions not met yet: paid through when, and how much.
     early_payments: Generations<(Option<Timestamp>, i64)>,
     /// Ties to invoices that arrived before the payment: its charge or intent → the invoice.

@@ -59,6 +59,8 @@ pub struct SubscriptionRecord {
     pub payment_term_days: u16,
     /// Collection is paused.
     pub is_paused: bool,
+    /// It may be cancelled or paused when its trial ends, without a payment.
+    pub may_end_with_trial: bool,
     /// Every price is by use.
     pub is_metered: bool,
     /// A schedule may change its price.
@@ -141,6 +143,7 @@ impl SubscriptionRecord {
             ends_at: None,
             payment_term_days: 0,
             is_paused: false,
+            may_end_with_trial: false,
             is_metered: false,
             has_schedule: false,
             has_opaque_discounts: false,
@@ -202,6 +205,7 @@ impl SubscriptionRecord {
         self.period_start = subscription.current_period_start.or(self.period_start);
         self.period_end = subscription.current_period_end.or(self.period_end);
         self.trial_end = subscription.trial_end;
+        self.may_end_with_trial = subscription.may_end_with_trial;
         self.ends_at = end_of(subscription);
         self.payment_term_days = match subscription.collection_method {
             CollectionMethod::ChargeAutomatically => 0,
@@ -275,11 +279,34 @@ impl SubscriptionRecord {
     /// # Errors
     /// The first reason for expecting nothing.
     pub fn due_at(&self) -> Result<Timestamp, NothingDue> {
-        if self.has_test_clock {
-            return Err(NothingDue::TestClock);
-        }
         if self.status != SubscriptionStatus::Active {
             return Err(NothingDue::NotActive);
+        }
+        self.owes_at()
+    }
+
+    /// When a subscription in trial should pay for the first time, or why nothing is expected.
+    ///
+    /// # Errors
+    /// The first reason for expecting nothing: among others that no payment method is known, where the
+    /// trial ends in a cancellation or a pause without one, or that an attempt to collect failed.
+    pub fn trial_due_at(&self) -> Result<Timestamp, NothingDue> {
+        let is_in_trial = self.status == SubscriptionStatus::Trialing;
+        let trial_end = self.trial_end.filter(|_| is_in_trial);
+        let trial_end = trial_end.ok_or(NothingDue::NotActive)?;
+        if self.unrest_at.is_some_and(|at| at > trial_end) {
+            return Err(NothingDue::NotActive);
+        }
+        if self.may_end_with_trial {
+            return Err(NothingDue::Ending);
+        }
+        self.owes_at()
+    }
+
+    /// When something is owed next, whatever its status.
+    fn owes_at(&self) -> Result<Timestamp, NothingDue> {
+        if self.has_test_clock {
+            return Err(NothingDue::TestClock);
         }
         if self.is_paused {
             return Err(NothingDue::Paused);
@@ -318,6 +345,12 @@ impl SubscriptionRecord {
         quarter.map_or(BOUNDARY_SLACK_MAX, |quarter| {
             quarter.clamp(Span::ZERO, BOUNDARY_SLACK_MAX)
         })
+    }
+
+    /// Whether it is in a trial that has run out when an event says otherwise that was made then.
+    pub(super) fn runs_out_at(&self, event_at: Timestamp) -> bool {
+        let trial_end = self.trial_end.map(|end| end - TURN_SLACK);
+        self.status == SubscriptionStatus::Trialing && trial_end.is_some_and(|end| end <= event_at)
     }
 
     /// When its period turns next, with events that say so; `None` where that cannot be said.

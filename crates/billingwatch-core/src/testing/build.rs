@@ -330,7 +330,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
     };
     Subscription {
         id: line.id_or("sub", made),
-        created: Some(now),
+        created: line.at("born", now).or(Some(now)),
         status,
         customer: Some(line.id_or("cus", made)),
         currency: line.currency(),
@@ -354,6 +354,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         days_until_due: line.number("days"),
         trial_start: None,
         trial_end: line.at("trial", now),
+        may_end_with_trial: line.has("may_end_with_trial"),
         cancel_at: line.at("cancel_at", now),
         cancel_at_period_end: line.has("cancels"),
         canceled_at: None,
@@ -368,7 +369,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         has_opaque_discounts: line.has("opaque_discount"),
         has_passing_discount: line.has("off_once"),
         has_schedule: line.has("schedule"),
-        latest_invoice: None,
+        latest_invoice: line.id("latest"),
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
         metadata: metadata(line),
         has_test_clock: line.has("test_clock"),

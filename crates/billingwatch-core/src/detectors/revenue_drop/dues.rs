@@ -21,6 +21,13 @@ pub(super) const SETTLE: Span = Span::hours(2);
 /// A payment this long before it is due is the one that was due.
 const EARLY: Span = Span::hours(12);
 
+/// The event that a period turned comes within this time of its turn, before its invoice is finalised.
+const TURN_TOLD: Span = Span::hours(1);
+
+/// So many payments of subscriptions must have been told before a turn without one says anything: an
+/// endpoint may be sent no invoices.
+const PAID_MIN: u32 = 10;
+
 /// How long a due payment is remembered after it was booked: what is delivered late corrects it.
 const KEPT: Span = Span::days(4);
 
@@ -83,6 +90,8 @@ pub(super) struct Dues {
     next_of: KeyMap<Timestamp>,
     /// All that is due before this is booked.
     booked_until: Timestamp,
+    /// Payments told, as far as they need to be counted.
+    paid: u32,
 }
 
 impl Dues {
@@ -137,6 +146,7 @@ impl Dues {
         event_at: Timestamp,
         bookings: &mut Vec<Booking>,
     ) {
+        self.paid = self.paid.saturating_add(1).min(PAID_MIN);
         let next = record.and_then(foretell);
         if let Some(old_at) = self.next_of.get(&key).copied() {
             if old_at - EARLY <= event_at {
@@ -164,6 +174,45 @@ impl Dues {
             && at - EARLY <= event_at
         {
             self.turn_out(key, at, (Outcome::Asked, billed), event_at, bookings);
+        }
+    }
+
+    /// Whether a payment of this subscription is foretold, or was.
+    pub(super) fn knows(&self, key: Key) -> bool {
+        self.next_of.contains_key(&key)
+    }
+
+    /// The period of a subscription turned, of which no payment was foretold: who pays by the year is first
+    /// heard of at its turn, and so is the end of a trial. The turn foretells its own payment, whose
+    /// invoice is finalised an hour later. Deliveries keep no order, so the invoice may have been told
+    /// before it.
+    pub(super) fn turned(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        is_asked: bool,
+        event_at: Timestamp,
+        bookings: &mut Vec<Booking>,
+    ) {
+        let turn = record.period_start;
+        let turn = turn.filter(|turn| (Span::ZERO..TURN_TOLD).contains(&event_at.since(*turn)));
+        let Some((turn, (next_at, mut due))) = turn.zip(foretell(record)) else {
+            return;
+        };
+        let is_paid = next_at > turn + record.boundary_slack();
+        // Until it is paid it is kept under the time that is foretold from now on, so that its payment finds it.
+        let at = if is_paid { turn } else { next_at };
+        if self.paid < PAID_MIN || next_at < turn || self.by_time.contains_key(&(at, key)) {
+            return;
+        }
+        due.outcome = match (is_paid, is_asked) {
+            (true, _) => Outcome::Paid,
+            (false, true) => Outcome::Asked,
+            (false, false) => Outcome::Silent,
+        };
+        self.put(key, at, due, bookings);
+        if !is_paid {
+            self.next_of.insert(key, at);
         }
     }
 
@@ -197,15 +246,18 @@ impl Dues {
         bookings: &mut Vec<Booking>,
     ) {
         // What is due at the very moment it is told is a first payment: nobody foretold it.
-        let Some((at, mut due)) = next.filter(|(at, _)| *at > event_at) else {
-            return;
-        };
+        if let Some((at, due)) = next.filter(|(at, _)| *at > event_at) {
+            self.put(key, at, due, bookings);
+            self.next_of.insert(key, at);
+        }
+    }
+
+    fn put(&mut self, key: Key, at: Timestamp, mut due: Due, bookings: &mut Vec<Booking>) {
         if at < self.booked_until {
             due.is_booked = true;
             bookings.push(due.booking(at, 1));
         }
         self.by_time.insert((at, key), due);
-        self.next_of.insert(key, at);
     }
 
     /// Sets the outcome, if it came in time.

@@ -42,6 +42,8 @@ mod tests_of_mrr;
 mod tests_of_peaks;
 #[cfg(test)]
 mod tests_of_straying;
+#[cfg(test)]
+mod tests_of_turns;
 mod usual;
 mod worth;
 
@@ -52,9 +54,10 @@ use serde::{Deserialize, Serialize};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::intent::PaymentIntent;
 use crate::event::invoice::BillingReason;
+use crate::event::subscription::Subscription;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
-use crate::ledger::{Fact, Generations};
+use crate::ledger::{Fact, Generations, InvoiceRecord};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
@@ -173,6 +176,7 @@ impl Detector for RevenueDrop {
                     let record = ctx.ledger().subscription(*subscription);
                     let at = ctx.event_at();
                     let discounted = discounted(event);
+                    let is_foretold = self.dues.knows(*subscription);
                     self.mrr.look(*subscription, record, discounted);
                     self.dues.look(
                         *subscription,
@@ -181,6 +185,16 @@ impl Detector for RevenueDrop {
                         at,
                         &mut self.bookings,
                     );
+                    if let Some(sent) = turned(event)
+                        && let Some(record) = record.filter(|_| !is_foretold)
+                    {
+                        let invoice = sent.latest_invoice.as_ref().map(|id| id.key());
+                        let invoice = invoice.and_then(|key| ctx.ledger().invoice(key));
+                        let is_asked = invoice.is_some_and(InvoiceRecord::is_finalized);
+                        let bookings = &mut self.bookings;
+                        self.dues
+                            .turned(*subscription, record, is_asked, at, bookings);
+                    }
                 }
                 Fact::InvoiceFinalized { invoice } => self.take_invoice(*invoice, event, ctx),
                 Fact::SubscriptionPaid {
@@ -253,6 +267,19 @@ fn discounted(event: &Event) -> Discounted {
         },
         _ => Discounted::default(),
     }
+}
+
+/// A subscription that was there before its period began: then its period turned.
+fn turned(event: &Event) -> Option<&Subscription> {
+    let EventData::Subscription(sent) = &event.data else {
+        return None;
+    };
+    let is_older = sent
+        .created
+        .zip(sent.current_period_start)
+        .is_some_and(|(created, start)| created + SETTLE < start);
+    let is_update = event.event_type == EventType::SubscriptionUpdated;
+    (is_update && is_older).then_some(&**sent)
 }
 
 /// What an invoice's event says of its discounts.

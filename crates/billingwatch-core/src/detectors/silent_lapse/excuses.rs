@@ -25,6 +25,7 @@ use crate::time::{Span, Timestamp};
 
 use super::super::words::as_f64;
 use super::groups::Groups;
+use super::trials;
 
 /// A renewal is told within this time after its turn, if it is told at all: events that are missing
 /// from it may have been its payment.
@@ -77,7 +78,8 @@ impl<'a> Outage<'a> {
         let turn = due_at - record.payment_term();
         let (mut judged_at, mut awaited_until) = (deadline, deadline);
         let mut unseen = None;
-        for trouble in ctx.intake().silences(Family::Invoice, turn, ctx.now()) {
+        let family = trials::family_of(record.status);
+        for trouble in ctx.intake().silences(family, turn, ctx.now()) {
             let back_at = trouble.back_at.unwrap_or(ctx.now());
             let (from, to) = (trouble.since.max(due_at), back_at.min(deadline));
             judged_at = judged_at + to.since(from).max(Span::ZERO);
@@ -89,7 +91,9 @@ impl<'a> Outage<'a> {
                 share_of(back_at.min(deadline).since(from), deadline.since(turn))
             } else {
                 let known = ctx.ledger().renewals();
-                let known = known.invoiced_share(turn, from, back_at);
+                let known = (family == Family::Invoice)
+                    .then(|| known.invoiced_share(turn, from, back_at))
+                    .flatten();
                 known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
             };
             if share >= UNSEEN_MIN {
@@ -267,7 +271,7 @@ impl Silence {
         Self {
             since: trouble.since,
             back_at: trouble.back_at.unwrap_or(now),
-            is_of_invoices: matches!(trouble.kind, TroubleKind::FamilySilence(_)),
+            is_of_invoices: trouble.kind == TroubleKind::FamilySilence(Family::Invoice),
         }
     }
 

@@ -16,9 +16,13 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, SUBJECTS_MAX, Severity, Unit};
+use crate::event::subscription::SubscriptionStatus;
 use crate::ids::{Key, KeyMap};
+use crate::ledger::SubscriptionRecord;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
+
+use super::trials;
 
 /// So many alerts within [`JOIN`] stand by themselves; what follows joins the newest of them.
 const SINGLES: usize = 2;
@@ -54,9 +58,9 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Lapse {
     pub(super) id: Box<str>,
-    pub(super) customer: Option<Box<str>>,
     pub(super) due_at: Timestamp,
     pub(super) owed: Option<(Currency, i64)>,
+    is_in_trial: bool,
     group: u64,
 }
 
@@ -74,6 +78,8 @@ struct Group {
     joined: u32,
     open: u32,
     told: u32,
+    /// Of all that joined, those in trial.
+    trials: u32,
     /// Those that the alert knows of, told or not.
     noted: u32,
     /// What the open ones owe for a period each.
@@ -109,17 +115,12 @@ pub(super) enum Ended {
 }
 
 impl Lapse {
-    pub(super) const fn new(
-        id: Box<str>,
-        customer: Option<Box<str>>,
-        due_at: Timestamp,
-        owed: Option<(Currency, i64)>,
-    ) -> Self {
+    pub(super) fn new(record: &SubscriptionRecord, due_at: Timestamp) -> Self {
         Self {
-            id,
-            customer,
+            id: record.id.as_str().into(),
             due_at,
-            owed,
+            owed: record.currency.zip(record.amount()),
+            is_in_trial: record.status == SubscriptionStatus::Trialing,
             group: 0,
         }
     }
@@ -187,6 +188,7 @@ impl Groups {
                 joined: 0,
                 open: 0,
                 told: 0,
+                trials: 0,
                 noted: 0,
                 owed: BTreeMap::new(),
                 due_from: lapse.due_at,
@@ -201,6 +203,7 @@ impl Groups {
         group.joined_at = now;
         group.joined += 1;
         group.open += 1;
+        group.trials += u32::from(lapse.is_in_trial);
         group.due_from = group.due_from.min(lapse.due_at);
         group.due_to = group.due_to.max(lapse.due_at);
         if let Some((currency, amount)) = lapse.owed {
@@ -291,7 +294,12 @@ impl Group {
         } else {
             Severity::High
         };
-        let title = "Active subscriptions stopped paying";
+        let are_trials = self.trials == self.joined;
+        let title = if are_trials {
+            trials::TITLE_OF_MANY
+        } else {
+            "Active subscriptions stopped paying"
+        };
         let mut finding = Finding::new(&*self.anchor, severity, title);
         self.owed.retain(|_, owed| *owed > 0);
         if let (1, Some((currency, owed))) = (self.owed.len(), self.owed.first_key_value()) {
@@ -344,10 +352,12 @@ impl Group {
             "{} lapsed within a day of one another since {}",
             self.joined, self.opened_at
         ));
-        finding
-            .evidence
-            .reasons
-            .push("no failed attempt moved them out of `active`".to_owned());
+        let reason = if are_trials {
+            trials::REASON
+        } else {
+            "no failed attempt moved them out of `active`"
+        };
+        finding.evidence.reasons.push(reason.to_owned());
         finding
     }
 }
@@ -364,7 +374,13 @@ mod tests {
         let hours = [-30, -7, -7, -3, 0, 4, 10, 12, 40];
         for hour in hours {
             let name = format!("sub_{hour}_{}", groups.lapses.len());
-            let lapse = Lapse::new(name.as_str().into(), None, at(hour), None);
+            let lapse = Lapse {
+                id: name.as_str().into(),
+                due_at: at(hour),
+                owed: None,
+                is_in_trial: false,
+                group: 0,
+            };
             groups.add(Key::of(&name), lapse, at(100));
         }
         // From 00:00 to 10:00 three were due; 12:00 is 2 hours away, 21:00 before is 3, 17:00 is 7.

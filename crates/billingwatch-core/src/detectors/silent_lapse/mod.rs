@@ -5,7 +5,7 @@
 //! that lapse [together](groups); it closes when each has paid, ended, paused, or is
 //! called past due by Stripe itself.
 //!
-//! Nothing is expected (and nothing said) in a trial, while collection is paused, of free, wholly
+//! Nothing is expected (and nothing said) in a trial until it has [run out](trials), while collection is paused, of free, wholly
 //! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
 //! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
 //! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
@@ -24,7 +24,10 @@ mod tests_of_moments;
 #[cfg(test)]
 mod tests_of_silences;
 #[cfg(test)]
+mod tests_of_trials;
+#[cfg(test)]
 mod tests_of_write_offs;
+mod trials;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -35,7 +38,7 @@ use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::{Charge, ChargeStatus};
 use crate::event::subscription::SubscriptionStatus;
-use crate::event::{Event, EventData, Family, FamilySet};
+use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::intake::Trouble;
 use crate::ledger::{Fact, NothingDue, SubscriptionRecord};
@@ -46,6 +49,7 @@ use crate::time::{Span, Timestamp};
 use excuses::{Excuses, Outage};
 use groups::{Ended, Groups, Lapse};
 use retries::Retries;
+use trials::Trials;
 
 /// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
 /// about an hour after the period turns. What came later than that is not needed for a verdict.
@@ -102,6 +106,8 @@ pub(super) struct SilentLapse {
     lapsed: Groups,
     /// Attempts that are to come.
     retries: Retries,
+    /// Whether the ends of trials are told.
+    trials: Trials,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
     /// Customers whose payment was just decided, and until when its other events are awaited.
@@ -136,8 +142,12 @@ impl Detector for SilentLapse {
         {
             self.look(key, Some(event), ctx);
         }
+        if event.event_type == EventType::SubscriptionDeleted {
+            self.trials.note_end();
+        }
         for fact in ctx.facts() {
             match fact {
+                Fact::TrialEnded { .. } => self.trials.note_told(),
                 Fact::SubscriptionChanged { subscription }
                 | Fact::SubscriptionPaid { subscription, .. } => {
                     self.look(*subscription, Some(event), ctx);
@@ -184,6 +194,10 @@ impl Detector for SilentLapse {
                     SubscriptionStatus::PastDue => {
                         describe_retry(record, due_at, ctx.now(), grace_secs)
                     }
+                    SubscriptionStatus::Trialing => {
+                        let finding = describe(record, due_at, ctx.now(), grace_secs);
+                        trials::reword(finding, record, ctx.now())
+                    }
                     _ => describe(record, due_at, ctx.now(), grace_secs),
                 };
             }
@@ -220,7 +234,8 @@ impl SilentLapse {
             self.close(key, "the subscription ended", ctx);
             return;
         };
-        let due_at = match record.due_at() {
+        let is_in_trial = record.status == SubscriptionStatus::Trialing;
+        let due_at = match trials::due_at(record) {
             Ok(due_at) => due_at,
             Err(NothingDue::NotActive)
                 if record.status == SubscriptionStatus::PastDue && !record.is_paused =>
@@ -241,7 +256,8 @@ impl SilentLapse {
         self.retries.settle(key, record.seen_at);
         let mut deadline = due_at + Span::secs(self.settings.grace_secs);
         if deadline > ctx.now() {
-            self.close(key, format_args!("paid; next due {due_at}"), ctx);
+            let state = if is_in_trial { "in trial" } else { "paid" };
+            self.close(key, format_args!("{state}; next due {due_at}"), ctx);
         }
         if let Some(until) = self.excuses.until(key, due_at) {
             deadline = deadline.max(until);
@@ -261,11 +277,13 @@ impl SilentLapse {
         } else if event.is_some() {
             // Judged by the next tick, so that a burst of late events is read to its end first.
             self.set_deadline(key, ctx.now());
-        } else if !self.is_excused(key, record, due_at, ctx) {
-            let owed = record.currency.zip(record.amount());
-            let customer = record.customer.as_deref().map(Into::into);
-            let lapse = Lapse::new(record.id.as_str().into(), customer, due_at, owed);
-            self.lapsed.add(key, lapse, ctx.now());
+        } else if self.is_excused(key, record, due_at, ctx) {
+            // Looked at again.
+        } else if is_in_trial && !self.trials.is_odd() {
+            let message = format!("its trial ended {due_at}, and here that is not always told");
+            ctx.suppress("trial_end_untold", Some(&record.id), message);
+        } else {
+            self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
         }
     }
 
@@ -292,10 +310,8 @@ impl SilentLapse {
             self.set_deadline(key, ctx.now());
         } else if !self.is_excused(key, record, promised_at, ctx) {
             if self.retries.breaks() {
-                let owed = record.currency.zip(record.amount());
-                let customer = record.customer.as_deref().map(Into::into);
-                let lapse = Lapse::new(record.id.as_str().into(), customer, promised_at, owed);
-                self.lapsed.add(key, lapse, ctx.now());
+                self.lapsed
+                    .add(key, Lapse::new(record, promised_at), ctx.now());
             } else {
                 let message = format!("no attempt came {promised_at}, and here that says little");
                 ctx.suppress("retry_missing", Some(&record.id), message);

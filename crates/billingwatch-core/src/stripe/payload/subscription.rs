@@ -28,6 +28,8 @@ pub(super) struct SubscriptionDraft {
     /// `discount`, deprecated for `discounts`; acacia sends both.
     discount: Option<DiscountRef>,
     discounts: Vec<DiscountRef>,
+    trial_settings: TrialSettings,
+    has_payment_method: bool,
 }
 
 impl Default for SubscriptionDraft {
@@ -47,6 +49,7 @@ impl Default for SubscriptionDraft {
                 days_until_due: None,
                 trial_start: None,
                 trial_end: None,
+                may_end_with_trial: false,
                 cancel_at: None,
                 cancel_at_period_end: false,
                 canceled_at: None,
@@ -68,6 +71,8 @@ impl Default for SubscriptionDraft {
             quantity: None,
             discount: None,
             discounts: Vec::new(),
+            trial_settings: TrialSettings::default(),
+            has_payment_method: false,
         }
     }
 }
@@ -92,6 +97,10 @@ impl Draft for SubscriptionDraft {
             b"days_until_due" => subscription.days_until_due = read(map)?,
             b"trial_start" => subscription.trial_start = read(map)?,
             b"trial_end" => subscription.trial_end = read(map)?,
+            b"trial_settings" => self.trial_settings = read(map)?,
+            b"default_payment_method" | b"default_source" => {
+                self.has_payment_method |= read::<Presence, A>(map)?.0;
+            }
             b"cancel_at" => subscription.cancel_at = read(map)?,
             b"cancel_at_period_end" => subscription.cancel_at_period_end = read(map)?,
             b"canceled_at" => subscription.canceled_at = read(map)?,
@@ -123,6 +132,8 @@ impl Draft for SubscriptionDraft {
         let mut subscription = self.subscription;
         subscription.id = id?.into();
         subscription.customer = subscription.customer.or(self.customer_account);
+        subscription.may_end_with_trial =
+            self.trial_settings.end_behavior.is_an_end && !self.has_payment_method;
         if self.items.data.is_empty() {
             self.items.data.extend(self.plan.map(|price| Item {
                 price: Some(price),
@@ -188,6 +199,29 @@ shape_of_words!(SubscriptionStatus {
     "canceled" => Canceled,
     "unpaid" => Unpaid,
     "paused" => Paused,
+});
+
+/// What becomes of a trial at its end.
+#[derive(Default)]
+struct TrialSettings {
+    end_behavior: EndBehavior,
+}
+
+shape_of_map!(TrialSettings {
+    b"end_behavior" => |this, map| this.end_behavior = read(map)?,
+});
+
+#[derive(Default)]
+struct EndBehavior {
+    /// Without a payment method it is cancelled, or paused; by default it is invoiced.
+    is_an_end: bool,
+}
+
+shape_of_map!(EndBehavior {
+    b"missing_payment_method" => |this, map| {
+        let behavior = read::<Option<Cow<'de, str>>, A>(map)?;
+        this.is_an_end = matches!(behavior.as_deref(), Some("cancel" | "pause"));
+    },
 });
 
 #[derive(Default)]
@@ -355,5 +389,34 @@ impl Coupon {
         percent
             .map(Discount::PercentBps)
             .or(self.amount_off.map(Discount::Amount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::stripe::payload::parse_event;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_trial_may_end_its_subscription_where_no_payment_method_is_known() {
+        let may_end = |behavior: &str, more: &str| {
+            let body = format!(
+                r#"{{"id":"evt_1","object":"event","created":1700000000,"livemode":true,
+                "type":"customer.subscription.created","data":{{"object":{{"id":"sub_1","object":"subscription",
+                "status":"trialing","trial_settings":{{"end_behavior":{{"missing_payment_method":"{behavior}"}}}}{more}}}}}}}"#
+            );
+            let event = parse_event(body.as_bytes(), Timestamp::from_secs(1_700_000_001)).unwrap();
+            match event.data {
+                EventData::Subscription(subscription) => subscription.may_end_with_trial,
+                _ => panic!("no subscription"),
+            }
+        };
+        assert!(may_end("cancel", ""));
+        assert!(may_end("pause", r#","default_payment_method":null"#));
+        assert!(!may_end("create_invoice", ""));
+        assert!(!may_end("cancel", r#","default_payment_method":"pm_1""#));
+        assert!(!may_end("cancel", r#","default_source":"card_1""#));
     }
 }

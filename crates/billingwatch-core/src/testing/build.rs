@@ -409,7 +409,7 @@ fn refund(line: &Line<'_>, created: Timestamp, made: usize) -> Refund {
 fn dispute(line: &Line<'_>, created: Timestamp, made: usize) -> Dispute {
     Dispute {
         id: line.id_or("dp", made),
-        created: Some(created),
+        created: Some(line.at("made", created).unwrap_or(created)),
         amount: line.number("amt").or(Some(2_000)),
         currency: line.currency(),
         charge: Some(line.id_or("ch", made)),

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 5
-        legacy: b68ffeea0519cc98
-        basil: d8827ee3d906ce88
+        version 6
+        legacy: 96a07bbe329ffc8b
+        basil: 39b2296f86b92634
         ");
 }

@@ -267,8 +267,7 @@ impl Lateness {
     /// the minutes say how many came on time, or a few redeliveries an hour after the run (a 5xx now
     /// and then under its load) would be most of the little that comes so long after it.
     ///
-    /// Where all of them were made in an odd pause, one fewer will do, and the chance of the pause
-    /// counts as well.
+    /// Where all of them were made in an odd pause, the chance of the pause counts as well.
     pub(super) fn late(&self, now: Timestamp, criteria: &Criteria, odd: &OddPause) -> Option<Late> {
         let usual = self.usual_share();
         let (mut late, mut minutes): (usize, usize) = (0, 0);
@@ -286,10 +285,9 @@ impl Lateness {
             made_from = made_from.min(one.made_at);
             made_to = made_to.max(one.made_at);
             let is_odd = made_from >= odd.from - MINUTE && made_to <= odd.to;
-            let late_min = criteria.late_min - usize::from(is_odd && criteria.late_min > 2);
             let made = one.made_at.floor_to(MINUTE);
             minutes += usize::from(minute.replace(made) != Some(made));
-            if late < late_min {
+            if late < criteria.late_min {
                 continue;
             }
             let since = self
@@ -306,7 +304,7 @@ impl Lateness {
             }
             // One hiccup delays everything of its minute; that alone is no lag that goes on,
             // unless nothing at all came on time since.
-            if minutes < late_min && on_time > 0 {
+            if minutes < criteria.late_min && on_time > 0 {
                 continue;
             }
             let alike = if is_odd { (-odd.missing).exp() } else { 1.0 };

@@ -49,6 +49,27 @@ pub fn beta_binomial_tail(hits: u64, trials: u64, share: f64, weight: f64) -> f6
     sum.clamp(0.0, 1.0)
 }
 
+/// How much better `hits` among `trials` are explained by one belief about their chance than by
+/// another; a belief is hits and trials that were seen before.
+///
+/// ```
+/// use billingwatch_core::stats::beta_binomial_odds;
+/// let (many, few) = ((8.0, 20.0), (4.0, 40.0));
+/// assert!(beta_binomial_odds((10.0, 20.0), many, few) > 30.0);
+/// assert!(beta_binomial_odds((1.0, 20.0), many, few) < 0.1);
+/// assert!((beta_binomial_odds((0.0, 0.0), many, few) - 1.0).abs() < 1e-9);
+/// ```
+#[must_use]
+pub fn beta_binomial_odds(seen: (f64, f64), one: (f64, f64), other: (f64, f64)) -> f64 {
+    let hits = seen.0.clamp(0.0, seen.1.max(0.0));
+    let misses = (seen.1 - hits).max(0.0);
+    let evidence = |(hit, all): (f64, f64)| {
+        let (a, b) = (hit.max(1e-3), (all - hit).max(1e-3));
+        ln_beta(a + hits, b + misses) - ln_beta(a, b)
+    };
+    (evidence(one) - evidence(other)).exp()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,6 +81,12 @@ impl HourlyShare {
         (self.all.1 + prior.1).min(WEIGHT_MAX)
     }
 
+    /// Hits learned, less what was forgotten of them.
+    #[must_use]
+    pub const fn hits(&self) -> f64 {
+        self.all.0
+    }
+
     /// Trials learned from, less what was forgotten of them.
     #[must_use]
     pub const fn trials(&self) -> f64 {

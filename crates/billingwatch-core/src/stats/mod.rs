@@ -8,7 +8,7 @@ mod beta_binomial;
 mod hourly_share;
 
 pub use amounts::AmountHistogram;
-pub use beta_binomial::beta_binomial_tail;
+pub use beta_binomial::{beta_binomial_odds, beta_binomial_tail};
 pub use hourly_share::HourlyShare;
 
 use statrs::distribution::{Binomial, DiscreteCDF, Poisson};

@@ -258,7 +258,9 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
     let through = line.at("through", now);
     let is_proration = line.has("proration");
     let price = line.get("price");
-    let lines = if through.is_some() || is_proration || price.is_some() {
+    let lines = if let Some(amounts) = line.get("lines") {
+        invoice_lines(amounts)
+    } else if through.is_some() || is_proration || price.is_some() {
         vec![InvoiceLine {
             amount: total.unwrap_or_default(),
             description: line.get("item").map(|text| text.replace('_', " ").into()),
@@ -316,6 +318,19 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         lines,
         ..Invoice::default()
     }
+}
+
+/// `lines=2900,-4344p`: amounts, those of prorations with a `p`.
+fn invoice_lines(amounts: &str) -> Vec<InvoiceLine> {
+    let line = |text: &str| {
+        let amount = text.trim_end_matches('p');
+        InvoiceLine {
+            amount: amount.parse().unwrap_or_else(|_| fail("no number:", text)),
+            is_proration: amount != text,
+            ..InvoiceLine::default()
+        }
+    };
+    amounts.split(',').map(line).collect()
 }
 
 fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
@@ -395,7 +410,7 @@ fn refund(line: &Line<'_>, created: Timestamp, made: usize) -> Refund {
 fn dispute(line: &Line<'_>, created: Timestamp, made: usize) -> Dispute {
     Dispute {
         id: line.id_or("dp", made),
-        created: Some(created),
+        created: Some(line.at("made", created).unwrap_or(created)),
         amount: line.number("amt").or(Some(2_000)),
         currency: line.currency(),
         charge: Some(line.id_or("ch", made)),

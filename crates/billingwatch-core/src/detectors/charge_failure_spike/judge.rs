@@ -130,16 +130,15 @@ impl Bench<'_> {
         }
         let failures_min = u64::try_from(self.settings.failures_min).unwrap_or(u64::MAX);
         let before = || self.before(window);
-        let chance_of =
-            |hits, share: Share| beta_binomial_tail(hits, counts.all, share.share, share.weight);
         let usual = self.usual.failing(self.at(), &sums, &before());
         let mut found = (counts.failed >= failures_min)
-            .then(|| (chance_of(counts.failed, usual), usual, false));
+            .then(|| (self.usual.chance(counts, usual, &before()), usual, false));
         if counts.technical >= TECHNICAL_MIN.min(failures_min)
             && 2 * counts.technical > counts.failed
         {
             let technical = self.usual.technical(self.at(), &before());
-            let chance = chance_of(counts.technical, technical);
+            let (share, weight) = (technical.share, technical.weight);
+            let chance = beta_binomial_tail(counts.technical, counts.all, share, weight);
             if found.is_none_or(|(known, ..)| chance < known) {
                 found = Some((chance, usual, true));
             }

@@ -27,6 +27,8 @@ mod tests;
 mod tests_of_clockwork;
 #[cfg(test)]
 mod tests_of_known;
+#[cfg(test)]
+mod tests_of_strangers;
 
 use std::collections::VecDeque;
 
@@ -437,11 +439,13 @@ impl ChargeFailureSpike {
         }
     }
 
-    /// Whether failures that would make a spike bear the signs of card testing.
+    /// Whether failures that would make a spike bear the signs of card testing: most of the cards
+    /// tried fail, too. Declines as guessed cards get them, and a few blocks, are what any checkout has.
     fn is_attack(&self, verdict: &Verdict) -> bool {
         self.spike.is_none()
             && !verdict.is_technical
             && verdict.sums.checkout.failed > verdict.sums.renewal.failed
+            && 2 * verdict.sums.cards >= verdict.sums.tries()
             && signs(&verdict.sums) >= 2
     }
 

@@ -109,7 +109,7 @@ fn a_few_chance_declines_are_silent() {
         +1m  charge.succeeded x4/10m
         +1m  charge.failed x3/1m
         +1m  charge.succeeded x30/1m
-    "), @"d0 00:34:00 quiet plausible_here -: 4 of 8 payment attempts failed within 1h (50 %), which chance alone may bring where 10 % is usual (probability 6.6e-3)");
+    "), @"d0 00:34:00 quiet plausible_here -: 4 of 8 payment attempts failed within 1h (50 %), which chance alone may bring where 10 % is usual (probability 2.7e-2)");
     assert_eq!(
         fired(&format!(
             "{}+1m charge.failed card=new x2/1m",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Calendar, LocalTime};
-use crate::stats::HourlyShare;
+use crate::stats::{HourlyShare, beta_binomial_odds, beta_binomial_tail};
 use crate::time::Timestamp;
 
 use super::super::words::as_f64;
@@ -12,6 +12,13 @@ use super::minutes::{Counts, Hand, Minute, Sums};
 /// A newcomer's failure rate until its own is known: 10 %, the high end of healthy card businesses,
 /// weighing as much as 40 attempts. A stranger gets the benefit of the doubt.
 const PRIOR: (f64, f64) = (4.0, 40.0);
+
+/// A stranger may be one of those whose cards are declined a lot: in some countries and trades banks
+/// decline a third and more of all cards. These fail at 40 %, a tenth more or less.
+const PRIOR_DECLINED: (f64, f64) = (8.0, 20.0);
+
+/// One stranger in twenty is taken for such a one, until what came before says more.
+const DECLINED_SHARE: f64 = 0.05;
 
 /// Failures of machines rather than of cards, until the own rate is known: 1 %.
 const PRIOR_TECHNICAL: (f64, f64) = (0.4, 40.0);
@@ -151,6 +158,24 @@ impl Usual {
             share: mix(checkout.0, renewal.0).clamp(0.005, 0.6),
             weight: mix(checkout.1, renewal.1),
         }
+    }
+
+    /// How likely so many failures of a window's attempts are by chance, at the usual rate. Of a
+    /// stranger it is not known whether that is an ordinary one.
+    pub(super) fn chance(&self, window: Counts, usual: Share, before: &Sums) -> f64 {
+        let chance = beta_binomial_tail(window.failed, window.all, usual.share, usual.weight);
+        if !self.is_unknown() {
+            return chance;
+        }
+        let before = before.both();
+        let hits = self.checkout.hits() + self.renewal.hits() + as_f64(before.failed);
+        let seen = (hits, self.known() + as_f64(before.all));
+        let odds = beta_binomial_odds(seen, PRIOR_DECLINED, PRIOR) * DECLINED_SHARE;
+        let declined = odds / (odds + 1.0 - DECLINED_SHARE);
+        let weight = PRIOR_DECLINED.1 + seen.1;
+        let share = (PRIOR_DECLINED.0 + seen.0) / weight;
+        let of_declined = beta_binomial_tail(window.failed, window.all, share, weight);
+        declined * of_declined + (1.0 - declined) * chance
     }
 
     /// The usual rate of failures of machines.

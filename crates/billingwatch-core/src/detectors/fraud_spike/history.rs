@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::detectors::words::as_f64;
 use crate::stats::poisson_tail;
 
+/// An hour of a first day is the least that says how many payments a day has.
+const SEEN_DAYS_MIN: f64 = 1.0 / 24.0;
+
 /// Days that are remembered: a payment can be disputed for about so long (Stripe docs: Measuring
 /// disputes).
 const DAYS_MAX: i64 = 120;
@@ -31,6 +34,14 @@ const WEEKS: i64 = (DAYS_MAX - MONTH_DAYS) / WEEK_DAYS;
 
 const WEEK_DAYS: i64 = 7;
 
+/// Days of a week, and of its end.
+const WEEK: f64 = 7.0;
+const WEEKEND: f64 = 2.0;
+
+/// Most banks and networks send nothing on weekends, and on Monday what gathered: of a merchant whose
+/// own weekends are not known it is taken to be so, with the weight of so many disputes.
+const REST_WEIGHT: f64 = 7.0;
+
 /// A week this unlikely at the rate of all days shows that the rate is another by now: of few charges,
 /// and of [`MANY`], whose week is known well enough itself.
 const LATELY_CHANCE: (f64, f64) = (0.01, 0.05);
@@ -46,6 +57,16 @@ struct Day {
     /// Of those `against`, whose payment came by here.
     against_seen: u64,
     is_wave: bool,
+}
+
+/// A part of a day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) day: i64,
+    /// How much of it.
+    pub(super) share: f64,
+    /// Whether it is the part from its begin on.
+    pub(super) has_begin: bool,
 }
 
 /// What some days held.
@@ -96,13 +117,15 @@ impl History {
     }
 
     /// Payments of a day: of the newest week, of the newest month, or of the busiest month before,
-    /// whichever were most. Today is not over and counts only when there is nothing else.
-    pub(super) fn payments_a_day(&self, today: i64) -> f64 {
+    /// whichever were most. Today is not over and counts only when there is nothing else; on the first
+    /// day what came in so many days says how many a day has.
+    pub(super) fn payments_a_day(&self, today: i64, days_seen: f64) -> f64 {
         let Some(first) = self.days.front().map(|day| day.number.min(today)) else {
             return 0.0;
         };
-        if first == today {
-            return as_f64(self.sums(today, today + 1, true).payments);
+        if days_seen < 1.0 || first == today {
+            let payments = self.sums(first, today + 1, true).payments;
+            return as_f64(payments) / days_seen.clamp(SEEN_DAYS_MIN, 1.0);
         }
         let mean = |from: i64, to: i64| {
             let from = from.max(first);
@@ -118,8 +141,7 @@ impl History {
     }
 
     /// How many are usual a day, by the days before a window that begins on day `from`.
-    pub(super) fn usual(&self, from: i64, today: i64) -> Usual {
-        let payments_a_day = self.payments_a_day(today);
+    pub(super) fn usual(&self, from: i64, payments_a_day: f64) -> Usual {
         let all = self.sums(i64::MIN, from, false);
         // The disputes of the last weeks' payments are still to come. Of a young shop that leaves
         // little, so half of the payments count at least. And those of payments from before the
@@ -138,6 +160,27 @@ impl History {
             a_day: (rate * payments_a_day).max(self.lately(from, rate)),
             known,
         }
+    }
+
+    /// How many days' worth a stretch of days brings: what weekends lack comes on Monday, and may come
+    /// as soon as it begins.
+    pub(super) fn days_worth(&self, days: impl Iterator<Item = Part>) -> f64 {
+        let known = self.days.iter().filter(|day| !day.is_wave);
+        let (weekend, all) = known.fold((0, 0), |(weekend, all), day| {
+            let is_weekend = weekday(day.number) >= SATURDAY;
+            let against = u64::from(is_weekend) * day.against;
+            (weekend + against, all + day.against)
+        });
+        // What a day of the weekend brings of an even day's worth.
+        let even = WEEK / WEEKEND * as_f64(weekend) / (as_f64(all) + REST_WEIGHT);
+        let even = even.min(1.0);
+        days.map(|part| match weekday(part.day) {
+            MONDAY if part.has_begin => part.share + WEEKEND * (1.0 - even),
+            MONDAY => part.share * (1.0 + WEEKEND * (1.0 - even)),
+            SATURDAY.. => part.share * even,
+            _ => part.share,
+        })
+        .sum()
     }
 
     /// Days that are known before a window.
@@ -216,6 +259,14 @@ impl History {
     }
 }
 
+const MONDAY: i64 = 0;
+const SATURDAY: i64 = 5;
+
+/// Counted from Monday: day 0 was a Thursday.
+const fn weekday(day: i64) -> i64 {
+    (day + 3).rem_euclid(WEEK_DAYS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +277,44 @@ mod tests {
             (0..payments).for_each(|_| history.count_payment(day));
         }
         history
+    }
+
+    fn usual(history: &History, from: i64, today: i64) -> Usual {
+        history.usual(from, history.payments_a_day(today, 9.0))
+    }
+
+    #[test]
+    fn on_the_first_day_payments_are_taken_to_go_on_as_they_came() {
+        let history = shop(7..8, 50);
+        assert!((history.payments_a_day(7, 0.25) - 200.0).abs() < 1e-9);
+        // Not by the first minutes.
+        assert!((history.payments_a_day(7, 0.001) - 1_200.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_monday_brings_what_the_weekend_lacked() {
+        // Days 4 to 10 are a week from Monday on.
+        let part = |day, share, has_begin| Part {
+            day,
+            share,
+            has_begin,
+        };
+        let week = || (4..11).map(|day| part(day, 1.0, true));
+        let on = |history: &History, day| history.days_worth(std::iter::once(part(day, 1.0, true)));
+        let of = |history: &History, part| history.days_worth(std::iter::once(part));
+        let mut history = shop(0..28, 100);
+        assert!((on(&history, 4) - 3.0).abs() < 1e-9);
+        assert!((on(&history, 10)).abs() < 1e-9);
+        assert!((history.days_worth(week()) - 7.0).abs() < 1e-9);
+        // It may all come in the morning, and what is left in the evening is a part of it.
+        assert!((of(&history, part(4, 0.25, true)) - 2.25).abs() < 1e-9);
+        assert!((of(&history, part(4, 0.25, false)) - 0.75).abs() < 1e-9);
+        // Where weekends bring as many, Mondays are as other days.
+        for day in 0..28 {
+            (0..30).for_each(|_| history.count_against(day, true));
+        }
+        assert!(on(&history, 4) < 1.05, "{}", on(&history, 4));
+        assert!((history.days_worth(week()) - 7.0).abs() < 1e-9);
     }
 
     #[test]
@@ -247,18 +336,18 @@ mod tests {
         for day in 58..86 {
             history.count_payment(day);
         }
-        assert!((history.payments_a_day(86) - 100.0).abs() < 1e-9);
-        assert!(history.payments_a_day(58 + 120) < 2.0);
+        assert!((history.payments_a_day(86, 86.0) - 100.0).abs() < 1e-9);
+        assert!(history.payments_a_day(58 + 120, 178.0) < 2.0);
     }
 
     #[test]
     fn waves_teach_nothing() {
         let mut history = shop(0..40, 100);
-        let before = history.usual(40, 40).a_day;
+        let before = usual(&history, 40, 40).a_day;
         (30..35).for_each(|day| (0..20).for_each(|_| history.count_against(day, true)));
-        assert!(history.usual(40, 40).a_day > 3.0 * before);
+        assert!(usual(&history, 40, 40).a_day > 3.0 * before);
         history.set_wave_since(30, true);
-        let after = history.usual(40, 40).a_day;
+        let after = usual(&history, 40, 40).a_day;
         assert!(after < 1.3 * before, "{before} {after}");
     }
 
@@ -266,7 +355,7 @@ mod tests {
     fn a_shop_that_grows_is_held_against_its_last_week() {
         let mut history = shop(0..60, 1_000);
         (40..60).for_each(|day| (0..9).for_each(|_| history.count_against(day, true)));
-        let usual = history.usual(60, 60);
+        let usual = usual(&history, 60, 60);
         assert!((usual.a_day - 9.0).abs() < 0.01, "{usual:?}");
     }
 
@@ -277,14 +366,14 @@ mod tests {
         for day in 0..60 {
             (0..10).for_each(|_| history.count_against(day, day >= 20));
         }
-        let usual = history.usual(60, 60);
+        let usual = usual(&history, 60, 60);
         assert!((10.0..14.0).contains(&usual.a_day), "{usual:?}");
     }
 
     #[test]
     fn on_the_first_day_the_prior_counts() {
         let history = shop(7..8, 1_000);
-        let usual = history.usual(6, 7);
+        let usual = usual(&history, 6, 7);
         assert!((usual.a_day - 1.0).abs() < 1e-9 && (usual.known - 1.0).abs() < 1e-9);
     }
 }

@@ -29,7 +29,7 @@ use crate::stats::negative_binomial_tail;
 use crate::time::{Span, Timestamp};
 
 use super::words::{as_f64, rounded};
-use history::History;
+use history::{History, Part};
 use programme::{Network, Programme};
 use velocity::Velocity;
 
@@ -74,6 +74,9 @@ const VAMP_EXCESSIVE_BPS: i64 = 150;
 
 /// Stripe's rule of thumb for excessive dispute activity: 0.75 %.
 const RULE_OF_THUMB_BPS: i64 = 75;
+
+/// The same as a share.
+const RULE_OF_THUMB: f64 = 0.0075;
 
 crate::settings! {
     /// Length of the shortest rolling window, in seconds. Windows of 3, 7 and 30 days are judged as
@@ -132,6 +135,9 @@ struct Seen {
     /// How likely so many are by chance.
     chance: f64,
     rate_bps: i64,
+    /// The payments of most of them were made before the record began, and of those before it too little
+    /// is known to speak of a rate.
+    is_before: bool,
 }
 
 /// An open alert.
@@ -159,6 +165,8 @@ pub(super) struct FraudSpike {
     programme: Programme,
     velocity: Velocity,
     incident: Option<Incident>,
+    /// When the oldest event of the record was made.
+    began_at: Option<Timestamp>,
     /// When the last wave was over: what belongs to it makes no second one.
     floor_at: Timestamp,
     unreported: u64,
@@ -171,6 +179,8 @@ impl Detector for FraudSpike {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        let began_at = self.began_at.get_or_insert(ctx.event_at());
+        *began_at = ctx.event_at().min(*began_at);
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) => {
@@ -264,8 +274,14 @@ impl FraudSpike {
             return;
         }
         let is_seen = ctx.ledger().payment(fact.charge).is_some();
-        self.history
-            .count_against(ctx.calendar().day(fact.at), is_seen);
+        let day = ctx.calendar().day(fact.at);
+        let first = self.began_at.map_or(day, |at| ctx.calendar().day(at));
+        self.history.count_against(day.max(first), is_seen);
+        if day < first {
+            // Its end is what came by here. That there are disputes it says, and nothing of the days
+            // since it began: they are no part of the record.
+            return;
+        }
         if ctx.now().since(fact.at) > self.longest() {
             return;
         }
@@ -322,24 +338,38 @@ impl FraudSpike {
         let (count, seen) = self.within(window, now).fold((0, 0), |(count, seen), one| {
             (count + 1, seen + u64::from(one.is_seen))
         });
-        let days = days_of(window);
         let day = |at| ctx.calendar().day(at);
         let from = day(now - window);
-        let mut usual = self.history.usual(from, day(now));
+        let days = self.days_worth(window, ctx);
+        let days_seen = days_of(now.since(self.began_at.unwrap_or(now)));
+        let payments_a_day = self.history.payments_a_day(day(now), days_seen);
+        let mut usual = self.history.usual(from, payments_a_day);
         // Of payments from before the first day, or of kinds that are not sent here, the rate says
         // nothing; nor of a week that has hardly begun.
         let is_alone = seen * 2 < count;
         let days_known = self.history.days_before(from);
+        let is_before = is_alone && days_known < YOUNG_DAYS;
         if is_alone || days_known < YOUNG_DAYS {
-            let alone = self.history.usual_alone(from);
+            let mut alone = self.history.usual_alone(from);
+            if is_before {
+                // Of how many payments they are is not known: of as many as are made now, it is taken,
+                // and up to what Stripe calls excessive is no spike of a stranger's.
+                alone.a_day = alone.a_day.max(payments_a_day * RULE_OF_THUMB);
+            }
             if alone.a_day > usual.a_day {
                 usual = alone;
             }
         }
-        // And then a longer window is held against one like it, or not at all.
-        let is_known = !is_alone || window <= self.window() || as_f64(days_known) >= days;
+        // And then a longer window is held against one like it, or not at all; and a month of which not
+        // even a week before is known would be held against a stranger's rate alone.
+        let days_min = match window {
+            _ if is_alone && window > self.window() => days_of(window),
+            _ if window > self.window().max(CALM_WINDOW_MAX) => as_f64(YOUNG_DAYS),
+            _ => 0.0,
+        };
+        let is_known = as_f64(days_known) >= days_min;
         let expected = (usual.a_day * days).max(0.05);
-        let payments = (self.history.payments_a_day(day(now)) * days).max(1.0);
+        let payments = rounded((payments_a_day * days).max(1.0)).max(1);
         Seen {
             window,
             count,
@@ -348,11 +378,25 @@ impl FraudSpike {
                 true => negative_binomial_tail(count, expected, 1.0 / usual.known),
                 false => 1.0,
             },
-            rate_bps: share_bps(
-                i64::try_from(count).unwrap_or(i64::MAX),
-                rounded(payments).max(1),
-            ),
+            rate_bps: share_bps(i64::try_from(count).unwrap_or(i64::MAX), payments),
+            is_before,
         }
+    }
+
+    /// How many days' worth a window brings; where it ends on a Monday, more than it is long.
+    fn days_worth(&self, window: Span, ctx: &Context<'_>) -> f64 {
+        let (from, to) = (ctx.now() - window, ctx.now());
+        let calendar = ctx.calendar();
+        let days = (calendar.day(from)..=calendar.day(to)).map(|day| {
+            let begin = calendar.day_start(day);
+            let end = calendar.day_start(day + 1).min(to);
+            Part {
+                day,
+                share: days_of(end.since(begin.max(from))),
+                has_begin: begin >= from,
+            }
+        });
+        self.history.days_worth(days).max(days_of(window))
     }
 
     /// The least plausible of the windows that hold too many, and the greatest severity of them.
@@ -447,6 +491,7 @@ fn days_of(window: Span) -> f64 {
 
 fn severity_of(seen: &Seen) -> Severity {
     match (seen.rate_bps, seen.count) {
+        _ if seen.is_before => Severity::Medium,
         (VAMP_EXCESSIVE_BPS.., 10..) => Severity::Critical,
         (RULE_OF_THUMB_BPS.., _) => Severity::High,
         _ => Severity::Medium,

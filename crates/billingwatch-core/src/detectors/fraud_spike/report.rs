@@ -19,11 +19,16 @@ impl FraudSpike {
         finding.occurrences = occurrences;
         finding.message = format!(
             "{} charges were disputed and {warnings} warned of within {}, where {expected:.1} are \
-             usual: {} of the payments of such a time",
+             usual",
             count - warnings,
             seen.window,
-            percent(seen.rate_bps),
         );
+        finding.message += &if seen.is_before {
+            "; most of them of payments made before the first event here".to_owned()
+        } else {
+            let share = percent(seen.rate_bps);
+            format!(": {share} of the payments of such a time")
+        };
         if let Some((currency, amount)) = money(&within) {
             finding.currency = Some(currency);
             finding.amount_at_stake = Some(amount);
@@ -46,8 +51,11 @@ impl FraudSpike {
             )
             .expected(rounded(expected))
             .threshold(self.settings.count_min),
-            Measure::new("rate", seen.rate_bps, Unit::BasisPoints).threshold(RULE_OF_THUMB_BPS),
         ];
+        if !seen.is_before {
+            let rate = Measure::new("rate", seen.rate_bps, Unit::BasisPoints);
+            evidence.measures.push(rate.threshold(RULE_OF_THUMB_BPS));
+        }
         evidence.reasons.push(format!(
             "at the usual rate so many come by chance with probability {chance:.1e}"
         ));

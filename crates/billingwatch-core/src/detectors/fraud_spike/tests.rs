@@ -87,7 +87,7 @@ fn a_wave_of_three_a_day_shows_over_days_and_is_one_alert() {
     days += "+1m charge.succeeded x240/1h\n";
     assert_snapshot!(check("fraud_spike", &days), @"
         d41 11:02:00 firing high all: 4 charges were disputed and 0 warned of within 1d, where 0.1 are usual: 16.6 % of the payments of such a time; 80.00 USD at stake
-        d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.2 are usual: 13.8 % of the payments of such a time; 200.00 USD at stake
+        d43 03:04:00 escalated critical all: 10 charges were disputed and 0 warned of within 3d, where 0.2 are usual: 13.3 % of the payments of such a time; 200.00 USD at stake
         d51 13:05:00 resolved critical all: 3 within 7d for 12h at most, 0.5 are usual
         ");
 }
@@ -387,10 +387,52 @@ fn cards_that_pay_often_here_are_usual() {
 }
 
 #[test]
+fn a_monday_may_bring_the_disputes_of_three_days_and_no_more() {
+    // Nine weeks of 480 payments a day and two disputes on each weekday, six on Mondays; then a Monday or
+    // a Wednesday of its own.
+    let day = |disputes: u32| match disputes {
+        0 => "+3m charge.succeeded x480/3m\n".to_owned(),
+        _ => format!(
+            "+3m charge.succeeded x240/3m\n+1s charge.dispute.created x{disputes}/3m\n\
+             +3m charge.succeeded x{}/3m\n",
+            240 - disputes
+        ),
+    };
+    let week: String = [6, 2, 2, 2, 2, 0, 0].map(day).concat();
+    let on = |days: &[u32]| {
+        let last: String = days.iter().copied().map(day).collect();
+        check("fraud_spike", &(week.repeat(9) + &last))
+    };
+    assert_eq!(on(&[14]), "");
+    assert_eq!(on(&[30]).matches(" firing ").count(), 1);
+    assert_eq!(on(&[6, 2, 14]).matches(" firing ").count(), 1);
+}
+
+#[test]
+fn disputes_of_payments_from_before_the_record_have_no_rate() {
+    // A Tuesday's first hours at a shop with 480 payments a day: up to what is excessive anywhere is no
+    // spike, and what is beyond is told without a share of payments.
+    let of = |count: u32| {
+        let timeline =
+            format!("+1d charge.succeeded x60/3m\n+1m charge.dispute.created x{count}/1m");
+        check("fraud_spike", &timeline)
+    };
+    assert_eq!(of(10), "");
+    let told = of(60);
+    assert_eq!(told.matches(" firing medium ").count(), 1, "{told}");
+    assert!(told.contains("made before the first event"), "{told}");
+    assert!(!told.contains('%'), "{told}");
+    // That an old dispute ends says nothing of the days since it began.
+    let old = "+1d charge.succeeded x60/3m\n+1s charge.dispute.closed dp=dp_old status=lost made=-40d\n\
+               +1m charge.dispute.created x10/1m";
+    assert_eq!(check("fraud_spike", old), "");
+}
+
+#[test]
 fn on_the_first_day_five_are_told_and_four_may_be_of_payments_from_before_it() {
     let of = |count: usize| {
         let timeline =
-            format!("+0s charge.succeeded x12/1h\n+1m charge.dispute.created x{count}/1h");
+            format!("+2d charge.succeeded x12/1h\n+1m charge.dispute.created x{count}/1h");
         check("fraud_spike", &timeline)
     };
     assert_eq!(of(4), "");

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::credit_note::CreditNote;
-use crate::event::invoice::{BillingReason, Invoice};
+use crate::event::invoice::{BillingReason, Invoice, InvoiceLine};
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{Fact, RefundFact};
@@ -509,17 +509,20 @@ fn is_proration(invoice: &Invoice) -> bool {
     if invoice.billing_reason == BillingReason::SubscriptionUpdate {
         return true;
     }
-    let credit = |is_proration| -> i64 {
-        let lines = invoice
-            .lines
-            .iter()
-            .filter(|line| line.is_proration == is_proration);
-        lines
-            .filter(|line| line.amount < 0)
-            .fold(0, |sum, line| sum.saturating_add(line.amount))
+    let sum_of = |is_part: fn(&InvoiceLine) -> bool| -> i64 {
+        let lines = invoice.lines.iter().filter(|line| is_part(line));
+        lines.fold(0, |sum, line| sum.saturating_add(line.amount))
     };
-    // Prorations left over from a change ride on the next regular invoice.
-    credit(true) < 0 && credit(false) == 0
+    let prorated = sum_of(|line| line.is_proration);
+    let billed = sum_of(|line| !line.is_proration && line.amount > 0);
+    let given = sum_of(|line| !line.is_proration && line.amount < 0).saturating_neg();
+    // Prorations left over from a change ride on the next regular invoice, and a discount given by
+    // hand may stand beside them. It is one as long as it does not take off more than is billed, and
+    // most of what is taken off is the proration's.
+    if given > 0 {
+        return given <= billed && given <= prorated.saturating_neg();
+    }
+    sum_of(|line| line.is_proration && line.amount < 0) < 0
 }
 
 const fn reason_word(reason: BillingReason) -> &'static str {

@@ -33,6 +33,25 @@ fn a_downgrade_credits_the_balance_and_is_harmless() {
 }
 
 #[test]
+fn a_discount_beside_a_proration_is_harmless_and_a_credit_larger_than_the_bill_is_not() {
+    // A downgrade credited on the next renewal, with 10 % off by hand; then a tenfold typing error,
+    // a credit that most of the total comes of, and one without any proration.
+    assert_snapshot!(check("negative_invoice", "
+        +0s  invoice.finalized in=in_1 sub=sub_1 total=-462 reason=cycle lines=2900,-4344p,1272p,-290
+        +1h  invoice.finalized in=in_2 sub=sub_1 total=-3072 reason=cycle lines=2900,-4344p,1272p,-2900
+        +1h  invoice.finalized in=in_3 sub=sub_1 total=-3073 reason=cycle lines=2900,-4344p,1272p,-2901
+        +1h  invoice.finalized in=in_4 sub=sub_1 total=-100 reason=cycle lines=2900,-1000p,-2000
+        +1h  invoice.finalized in=in_5 sub=sub_1 total=-100 reason=cycle lines=2900,-3000
+    "), @"
+        d0 00:00:00 quiet proration_credit in_1: a proration credits -4.62 USD to the customer's balance
+        d0 01:00:00 quiet proration_credit in_2: a proration credits -30.72 USD to the customer's balance
+        d0 02:00:00 firing high in_3: in_3 was finalised with a total of -30.73 USD: no proration explains it
+        d0 03:00:00 firing high in_4: in_4 was finalised with a total of -1.00 USD: no proration explains it
+        d0 04:00:00 firing high in_5: in_5 was finalised with a total of -1.00 USD: no proration explains it
+        ");
+}
+
+#[test]
 fn zero_and_positive_totals_are_quiet() {
     let told = check(
         "negative_invoice",

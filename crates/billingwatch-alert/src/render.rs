@@ -4,7 +4,7 @@
 //! Escaping is left to the medium: HTML templates do it by themselves, chat channels by their own
 //! rules. The text of e-mails is in `templates/`.
 
-use billingwatch_core::alert::{Alert, AlertStatus, Measure, TEST_MODE, Unit};
+use billingwatch_core::alert::{Alert, AlertStatus, Measure, Unit};
 use billingwatch_core::money::Money;
 use billingwatch_core::time::Span;
 
@@ -244,8 +244,7 @@ fn tag(alert: &Alert) -> String {
         AlertStatus::Escalated => format!("{severity}, escalated"),
         AlertStatus::Resolved => "resolved".to_owned(),
     };
-    // The engine's titles say so; those of alerts from before it did not.
-    if !alert.scope.livemode && !alert.title.starts_with(TEST_MODE) {
+    if !alert.scope.livemode {
         tag.push_str(", test mode");
     }
     tag

@@ -19,9 +19,6 @@ use crate::time::Timestamp;
 /// The most subjects an alert names; the count goes on beyond it.
 pub const SUBJECTS_MAX: usize = 500;
 
-/// What the titles of alerts of test mode begin with.
-pub const TEST_MODE: &str = "Test mode: ";
-
 /// What a detector sees, as often as it sees it. The engine decides whether that is news.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

@@ -3,17 +3,14 @@
 //! A detector reports what it sees as often as it sees it. The book fires an alert at the first
 //! finding under a key, lets it grow with the next, escalates it when it becomes more severe, and
 //! resolves it at the all-clear. A finding soon after the end reopens the same alert, so that
-//! what flickers is one incident. In test mode nobody is out of money: its alerts say so in their titles
-//! and are of the lowest severity. What a person muted or declared over is [kept quiet](super::quiet)
+//! what flickers is one incident. What a person muted or declared over is [kept quiet](super::quiet)
 //! as long as no alert is open for it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{
-    Alert, AlertChange, AlertStatus, Finding, SUBJECTS_MAX, Severity, Suppressed, TEST_MODE,
-};
+use crate::alert::{Alert, AlertChange, AlertStatus, Finding, SUBJECTS_MAX, Suppressed};
 use crate::detector::Output;
 use crate::ids::Scope;
 use crate::time::{Span, Timestamp};
@@ -100,14 +97,10 @@ impl Book {
     fn fire(
         &mut self,
         verdict: &Verdict<'_>,
-        mut finding: Finding,
+        finding: Finding,
         changes: &mut Vec<AlertChange>,
         suppressed: &mut Vec<Suppressed>,
     ) {
-        if !verdict.scope.livemode {
-            finding.severity = Severity::Low;
-            finding.title.insert_str(0, TEST_MODE);
-        }
         let key = Alert::key_of(verdict.detector, verdict.scope, &finding.key);
         let is_open = self.alerts.get(&key).is_some_and(Entry::is_open);
         if !is_open
@@ -312,37 +305,5 @@ fn grow(alert: &mut Alert, finding: Finding, now: Timestamp) {
         if alert.subjects.len() < SUBJECTS_MAX && !alert.subjects.contains(&subject) {
             alert.subjects.push(subject);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::alert::Severity;
-    use crate::engine::{Engine, Registry};
-    use crate::testing::{Step, records};
-
-    #[test]
-    fn test_mode_says_so_and_wakes_nobody() {
-        let fired = |mode: &str| {
-            let outage = format!("+0s charge.failed {mode} card=new code=processing_error x20/1m");
-            let mut engine = Engine::new(Registry::standard());
-            for step in records(&outage) {
-                if let Step::Record(record) = step {
-                    engine.apply(&record);
-                }
-            }
-            engine.take_changes()
-        };
-        let live = fired("");
-        assert!(live.len() > 1 && live[0].alert.severity >= Severity::High);
-        assert_eq!(live[0].alert.title, "Charge failures are spiking");
-        // Nor does it escalate.
-        let test = fired("test");
-        assert_eq!(test.len(), 1);
-        assert_eq!(test[0].alert.severity, Severity::Low);
-        assert_eq!(
-            test[0].alert.title,
-            "Test mode: Charge failures are spiking"
-        );
     }
 }

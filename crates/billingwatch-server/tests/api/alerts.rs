@@ -75,7 +75,7 @@ fn filters_narrow_the_list() {
         found("detector=probe&livemode=false&source=default").len(),
         2
     );
-    assert_eq!(found("severity=low").len(), 2);
+    assert_eq!(found("severity=high").len(), 2);
     assert!(found("severity=critical").is_empty());
     assert!(found("livemode=true").is_empty());
     assert!(found("detector=other").is_empty());

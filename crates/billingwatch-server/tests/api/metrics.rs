@@ -137,8 +137,8 @@ fn prometheus_gets_its_text() {
         "billingwatch_ingest_duration_seconds_count 2",
         "billingwatch_journal_lag_rows 0",
         "billingwatch_journal_lag_seconds 0",
-        r#"billingwatch_alerts_open{detector="probe",severity="low"} 1"#,
-        r#"billingwatch_alert_changes_total{detector="probe",severity="low",status="firing"} 1"#,
+        r#"billingwatch_alerts_open{detector="probe",severity="high"} 1"#,
+        r#"billingwatch_alert_changes_total{detector="probe",severity="high",status="firing"} 1"#,
         r#"billingwatch_http_requests_total{method="POST",route="/webhooks/stripe",status="200"} 2"#,
         r#"billingwatch_http_requests_total{method="POST",route="/webhooks/stripe",status="400"} 2"#,
     ] {

@@ -60,7 +60,7 @@ fn a_scope_mutes_repeats_visibly_until_its_date() {
           "livemode": false,
           "note": "our test customer",
           "scope": "subject",
-          "severity_max": "low",
+          "severity_max": "high",
           "source": "default",
           "target": "cus_1",
           "until": "2023-11-15T22:13:20Z"
@@ -101,7 +101,7 @@ fn a_mute_is_lifted_once() {
     let (app, id) = with_alert();
     judge(&app, &id, "false-positive", &json!({"scope": "pattern"}));
     let mute = mutes(&app, "").remove(0);
-    assert_eq!(mute["target"], "Test mode: A charge failed");
+    assert_eq!(mute["target"], "A charge failed");
     assert_eq!(mute["amount_judged"], Value::Null);
     assert_eq!(mute["until"], "2023-12-14T22:13:20Z");
     app.receive(&charge("evt_1", "charge.failed", "cus_2"));
@@ -202,8 +202,8 @@ fn precision_is_counted_from_marks() {
         {
           "alerts_by_severity": {
             "critical": 0,
-            "high": 0,
-            "low": 4,
+            "high": 4,
+            "low": 0,
             "medium": 0
           },
           "alerts_open": 4,

@@ -195,9 +195,9 @@ fn a_wave_of_refunds_is_one_alert_that_ends() {
         +1m  refund.created x12/1m
         +3d  wait
     "), @"
-        d24 23:08:00 firing high refund_wave: 8 charges were refunded within 1d, where 0.5 are usual: 33.3 % of the payments of a day; 160.00 USD given back
-        d24 23:12:00 escalated critical refund_wave: 12 charges were refunded within 1d, where 0.5 are usual: 50 % of the payments of a day; 240.00 USD given back
-        d25 23:12:00 resolved critical refund_wave: 4 charges refunded within 1d, 0.5 are usual
+        d24 23:08:00 firing high refund_wave: 8 charges were refunded within 6h, where 0.5 are usual: 33.3 % of the payments of a day; 160.00 USD given back
+        d24 23:12:00 escalated critical refund_wave: 12 charges were refunded within 6h, where 0.5 are usual: 50 % of the payments of a day; 240.00 USD given back
+        d25 23:12:00 resolved critical refund_wave: 0 charges refunded within 6h, 0.5 are usual
         ");
 }
 
@@ -228,8 +228,9 @@ fn where_no_events_tell_of_payments_refunds_go_by_their_own_history() {
         +6m  refund.created x30/6m
         +2d  wait
     ")), @"
-        d27 16:54:00 firing high refund_wave: 10 charges were refunded within 1h, where 1.0 are usual; 200.00 USD given back
-        d28 17:49:00 resolved high refund_wave: 12 charges refunded within 1d, 2.9 are usual
+        d27 16:48:00 firing medium refund_wave: 9 charges were refunded within 6h, where 1.0 are usual; 180.00 USD given back
+        d27 16:54:00 escalated high refund_wave: 10 charges were refunded within 6h, where 1.0 are usual; 200.00 USD given back
+        d28 17:49:00 resolved high refund_wave: 0 charges refunded within 6h, 1.0 are usual
         ");
 }
 
@@ -317,12 +318,12 @@ fn generous_shop() -> String {
 fn a_run_of_an_hour_is_told_in_a_shop_with_many_refunds() {
     let shop = generous_shop();
     assert_snapshot!(check("negative_invoice", &format!("{shop}+1m refund.created x40/30s\n{shop}")), @"
-        d14 00:06:30 firing medium refund_wave: 14 charges were refunded within 1h, where 2.0 are usual: 5.8 % of the payments of a day; 280.00 USD given back
+        d14 00:05:30 firing medium refund_wave: 12 charges were refunded within 1h, where 2.0 are usual: 5 % of the payments of a day; 240.00 USD given back
         d14 00:11:30 escalated high refund_wave: 24 charges were refunded within 1h, where 2.0 are usual: 10 % of the payments of a day; 480.00 USD given back
-        d14 01:17:00 resolved high refund_wave: 8 charges refunded within 1h, 2.0 are usual
+        d14 06:11:00 resolved high refund_wave: 29 charges refunded within 6h, 12.0 are usual
         ");
     let run = |times| format!("{shop}+1m refund.created x{times}/30s\n{shop}");
-    assert_eq!(check("negative_invoice", &run(10)), "");
+    assert_eq!(check("negative_invoice", &run(9)), "");
     // In whatever currencies.
     let two = format!("{shop}+1m refund.created x9/30s\n+1s refund.created cur=eur x9/30s\n");
     assert_eq!(check("negative_invoice", &two).matches("firing").count(), 1);
@@ -334,8 +335,28 @@ fn a_run_at_night_is_told_where_few_are_given_back_a_day() {
     let day = "+14m charge.succeeded x50/14m\n+10m refund.created x2/30m\n\
                +14m charge.succeeded x50/14m\n+10m refund.created x2/90m\n";
     let night = |times| format!("{}+1h refund.created x{times}/3m\n", day.repeat(21));
-    assert_eq!(check("negative_invoice", &night(10)), "");
-    assert_snapshot!(check("negative_invoice", &night(14)), @"d22 12:39:00 firing high refund_wave: 14 charges were refunded within 1h, where 2.0 are usual: 14.8 % of the payments of a day; 280.00 USD given back");
+    assert_eq!(check("negative_invoice", &night(9)), "");
+    assert_snapshot!(check("negative_invoice", &night(14)), @"d22 12:27:00 firing high refund_wave: 12 charges were refunded within 6h, where 2.0 are usual: 12.7 % of the payments of a day; 240.00 USD given back");
+}
+
+#[test]
+fn a_run_of_an_afternoon_is_told_while_it_lasts_and_a_daily_one_is_usual() {
+    // Six of 120 are given back a day, two or three of them within six hours.
+    let day = "+6m charge.succeeded x20/12m\n+1m refund.created\n".repeat(6);
+    let afternoon = "+15m refund.created x18/15m\n";
+    let told = check("negative_invoice", &(day.repeat(21) + afternoon));
+    assert_snapshot!(told, @"
+    d20 16:15:00 firing medium refund_wave: 12 charges were refunded within 6h, where 2.0 are usual: 9.7 % of the payments of a day; 240.00 USD given back
+    d20 16:30:00 escalated high refund_wave: 13 charges were refunded within 6h, where 2.0 are usual: 10.5 % of the payments of a day; 260.00 USD given back
+    ");
+    // Who works off a day's refunds in the afternoon does so each day.
+    let work = "+6m charge.succeeded x90/12m\n+15m refund.created x10/15m\n".repeat(21);
+    assert_eq!(check("negative_invoice", &work), "");
+    let more = "+15m refund.created x14/15m\n";
+    assert_eq!(
+        check("negative_invoice", &(work + "+16h wait\n" + more)),
+        ""
+    );
 }
 
 #[test]
@@ -389,8 +410,9 @@ fn where_no_refund_objects_are_sent_charges_tell_of_refunds() {
     }
     // Nothing is counted twice. Of the first hour, before it is known that no objects are sent, nothing is counted.
     let count = |told: &str| {
-        let first = told.lines().next()?.split(": ").nth(1)?;
-        first.split(" charges").next().map(ToOwned::to_owned)
+        let last = told.lines().rfind(|line| line.contains(" were refunded "))?;
+        let count = last.split(": ").nth(1)?.split(" charges").next();
+        count.map(ToOwned::to_owned)
     };
     assert_eq!(count(&told[0]), count(&told[1]));
 }

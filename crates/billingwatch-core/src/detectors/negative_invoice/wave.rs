@@ -1,10 +1,10 @@
-//! A wave of refunds: many more charges given back within a day, or within an hour, than this
+//! A wave of refunds: many more charges given back within a day, six hours or an hour than this
 //! merchant usually gives back.
 //!
 //! Opens when at least `wave_count_min` charges were refunded within one of the [windows](Reach), so
-//! many are implausible even at twice the usual rate (exact Poisson test), and are half as many
+//! many are implausible even at [more than](Reach::allowance) the usual rate (exact Poisson test), and are half as many
 //! again as in the busiest of the last four weeks: who gives back a week's refunds each Monday has
-//! such Mondays, and who does so at the end of each month has such months. Closes when neither
+//! such Mondays, and who does so at the end of each month has such months. Closes when no
 //! window holds more than is plausible.
 
 use std::collections::VecDeque;
@@ -23,11 +23,8 @@ use crate::time::{Span, Timestamp};
 
 use super::wave_days::{Reach, WaveDays};
 
-/// The longer of the rolling windows.
-const WINDOW: Span = Span::hours(24);
-
-/// The shorter one.
-const HOUR: Span = Span::hours(1);
+/// The longest of the rolling windows.
+const WINDOW: Span = Reach::Day.span();
 
 /// The most refunded charges remembered in the window; the oldest fall out early beyond it.
 const WINDOW_MAX: usize = 20_000;
@@ -139,8 +136,10 @@ impl Wave {
             is_wave: self.firing.is_some(),
         });
         self.unreported += 1;
-        let hour = self.count(Reach::Hour, ctx);
-        self.days.note_hour(today(ctx), hour, self.firing.is_some());
+        for reach in Reach::ALL {
+            let count = self.count(reach, ctx);
+            (self.days).note_short(today(ctx), reach, count, self.firing.is_some());
+        }
         if let Some(seen) = self.judge(settings, ctx)
             && self
                 .firing
@@ -160,13 +159,13 @@ impl Wave {
         let expected = self.days.expected(today(ctx), incident.reach);
         let is_plausible = |reach: Reach| {
             let expected = self.days.expected(today(ctx), reach);
-            poisson_tail(self.count(reach, ctx), expected * 2.0) > CALM_CHANCE
+            poisson_tail(self.count(reach, ctx), expected * reach.allowance()) > CALM_CHANCE
         };
         // A run of an hour that the day shows too is over with the day: one wave, one alert.
-        if is_plausible(Reach::Hour) && is_plausible(Reach::Day) {
+        if Reach::ALL.into_iter().all(is_plausible) {
             self.firing = None;
             self.unreported = 0;
-            let window = window_of(incident.reach);
+            let window = incident.reach.span();
             let reason =
                 format!("{count} charges refunded within {window}, {expected:.1} are usual");
             ctx.clear(KEY, reason);
@@ -186,17 +185,15 @@ impl Wave {
 
     /// Charges refunded within a window.
     fn count(&self, reach: Reach, ctx: &Context<'_>) -> u64 {
-        match reach {
-            Reach::Day => self.window.len() as u64,
-            Reach::Hour => {
-                let from = ctx.now() - HOUR;
-                self.window.iter().filter(|one| one.at > from).count() as u64
-            }
+        if reach == Reach::Day {
+            return self.window.len() as u64;
         }
+        let from = ctx.now() - reach.span();
+        self.window.iter().filter(|one| one.at > from).count() as u64
     }
 
     /// The windows that hold more than is plausible.
-    fn weigh(&self, settings: &WaveSettings, ctx: &Context<'_>) -> [Option<Seen>; 2] {
+    fn weigh(&self, settings: &WaveSettings, ctx: &Context<'_>) -> [Option<Seen>; 3] {
         let today = today(ctx);
         let is_known = if self.days.is_unpaid() {
             self.days.refunded() >= REFUNDS_MIN
@@ -204,17 +201,17 @@ impl Wave {
             self.days.payments() >= PAYMENTS_MIN
         };
         if !is_known || self.days.known_days(today) < DAYS_MIN {
-            return [None; 2];
+            return [None; 3];
         }
         // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
         // day, so that all of them are held against it already.
-        [Reach::Day, Reach::Hour].map(|reach| {
+        Reach::ALL.map(|reach| {
             let count = self.count(reach, ctx);
             if i64::try_from(count).unwrap_or(i64::MAX) < settings.count_min {
                 return None;
             }
             let expected = self.days.expected(today, reach);
-            let chance = poisson_tail(count, expected * 2.0);
+            let chance = poisson_tail(count, expected * reach.allowance());
             let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs());
             (chance * 1e6 <= chance_max).then(|| Seen {
                 reach,
@@ -233,7 +230,7 @@ impl Wave {
         for seen in seen.iter().flatten() {
             // Told or not, it is no example of peace.
             self.days.note_run(today, seen.reach, seen.count);
-            let from = ctx.now() - window_of(seen.reach);
+            let from = ctx.now() - seen.reach.span();
             for refunded in self.window.iter_mut().rev().filter(|one| one.at > from) {
                 refunded.is_wave = true;
             }
@@ -271,7 +268,7 @@ impl Wave {
             severity,
             reach: seen.reach,
         });
-        let window = window_of(seen.reach);
+        let window = seen.reach.span();
         let from = ctx.now() - window;
         let Seen {
             count,
@@ -324,16 +321,10 @@ impl Wave {
             .measures
             .extend(share.map(|share| Measure::new("share_of_payments", share, Unit::BasisPoints)));
         evidence.reasons.push(format!(
-            "at twice the usual rate so many come by chance with probability {chance:.1e}"
+            "at {} × the usual rate so many come by chance with probability {chance:.1e}",
+            seen.reach.allowance()
         ));
         ctx.fire(finding);
-    }
-}
-
-const fn window_of(reach: Reach) -> Span {
-    match reach {
-        Reach::Day => WINDOW,
-        Reach::Hour => HOUR,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::detectors::words::as_f64;
+use crate::time::Span;
 
 /// Days whose counts are kept.
 const DAYS: usize = 28;
@@ -34,28 +35,74 @@ const BEYOND_BUSIEST: (u64, u64) = (3, 2);
 pub(super) enum Reach {
     /// Sixty minutes: a run that many ordinary refunds of a day would hide.
     Hour,
+    /// Six hours: what a night or an afternoon brings.
+    SixHours,
     /// 24 hours.
     Day,
 }
 
-/// The most charges refunded within a day, and within an hour of it.
+/// How many windows are shorter than a day.
+const SHORT: usize = 2;
+
+impl Reach {
+    /// All of them.
+    pub(super) const ALL: [Self; 1 + SHORT] = [Self::Day, Self::SixHours, Self::Hour];
+
+    /// How long the window is.
+    pub(super) const fn span(self) -> Span {
+        match self {
+            Self::Hour => Span::hours(1),
+            Self::SixHours => Span::hours(6),
+            Self::Day => Span::hours(24),
+        }
+    }
+
+    /// How many times the usual so many are held against. People work off refunds in batches: that makes
+    /// a day of twice the usual. The usual of a short window is the busiest of a day, which has the batch.
+    pub(super) const fn allowance(self) -> f64 {
+        match self {
+            Self::Day => 2.0,
+            Self::SixHours | Self::Hour => 1.5,
+        }
+    }
+
+    /// The place among the short ones.
+    const fn short(self) -> Option<usize> {
+        match self {
+            Self::Day => None,
+            Self::SixHours => Some(1),
+            Self::Hour => Some(0),
+        }
+    }
+}
+
+/// The most charges refunded within a day, and within each short window of it.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Busiest {
     day: u64,
-    hour: u64,
+    short: [u64; SHORT],
 }
 
 impl Busiest {
-    const fn of(self, reach: Reach) -> u64 {
-        match reach {
-            Reach::Hour => self.hour,
-            Reach::Day => self.day,
+    /// Of one window alone.
+    fn one(reach: Reach, count: u64) -> Self {
+        let mut busiest = Self::default();
+        match reach.short() {
+            None => busiest.day = count,
+            Some(place) => busiest.short[place] = count,
         }
+        busiest
+    }
+
+    fn of(self, reach: Reach) -> u64 {
+        reach.short().map_or(self.day, |place| self.short[place])
     }
 
     fn reach(&mut self, other: Self) {
         self.day = self.day.max(other.day);
-        self.hour = self.hour.max(other.hour);
+        for (known, new) in self.short.iter_mut().zip(other.short) {
+            *known = (*known).max(new);
+        }
     }
 }
 
@@ -67,9 +114,9 @@ struct Day {
     refunded: u64,
     /// Charges refunded while the alert was open.
     in_waves: u64,
-    /// The most of an hour, in peace and at all.
-    hour: u64,
-    hour_of_all: u64,
+    /// The most of each short window, in peace and at all.
+    short: [u64; SHORT],
+    short_of_all: [u64; SHORT],
 }
 
 /// The newest days, and what stood out of them for longer.
@@ -95,12 +142,14 @@ impl WaveDays {
         }
     }
 
-    /// So many charges were refunded within an hour of this day.
-    pub(super) fn note_hour(&mut self, day: i64, count: u64, is_wave: bool) {
-        if let Some(day) = self.day(day) {
-            day.hour_of_all = day.hour_of_all.max(count);
+    /// So many charges were refunded within a window up to now, on this day.
+    pub(super) fn note_short(&mut self, day: i64, reach: Reach, count: u64, is_wave: bool) {
+        if let Some(place) = reach.short()
+            && let Some(day) = self.day(day)
+        {
+            day.short_of_all[place] = day.short_of_all[place].max(count);
             if !is_wave {
-                day.hour = day.hour.max(count);
+                day.short[place] = day.short[place].max(count);
             }
         }
     }
@@ -109,18 +158,9 @@ impl WaveDays {
     /// a run that comes each month.
     pub(super) fn note_run(&mut self, today: i64, reach: Reach, count: u64) {
         if let Some(day) = self.day(today) {
-            day.hour = 0;
+            day.short = [0; SHORT];
         }
-        let seen = match reach {
-            Reach::Day => Busiest {
-                day: count,
-                hour: 0,
-            },
-            Reach::Hour => Busiest {
-                day: 0,
-                hour: count,
-            },
-        };
+        let seen = Busiest::one(reach, count);
         while self.runs.len() >= RUNS_MAX
             || self
                 .runs
@@ -157,7 +197,7 @@ impl WaveDays {
     }
 
     /// How many refunded charges are usual in a window: refunded charges per payment, times the
-    /// payments of a day; an hour has as many as the busiest hour of the mean day.
+    /// payments of a day; a short window has as many as the busiest such of the mean day.
     pub(super) fn expected(&self, today: i64, reach: Reach) -> f64 {
         let a_day = if self.is_unpaid() {
             let days = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
@@ -166,16 +206,16 @@ impl WaveDays {
             let rate = (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
             rate * self.payments_a_day(today).max(self.payments_of_late(today))
         };
-        match reach {
-            Reach::Day => a_day.max(0.5),
-            Reach::Hour => {
-                let before = self.days.iter().filter(|day| day.day < today);
-                let sum: u64 = before.map(|day| day.hour).sum();
-                let days = u64::try_from(self.known_days(today).min(DAYS_KNOWN)).unwrap_or(1);
-                let busiest = as_f64(sum) / as_f64(days.max(1));
-                busiest.max(a_day / 24.0).max(0.5)
-            }
-        }
+        let Some(place) = reach.short() else {
+            return a_day.max(0.5);
+        };
+        let before = self.days.iter().filter(|day| day.day < today);
+        let sum: u64 = before.map(|day| day.short[place]).sum();
+        let days = u64::try_from(self.known_days(today).min(DAYS_KNOWN)).unwrap_or(1);
+        let busiest = as_f64(sum) / as_f64(days.max(1));
+        let parts = Reach::Day.span().as_secs() / reach.span().as_secs();
+        let parts = u64::try_from(parts).unwrap_or(1).max(1);
+        busiest.max(a_day / as_f64(parts)).max(0.5)
     }
 
     /// Payments a day of the newest week.
@@ -208,16 +248,15 @@ impl WaveDays {
     /// times in four weeks comes again, and is not told for ever; twice may be two mishaps.
     fn busiest(&self, today: i64, reach: Reach) -> u64 {
         let before = || self.days.iter().filter(|day| day.day < today);
-        let in_peace = before().map(|day| match reach {
-            Reach::Day => day.refunded,
-            Reach::Hour => day.hour,
+        let in_peace = before().map(|day| {
+            let short = reach.short().map(|place| day.short[place]);
+            short.unwrap_or(day.refunded)
         });
-        let mut all: Vec<u64> = before()
-            .map(|day| match reach {
-                Reach::Day => day.refunded + day.in_waves,
-                Reach::Hour => day.hour_of_all,
-            })
-            .collect();
+        let of_all = before().map(|day| {
+            let short = reach.short().map(|place| day.short_of_all[place]);
+            short.unwrap_or(day.refunded + day.in_waves)
+        });
+        let mut all: Vec<u64> = of_all.collect();
         all.sort_unstable();
         let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
         in_peace.max().unwrap_or(0).max(third)

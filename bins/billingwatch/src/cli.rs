@@ -139,7 +139,8 @@ pub(crate) struct ReplayArgs {
 /// `simulate`.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// The kind of business: indie, small-saas, saas, marketplace or multicurrency.
+    /// The kind of business: indie, small-saas, saas, marketplace, multicurrency, telecom, box,
+    /// resort, parking or gym.
     #[arg(long, value_name = "KIND")]
     pub(crate) merchant: MerchantKind,
     /// How many days.

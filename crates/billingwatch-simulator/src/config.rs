@@ -67,6 +67,16 @@ named! {
         Marketplace = "marketplace",
         /// Subscriptions and sales in USD, EUR, JPY and KWD, some 1,000 events a day.
         Multicurrency = "multicurrency",
+        /// Prepaid plans by the day and the week beside monthly ones, in KWD, some 500 events a day.
+        Telecom = "telecom",
+        /// 420 boxes billed on the 15th within two hours, some 5,000 events a month and next to none between.
+        Box = "box",
+        /// Stays with deposit and balance: hundreds of events a day in winter, a handful in summer.
+        Resort = "resort",
+        /// Sessions at a few fixed prices, and a job at night that collects unpaid ones, some 350 events a day.
+        Parking = "parking",
+        /// Four-weekly memberships by bank debit, with freezes and a rush in January, some 120 events a day.
+        Gym = "gym",
     }
 }
 
@@ -320,7 +330,7 @@ mod tests {
         assert_eq!(
             error.as_deref(),
             Some(
-                "`shop` is no MerchantKind; known are indie, small-saas, saas, marketplace, multicurrency"
+                "`shop` is no MerchantKind; known are indie, small-saas, saas, marketplace, multicurrency, telecom, box, resort, parking, gym"
             )
         );
     }

@@ -23,6 +23,8 @@ pub(crate) enum Task {
     Retry(SubKey, Box<Invoice>),
     /// The first invoice of an incomplete subscription was not paid within 23 hours.
     Expire(SubKey, Box<Invoice>),
+    /// The bank answers a debit.
+    Debit(SubKey, Box<Invoice>, Box<Payment>),
     /// A net-30 invoice is past its date.
     Overdue(SubKey, Box<Invoice>),
     /// A net-30 customer pays.
@@ -39,6 +41,14 @@ pub(crate) enum Task {
     BuyAgain(Box<Payment>),
     /// An authorised payment is captured, or not.
     Capture(Box<Payment>),
+    /// The balance of a stay is due.
+    Balance(Box<Payment>),
+    /// A guest arrives, and a security is held.
+    Hold(Box<Payment>),
+    /// Another session of the same card.
+    ParkAgain(Box<Payment>),
+    /// The night's job tries an unpaid session; how many nights it has before.
+    Collect(Box<Payment>, u32),
     /// Some of a payment is given back.
     Refund(Box<Payment>, i64, Option<&'static str>),
     /// The card holder's bank asks (an inquiry) or takes the money back.
@@ -66,6 +76,7 @@ impl World {
             Task::Finalize(key, invoice) => self.finalize(key, invoice),
             Task::Retry(key, invoice) => self.retry(key, invoice),
             Task::Expire(key, invoice) => self.expire(key, invoice),
+            Task::Debit(key, invoice, payment) => self.end_debit(key, invoice, &payment),
             Task::Overdue(key, invoice) => self.overdue(key, invoice),
             Task::PayTerms(key, invoice) => self.pay_terms(key, invoice),
             Task::TrialWillEnd(key) => self.trial_will_end(key),
@@ -74,6 +85,10 @@ impl World {
             Task::Retype(payment, tries) => self.retype(*payment, tries),
             Task::BuyAgain(payment) => self.buy_again(&payment),
             Task::Capture(payment) => self.capture(*payment),
+            Task::Balance(payment) => self.collect_balance(&payment),
+            Task::Hold(payment) => self.hold_security(&payment),
+            Task::ParkAgain(payment) => self.park_again(&payment),
+            Task::Collect(payment, nights) => self.collect_unpaid(&payment, nights),
             Task::Refund(payment, amount, reason) => self.refund(*payment, amount, reason),
             Task::Dispute(payment, inquiry) => self.dispute(*payment, inquiry),
             Task::CloseDispute(payment, dispute) => self.close_dispute(&payment, *dispute),

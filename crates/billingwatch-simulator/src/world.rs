@@ -14,10 +14,10 @@ use crate::ids::{Id, Kind, mix};
 use crate::incidents::Conditions;
 use crate::json::Writer;
 use crate::label::Label;
-use crate::merchant::Profile;
 use crate::merchant::customer::Customer;
+use crate::merchant::{Profile, Selling};
 use crate::money::Currency;
-use crate::objects::Env;
+use crate::objects::{Env, Order, Part};
 use crate::rng::Dice;
 use crate::shop::Regulars;
 use crate::task::Task;
@@ -30,6 +30,9 @@ impl Request {
     /// Stripe's own automation: renewals, retries, disputes.
     pub(crate) const AUTOMATIC: Self = Self(None);
 }
+
+/// Sessions before the world began.
+const FIRST_SESSION: u64 = 48_000;
 
 #[derive(Debug)]
 struct Entry {
@@ -173,12 +176,15 @@ impl World {
         }
     }
 
-    pub(crate) fn new_order(&mut self) -> u64 {
+    pub(crate) fn new_order(&mut self) -> Order {
         self.orders += 1;
-        self.config
-            .seed
-            .wrapping_mul(1_000_003)
-            .wrapping_add(self.orders)
+        let apart = self.config.seed.wrapping_mul(1_000_003);
+        let number = apart.wrapping_add(self.orders);
+        match self.env.profile.selling {
+            Selling::AtOnce => Order::Shop(number),
+            Selling::Bookings { .. } => Order::Booking(number, Part::Deposit),
+            Selling::Sessions { .. } => Order::Session(FIRST_SESSION + self.orders),
+        }
     }
 
     /// A new API call.

@@ -22,6 +22,15 @@ use billingwatch_simulator::{
 /// 2024-01-08, a Monday.
 const START_AT: i64 = 1_704_672_000;
 
+/// 2023-10-02, a Monday: before a winter's season.
+const SEASON_START_AT: i64 = 1_696_204_800;
+
+/// From there until it has been over for two months.
+const SEASON_DAYS: i64 = 245;
+
+/// Days after the last incident, for what is noticed late.
+const TAIL_DAYS: i64 = 40;
+
 /// What the short form leaves out: this one takes longer than all others together.
 const LONG_RUN: MerchantKind = MerchantKind::Marketplace;
 
@@ -132,32 +141,67 @@ fn print(table: &Table) {
 
 fn world(merchant: MerchantKind, shape: ApiShape, seed: u64, is_quiet: bool) -> WorldConfig {
     let mut incidents = Vec::new();
+    let start_at = start_at(merchant);
     let mut day = QUIET_DAYS;
     if !is_quiet {
         for kind in IncidentKind::ALL {
             for strength in Strength::ALL {
                 // Mid-day, and never twice at the same hour.
                 let hour = 10 + i64::try_from(incidents.len() % 8).unwrap_or_default();
-                let at = START_AT + day * 86_400 + hour * 3_600;
+                let at = start_at + day * 86_400 + hour * 3_600;
+                let at = moment(merchant, *kind, at);
                 incidents.push(IncidentPlan {
                     kind: *kind,
                     at,
                     strength: *strength,
                 });
-                day += 4;
+                day = (at - start_at) / 86_400 + 4;
             }
         }
     }
-    let days = u32::try_from(day + 40).unwrap_or(200);
+    let days = match merchant {
+        MerchantKind::Resort => SEASON_DAYS,
+        _ => day + TAIL_DAYS,
+    };
+    let days = u32::try_from(days).unwrap_or(200);
     WorldConfig {
         seed: 1_000 + seed,
         merchant,
         shape,
-        start_at: START_AT,
+        start_at,
         days,
         incidents,
         oddities: true,
         delivery: DeliveryModel::Realistic,
+    }
+}
+
+/// A season begins and ends within its world.
+fn start_at(merchant: MerchantKind) -> i64 {
+    match merchant {
+        MerchantKind::Resort => SEASON_START_AT,
+        _ => START_AT,
+    }
+}
+
+/// From `at` on, the first time at which such an incident can show. Where all renewals of a month come
+/// at once, what shows in renewals waits for them.
+fn moment(merchant: MerchantKind, kind: IncidentKind, at: i64) -> i64 {
+    let Some(run) = merchant.next_run(at) else {
+        return at;
+    };
+    match kind {
+        // Invoices are collected an hour after they are made.
+        IncidentKind::ChargeFailureSpike => run + 3_600,
+        IncidentKind::RevenueDrop
+        | IncidentKind::SilentLapse
+        | IncidentKind::WebhookLag
+        | IncidentKind::WebhookSilence => run,
+        IncidentKind::CardTesting
+        | IncidentKind::DuplicateCharge
+        | IncidentKind::FraudSpike
+        | IncidentKind::NegativeInvoice
+        | IncidentKind::OutsizedRefund => at,
     }
 }
 

@@ -21,28 +21,29 @@ pub(crate) enum Change {
 /// Chances of a change within a month.
 const UPGRADE_PPM: i64 = 20_000;
 const DOWNGRADE_PPM: i64 = 16_000;
-const PAUSE_PPM: i64 = 4_000;
 
 impl World {
     /// Decides what this customer does before the period's end, if anything.
     pub(crate) fn plan_changes(&mut self, key: SubKey, s: &Subscription) {
-        if s.reserved || s.status != Status::Active {
+        if s.reserved || s.status != Status::Active || s.periods_done == 0 {
             return;
         }
-        let months = i64::from(s.months);
-        let churn = self.env.profile.churn_ppm * months;
-        let odd = i64::from(self.config.oddities) * months;
+        let in_period = |monthly_ppm: i64| monthly_ppm * s.every.days() / 30;
+        let churn = in_period(self.env.profile.churn_ppm);
+        let odd = i64::from(self.config.oddities);
         let changes = [
             (Change::CancelAtPeriodEnd, churn * 7 / 10),
             (Change::CancelNow, churn * 3 / 10),
-            (Change::Upgrade, UPGRADE_PPM * months),
-            (Change::Downgrade, DOWNGRADE_PPM * odd),
-            (Change::Pause, PAUSE_PPM * odd),
+            (Change::Upgrade, in_period(UPGRADE_PPM)),
+            (Change::Downgrade, in_period(DOWNGRADE_PPM) * odd),
+            (Change::Pause, in_period(self.env.profile.pauses_ppm) * odd),
         ];
         let mut draw = self.dice.below(1_000_000);
         for (change, chance) in changes {
             if draw < chance {
-                let from = self.now().max(s.period_start) + 2 * HOUR;
+                // Nobody leaves while the bank is still to answer.
+                let settled_in = if s.debit { 8 * DAY } else { 2 * HOUR };
+                let from = self.now().max(s.period_start) + settled_in;
                 let at = self.dice.range(from, (s.period_end - 2 * HOUR).max(from));
                 return self.schedule(at * 1_000, Task::Change(key, change));
             }
@@ -137,7 +138,7 @@ impl World {
         s.status = Status::Active;
         s.has_card = true;
         s.anchor_at = now;
-        s.months_done = s.months;
+        s.periods_done = 1;
         s.set_period();
         let mut resumed = *s;
         let mut invoice = self.new_invoice(&resumed, "subscription_cycle");
@@ -173,7 +174,7 @@ impl World {
         }
         let other = plans.iter().position(|p| {
             let amount = s.currency.price(p.cents);
-            let fits = p.months == s.months && !p.metered && !p.seats;
+            let fits = p.every == s.every && !p.metered && !p.seats;
             fits && if up {
                 amount > s.unit_amount
             } else {

@@ -1,20 +1,47 @@
 //! Invoices are finalised and paid, declined and tried again, or paid later by bank transfer.
 
 use super::model::{Invoice, Status, SubKey, Subscription};
-use crate::calendar::DAY;
+use crate::calendar::{DAY, HOUR};
 use crate::ids::Kind;
 use crate::objects::{self, Payment, Verdict, invoice::View};
 use crate::task::Task;
 use crate::world::{Request, World};
 
-/// Days between the attempts of dunning: eight tries in two weeks, as Smart Retries recommend.
-const RETRY_DAYS: [i64; 7] = [1, 1, 2, 2, 2, 3, 3];
+/// Hours between the attempts of dunning: eight tries in two weeks, as Smart Retries recommend.
+const RETRY_HOURS: [i64; 7] = [24, 24, 48, 48, 48, 72, 72];
+/// The same for a period of a week or two, and for one of days: done with before the next one is due.
+const RETRY_HOURS_WEEKLY: [i64; 3] = [24, 24, 48];
+const RETRY_HOURS_DAILY: [i64; 3] = [3, 5, 8];
+/// A returned debit is presented once more.
+const RETRY_HOURS_DEBIT: [i64; 1] = [168];
 /// Retries that fail again.
 const RETRY_DECLINES_PPM: i64 = 700_000;
+/// The same where periods are days or weeks: who lives by the day tops up the card by the day.
+const RETRY_DECLINES_SHORT_PPM: i64 = 400_000;
 /// Buyers who type another card when the first invoice is declined.
 const RETYPE_PPM: i64 = 700_000;
 /// With oddities: net-30 customers who pay outside of Stripe.
 const OUT_OF_BAND_PPM: i64 = 250_000;
+
+impl Subscription {
+    /// Hours between the attempts at an invoice of this subscription.
+    fn retry_hours(&self) -> &'static [i64] {
+        match self.every.days() {
+            _ if self.debit => &RETRY_HOURS_DEBIT,
+            ..7 => &RETRY_HOURS_DAILY,
+            7..28 => &RETRY_HOURS_WEEKLY,
+            28.. => &RETRY_HOURS,
+        }
+    }
+
+    fn retry_declines_ppm(&self) -> i64 {
+        if self.every.days() < 28 {
+            RETRY_DECLINES_SHORT_PPM
+        } else {
+            RETRY_DECLINES_PPM
+        }
+    }
+}
 
 impl World {
     pub(crate) fn emit_invoice(
@@ -91,6 +118,7 @@ impl World {
             refunded: 0,
             disputed: false,
             invoice: Some(invoice.id),
+            debit: invoice.debit,
             order: None,
             description: if invoice.billing_reason == "subscription_create" {
                 "Subscription creation"
@@ -138,6 +166,9 @@ impl World {
             return self.settle(key, &mut invoice, None, request, offset_ms);
         }
         let payment = self.invoice_payment(&invoice);
+        if invoice.debit {
+            return self.start_debit(key, invoice, payment, request, offset_ms);
+        }
         let verdict = self.attempt(&payment, declines_ppm);
         invoice.attempts += 1;
         invoice.charge = Some(payment.charge);
@@ -151,7 +182,7 @@ impl World {
     }
 
     /// Marks an invoice paid and tells everybody.
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         key: SubKey,
         invoice: &mut Invoice,
@@ -176,10 +207,13 @@ impl World {
                 |w, env| objects::invoice::write(w, env, &invoice, Some(&s), View::Whole),
                 |w, _| {
                     w.field("amount_paid", before.amount_paid);
-                    w.field(
-                        "attempt_count",
-                        invoice.attempts - i64::from(payment.is_some()),
-                    );
+                    // A debit was counted when the bank was asked.
+                    if !invoice.debit {
+                        w.field(
+                            "attempt_count",
+                            invoice.attempts - i64::from(payment.is_some()),
+                        );
+                    }
                     w.field("status", before.status);
                 },
             );
@@ -232,7 +266,7 @@ impl World {
     }
 
     /// What follows a declined attempt at an invoice.
-    fn decline(
+    pub(super) fn decline(
         &mut self,
         key: SubKey,
         mut invoice: Box<Invoice>,
@@ -244,11 +278,12 @@ impl World {
         };
         let first = s.status == Status::Incomplete;
         let tries = usize::try_from(invoice.attempts - 1).unwrap_or(0);
-        let pause = RETRY_DAYS
+        let pause = s
+            .retry_hours()
             .get(tries)
             .copied()
             .filter(|_| !first && !invoice.net30);
-        invoice.next_attempt_at = pause.map(|days| self.now() + days * DAY);
+        invoice.next_attempt_at = pause.map(|hours| self.now() + hours * HOUR);
         let attempts = invoice.attempts;
         self.emit_update(
             "invoice.updated",
@@ -256,8 +291,12 @@ impl World {
             request,
             |w, env| objects::invoice::write(w, env, &invoice, Some(&s), View::Whole),
             |w, _| {
-                w.field("attempt_count", attempts - 1);
-                w.field("attempted", attempts > 1);
+                if invoice.debit {
+                    w.null("next_payment_attempt");
+                } else {
+                    w.field("attempt_count", attempts - 1);
+                    w.field("attempted", attempts > 1);
+                }
             },
         );
         self.emit_invoice(
@@ -320,7 +359,8 @@ impl World {
             let request = self.new_request();
             return self.collect(key, invoice, request, 150_000, 0);
         }
-        self.collect(key, invoice, Request::AUTOMATIC, RETRY_DECLINES_PPM, 0);
+        let declines_ppm = s.retry_declines_ppm();
+        self.collect(key, invoice, Request::AUTOMATIC, declines_ppm, 0);
     }
 
     pub(crate) fn expire(&mut self, key: SubKey, mut invoice: Box<Invoice>) {

@@ -1,10 +1,11 @@
 //! Subscriptions and their invoices, from sign-up to cancellation.
 //!
-//! `signup` and `renewal` make invoices, `collection` has them paid or not, `changes` is what customers
-//! do in between.
+//! `signup` and `renewal` make invoices, `collection` has them paid or not, `debit` is how banks take
+//! their time over it, `changes` is what customers do in between.
 
 mod changes;
 mod collection;
+mod debit;
 mod model;
 mod population;
 mod renewal;

@@ -1,5 +1,6 @@
 //! What is kept of a live subscription, and of an invoice while it is open.
 
+use crate::calendar::Interval;
 use crate::ids::Id;
 use crate::merchant::customer::{Card, Customer};
 use crate::money::Currency;
@@ -59,19 +60,21 @@ pub(crate) struct Subscription {
     pub(crate) quantity: i64,
     /// The price of one seat, in minor units.
     pub(crate) unit_amount: i64,
-    pub(crate) months: u32,
+    pub(crate) every: Interval,
     pub(crate) metered: bool,
     pub(crate) status: Status,
     pub(crate) created_at: i64,
     /// Where the periods are counted from.
     pub(crate) anchor_at: i64,
-    /// Months from the anchor to the end of the current period.
-    pub(crate) months_done: u32,
+    /// Periods from the anchor to the end of the current one; 0 before the first whole one.
+    pub(crate) periods_done: u32,
     pub(crate) period_start: i64,
     pub(crate) period_end: i64,
     pub(crate) trial_end: Option<i64>,
     /// Pays by invoice, net 30, rather than by card on its own.
     pub(crate) net30: bool,
+    /// Pays by bank debit from the second invoice on.
+    pub(crate) debit: bool,
     /// Trial users who never gave a card are paused at its end.
     pub(crate) has_card: bool,
     pub(crate) percent_off: i64,
@@ -92,6 +95,15 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
+    /// What later invoices are paid by.
+    pub(crate) fn method(&self) -> Id {
+        if self.debit {
+            self.card.bank_account()
+        } else {
+            self.card.payment_method()
+        }
+    }
+
     pub(crate) fn discount(&self, gross: i64) -> i64 {
         self.currency.round(gross * self.percent_off / 100)
     }
@@ -139,6 +151,7 @@ pub(crate) struct Invoice {
     pub(crate) voided_at: Option<i64>,
     pub(crate) due_at: Option<i64>,
     pub(crate) net30: bool,
+    pub(crate) debit: bool,
     pub(crate) auto_advance: bool,
     pub(crate) out_of_band: bool,
     pub(crate) card: Card,

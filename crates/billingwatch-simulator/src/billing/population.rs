@@ -1,7 +1,7 @@
 //! The subscriptions that live when the world begins, spread over their periods.
 
 use super::model::{Pause, Status, Subscription};
-use crate::calendar::{DAY, HOUR, add_months, next_first_of_month, sub_months};
+use crate::calendar::{DAY, HOUR, next_first_of_month};
 use crate::ids::Kind;
 use crate::merchant::customer::Customer;
 use crate::task::Task;
@@ -25,7 +25,7 @@ impl World {
                 subscription.shared = true;
             }
             last = Some(subscription.customer);
-            let length = i64::from(subscription.months) * 30 * DAY;
+            let length = subscription.every.days() * DAY;
             let ahead = self.dice.below(length);
             self.place(&mut subscription, ahead);
             if self.config.oddities && self.dice.chance(PAUSED_PPM) {
@@ -62,8 +62,13 @@ impl World {
         if self.dice.chance(self.env.profile.first_of_month_ppm) {
             end = next_first_of_month(end);
         }
-        let periods =
-            u32::try_from(self.dice.range(1, if s.months == 1 { 24 } else { 3 })).unwrap_or(1);
+        if let Some(run) = self.env.profile.run {
+            end = run.next_turn(s.customer, end);
+        }
+        let periods = self
+            .dice
+            .range(1, if s.every.days() <= 30 { 24 } else { 3 });
+        let periods = u32::try_from(periods).unwrap_or(1);
         s.end_period_at(end, periods);
         // Months differ in length: the period must hold the world's first instant.
         while s.period_start > now {
@@ -95,6 +100,7 @@ impl World {
         } else {
             0
         };
+        let debit = profile.debits_ppm > 0 && self.dice.chance(profile.debits_ppm);
         let customer = self.new_customer();
         let now = self.now();
         Subscription {
@@ -106,16 +112,17 @@ impl World {
             currency,
             quantity,
             unit_amount: currency.price(terms.cents),
-            months: terms.months,
+            every: terms.every,
             metered: terms.metered,
             status: Status::Active,
             created_at: now,
             anchor_at: now,
-            months_done: terms.months,
+            periods_done: 1,
             period_start: now,
-            period_end: add_months(now, terms.months),
+            period_end: terms.every.after(now, 1),
             trial_end: None,
             net30,
+            debit,
             has_card: true,
             percent_off,
             pause: None,
@@ -135,19 +142,19 @@ impl World {
 impl Subscription {
     /// Sets the anchor so that the current period is the `periods`-th and ends about `end`.
     pub(crate) fn end_period_at(&mut self, end: i64, periods: u32) {
-        self.months_done = self.months * periods;
-        self.anchor_at = sub_months(end, self.months_done);
+        self.periods_done = periods;
+        self.anchor_at = self.every.before(end, periods);
         self.set_period();
     }
 
     pub(crate) fn next_period(&mut self) {
-        self.months_done += self.months;
+        self.periods_done += 1;
         self.set_period();
     }
 
     /// Counts the period from the anchor, so that the 31st comes back after February.
     pub(crate) fn set_period(&mut self) {
-        self.period_start = add_months(self.anchor_at, self.months_done - self.months);
-        self.period_end = add_months(self.anchor_at, self.months_done);
+        self.period_start = self.every.after(self.anchor_at, self.periods_done - 1);
+        self.period_end = self.every.after(self.anchor_at, self.periods_done);
     }
 }

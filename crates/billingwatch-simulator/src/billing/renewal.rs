@@ -10,11 +10,13 @@ use crate::world::{Request, World};
 
 /// Trials that end without becoming a subscription.
 const TRIAL_LOST_PPM: i64 = 330_000;
+/// So short a time before the first whole period is not charged for, nor would card networks like so small a charge.
+const FREE_SECS: i64 = 2 * DAY;
 
 impl Subscription {
     pub(crate) fn line(&self, description: &'static str) -> Line {
         Line {
-            amount: self.unit_amount * self.quantity,
+            amount: self.for_this_period(self.unit_amount * self.quantity),
             quantity: self.quantity,
             plan: self.plan,
             unit_amount: self.unit_amount,
@@ -23,6 +25,19 @@ impl Subscription {
             manual: false,
             from: self.period_start,
             to: self.period_end,
+        }
+    }
+
+    /// The price of the current period: whole, or before the first whole one its share; a day or two are free.
+    fn for_this_period(&self, price: i64) -> i64 {
+        let length = self.period_end - self.period_start;
+        match self.periods_done {
+            1.. => price,
+            0 if length < FREE_SECS => 0,
+            0 => {
+                let whole = self.anchor_at - self.every.before(self.anchor_at, 1);
+                self.currency.round(price * length / whole.max(1))
+            }
         }
     }
 
@@ -104,6 +119,7 @@ impl World {
             voided_at: None,
             due_at: None,
             net30: s.net30,
+            debit: s.debit && billing_reason != "subscription_create",
             auto_advance: true,
             out_of_band: false,
             card: s.card,
@@ -134,7 +150,7 @@ impl World {
         if before.status == Status::Trialing {
             after.status = Status::Active;
             after.anchor_at = before.period_end;
-            after.months_done = after.months;
+            after.periods_done = 1;
             after.set_period();
         } else {
             after.next_period();

@@ -40,6 +40,12 @@ impl World {
             subscription.period_end = trial_end;
             subscription.has_card = !(self.config.oddities && self.dice.chance(CARDLESS_PPM));
         }
+        if let Some(run) = profile.run {
+            // Billed with everybody else from the next run on; until then for a part of a period.
+            subscription.anchor_at = run.next_turn(subscription.customer, self.now());
+            subscription.periods_done = 0;
+            subscription.period_end = subscription.anchor_at;
+        }
         let request = self.new_request();
         self.emit_customer(&subscription, request);
         if trial {

@@ -48,6 +48,7 @@ impl World {
             refunded: 0,
             disputed: false,
             invoice: None,
+            debit: false,
             order: None,
             description: "One-time purchase",
         };

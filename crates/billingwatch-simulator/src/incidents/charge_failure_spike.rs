@@ -40,6 +40,12 @@ impl World {
 }
 
 impl Conditions {
+    /// Whether there is an outage.
+    pub(crate) fn is_out(&self, now_ms: i64) -> bool {
+        let holds = |o: &Outage| (o.from_ms..o.until_ms).contains(&now_ms);
+        self.outages.iter().any(holds)
+    }
+
     /// How the attempt made now ends, if there is an outage: its incident, and the decline if it is one.
     /// The share is kept exactly, not by chance, so that a short outage is as strong as it says.
     pub(crate) fn outage(&mut self, now_ms: i64) -> Option<(usize, Option<Decline>)> {

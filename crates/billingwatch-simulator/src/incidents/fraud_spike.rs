@@ -18,7 +18,7 @@ const TIMES: (i64, i64, i64) = (3, 6, 15);
 impl World {
     pub(super) fn plan_fraud_spike(&mut self, incident: usize, plan: &IncidentPlan) {
         let profile = self.env.profile;
-        let payments = profile.purchases_per_day + profile.subscriptions / 30;
+        let payments = profile.purchases_per_day + profile.renewals_per_day();
         let times = plan.strength.pick(TIMES.0, TIMES.1, TIMES.2);
         let least = plan.strength.pick(COMPLAINTS.0, COMPLAINTS.1, COMPLAINTS.2);
         let complaints = least.max(payments * USUAL_PPM * times / 1_000_000);
@@ -62,6 +62,7 @@ impl World {
             refunded: 0,
             disputed: false,
             invoice: None,
+            debit: false,
             order: self.env.profile.order_ids.then_some(order),
             description: "One-time purchase",
         };

@@ -104,7 +104,7 @@ impl World {
     /// Attempts to pay that this merchant sees in an hour, times a thousand.
     pub(crate) fn attempts_per_hour_milli(&self) -> i64 {
         let profile = self.env.profile;
-        (profile.purchases_per_day + profile.subscriptions / 30) * 1_000 / 24
+        (profile.purchases_per_day + profile.renewals_per_day()) * 1_000 / 24
     }
 
     /// Adds sales to a time span until at least `wanted` attempts can be counted on in it.

@@ -60,6 +60,7 @@ impl World {
             voided_at: None,
             due_at: None,
             net30: false,
+            debit: false,
             auto_advance: false,
             out_of_band: false,
             card: customer.card(),

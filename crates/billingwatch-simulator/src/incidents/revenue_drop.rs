@@ -1,6 +1,6 @@
 //! For two days (three when subtle) 25, 45 or 80 in a hundred payments do not happen, and nothing fails:
 //! purchases are not made, and renewal invoices stay drafts for two to three days, as they do when an
-//! endpoint fails `invoice.created`.
+//! endpoint fails `invoice.created`; balances of stays are collected as much later.
 
 use super::Conditions;
 use crate::billing::Invoice;
@@ -47,7 +47,7 @@ impl World {
         if invoice.net30 || invoice.amount_due() == 0 {
             return None;
         }
-        self.conditions.lost(self.now_ms, 1)
+        self.conditions.due_lost(self.now_ms)
     }
 }
 
@@ -58,6 +58,11 @@ impl Conditions {
             .iter_mut()
             .find(|d| (d.from_ms..d.until_ms).contains(&now_ms))?;
         drop.withholds(which).then_some(drop.incident)
+    }
+
+    /// Whether what the merchant should collect now is not collected.
+    pub(crate) fn due_lost(&mut self, now_ms: i64) -> Option<usize> {
+        self.lost(now_ms, 1)
     }
 
     /// Whether a purchase does not happen now.

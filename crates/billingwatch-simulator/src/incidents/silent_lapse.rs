@@ -2,7 +2,7 @@
 //! is paid and nothing fails. They paid before (when the world is old enough) and will again a month on.
 
 use crate::billing::{Lapse, Subscription};
-use crate::calendar::DAY;
+use crate::calendar::{DAY, Interval};
 use crate::config::IncidentPlan;
 use crate::world::World;
 
@@ -14,13 +14,13 @@ impl World {
             .profile
             .plans
             .iter()
-            .position(|p| p.months == 1 && !p.metered)
+            .position(|p| p.every == Interval::MONTH && !p.metered)
             .unwrap_or(0);
         for _ in 0..count {
             let mut s = self.new_subscription();
             let terms = self.env.profile.plans[monthly];
             s.plan = monthly;
-            s.months = terms.months;
+            s.every = terms.every;
             s.metered = false;
             s.quantity = 1;
             s.unit_amount = s.currency.price(terms.cents);
@@ -31,7 +31,7 @@ impl World {
             // A year of months before, so that the day exists; on 29 February the period ends a day early.
             s.end_period_at(ends_at, 12);
             s.created_at = s.anchor_at;
-            s.months_done = s.months;
+            s.periods_done = 1;
             s.set_period();
             while s.period_end <= self.config.start_at {
                 s.next_period();

@@ -26,8 +26,12 @@ impl World {
     pub(super) fn plan_webhook_silence(&mut self, incident: usize, plan: &IncidentPlan) {
         // How long it takes until silence says anything depends on how much there usually is to hear.
         let hours = match self.config.merchant {
-            MerchantKind::Indie => plan.strength.pick(18, 30, 48),
-            MerchantKind::SmallSaas => plan.strength.pick(6, 12, 24),
+            MerchantKind::Indie | MerchantKind::Box => plan.strength.pick(18, 30, 48),
+            MerchantKind::Gym => plan.strength.pick(12, 20, 36),
+            MerchantKind::SmallSaas | MerchantKind::Resort | MerchantKind::Parking => {
+                plan.strength.pick(6, 12, 24)
+            }
+            MerchantKind::Telecom => plan.strength.pick(5, 10, 20),
             MerchantKind::Multicurrency => plan.strength.pick(4, 8, 16),
             MerchantKind::Saas => plan.strength.pick(3, 6, 12),
             MerchantKind::Marketplace => plan.strength.pick(2, 4, 8),

@@ -4,5 +4,6 @@
 
 pub(crate) mod customer;
 mod profile;
+mod trades;
 
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Profile, Selling};

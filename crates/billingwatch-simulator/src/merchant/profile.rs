@@ -1,7 +1,10 @@
 //! The figures of each kind of merchant. Rates are in parts per million, amounts in US cents.
 
-use crate::calendar::Rhythm;
+use super::customer::Customer;
+use super::trades::{BOX, GYM, PARKING, RESORT, TELECOM};
+use crate::calendar::{EVEN_YEAR, Interval, Rhythm, next_day_of_month};
 use crate::config::MerchantKind;
+use crate::ids::mix;
 use crate::money::Currency;
 
 /// Something with a recurring price.
@@ -10,30 +13,29 @@ pub(crate) struct Plan {
     pub(crate) name: &'static str,
     /// Per period and seat; per used unit when metered.
     pub(crate) cents: i64,
-    /// Months in a period: 1 or 12.
-    pub(crate) months: u32,
+    pub(crate) every: Interval,
     pub(crate) metered: bool,
     /// Sold with seats rather than one by one.
     pub(crate) seats: bool,
     pub(crate) weight: i64,
 }
 
-const fn plan(name: &'static str, cents: i64, months: u32, weight: i64) -> Plan {
+pub(super) const fn plan(name: &'static str, cents: i64, every: Interval, weight: i64) -> Plan {
     Plan {
         name,
         cents,
-        months,
+        every,
         metered: false,
         seats: false,
         weight,
     }
 }
 
-const fn seats(name: &'static str, cents: i64, months: u32, weight: i64) -> Plan {
+const fn seats(name: &'static str, cents: i64, every: Interval, weight: i64) -> Plan {
     Plan {
         name,
         cents,
-        months,
+        every,
         metered: false,
         seats: true,
         weight,
@@ -44,11 +46,45 @@ const fn metered(name: &'static str, cents: i64, weight: i64) -> Plan {
     Plan {
         name,
         cents,
-        months: 1,
+        every: Interval::MONTH,
         metered: true,
         seats: false,
         weight,
     }
+}
+
+/// Everybody is billed on this day of each month, within some minutes from this hour (UTC) on: the merchant
+/// gave each a `billing_cycle_anchor` there, staggered so that not all of them turn in one second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) day: i64,
+    pub(crate) hour: i64,
+    pub(crate) minutes: i64,
+}
+
+impl Run {
+    /// When the first run after `at` begins.
+    fn next_after(self, at: i64) -> i64 {
+        next_day_of_month(at, self.day, self.hour)
+    }
+
+    /// The customer's own turn in the first run that has it after `at`.
+    pub(crate) fn next_turn(self, customer: Customer, at: i64) -> i64 {
+        let secs = u64::try_from(self.minutes * 60).unwrap_or(0).max(1);
+        let turn = i64::try_from(mix(customer.number) % secs).unwrap_or(0);
+        self.next_after(at - turn) + turn
+    }
+}
+
+/// How one-off sales go, and by which number metadata tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selling {
+    /// Paid when bought.
+    AtOnce,
+    /// A deposit when booked and the balance before the stay: a `booking`, and which `part` of it.
+    Bookings { deposit_percent: i64 },
+    /// Paid when a `session` ends, or left unpaid for the nightly job; some begin another one minutes later.
+    Sessions { unpaid_ppm: i64, again_ppm: i64 },
 }
 
 /// The figures of one kind of merchant.
@@ -62,7 +98,8 @@ pub(crate) struct Profile {
     /// One-off purchases a day.
     pub(crate) purchases_per_day: i64,
     pub(crate) baskets: &'static [i64],
-    /// Purchases carry an order id in their metadata.
+    pub(crate) selling: Selling,
+    /// Purchases carry their number in the metadata.
     pub(crate) order_ids: bool,
     /// Purchases without a customer.
     pub(crate) guests_ppm: i64,
@@ -76,9 +113,29 @@ pub(crate) struct Profile {
     pub(crate) net30_ppm: i64,
     /// Subscriptions that renew on the first of the month.
     pub(crate) first_of_month_ppm: i64,
+    /// Everybody is billed on one day of the month.
+    pub(crate) run: Option<Run>,
+    /// Subscriptions that pay by bank debit once the first invoice is paid by card.
+    pub(crate) debits_ppm: i64,
+    /// With oddities: subscriptions whose collection is paused in a month.
+    pub(crate) pauses_ppm: i64,
     /// Subscriptions that leave in a month.
     pub(crate) churn_ppm: i64,
+    /// New subscriptions for each hundred that leave.
+    pub(crate) signups_percent: i64,
+    /// Payments refunded later.
+    pub(crate) refunds_ppm: i64,
     pub(crate) rhythm: Rhythm,
+}
+
+impl MerchantKind {
+    /// When this merchant next bills everybody at once after `at` (both in unix seconds). `None` where
+    /// renewals are spread over the month: there any time is as good for an incident that shows in them.
+    #[must_use]
+    pub fn next_run(self, at: i64) -> Option<i64> {
+        let run = Profile::of(self).run?;
+        Some(run.next_after(at))
+    }
 }
 
 impl Profile {
@@ -89,6 +146,11 @@ impl Profile {
             MerchantKind::Saas => &SAAS,
             MerchantKind::Marketplace => &MARKETPLACE,
             MerchantKind::Multicurrency => &MULTICURRENCY,
+            MerchantKind::Telecom => &TELECOM,
+            MerchantKind::Box => &BOX,
+            MerchantKind::Resort => &RESORT,
+            MerchantKind::Parking => &PARKING,
+            MerchantKind::Gym => &GYM,
         }
     }
 
@@ -104,13 +166,59 @@ impl Profile {
             .unwrap_or(10_000)
     }
 
-    /// New subscriptions a day, in thousandths: what replaces those who leave, and a tenth more.
+    /// Renewals a day that can be counted on: none where all of a month come in one run.
+    pub(crate) fn renewals_per_day(&self) -> i64 {
+        if self.run.is_some() {
+            return 0;
+        }
+        // A plan by the year counts as one by the month: its renewals come in crowds.
+        let renewals = |p: &Plan| p.weight * 30 / p.every.days().min(30);
+        let weights: i64 = self.plans.iter().map(|p| p.weight).sum();
+        let in_month: i64 = self.plans.iter().map(renewals).sum();
+        self.subscriptions * in_month / weights.max(1) / 30
+    }
+
+    /// New subscriptions a day, in thousandths: what replaces those who leave, and more.
     pub(crate) fn signups_per_day_milli(&self) -> i64 {
         // A third of the trials come to nothing.
         let stay_ppm = 1_000_000 - self.trials_ppm / 3;
-        self.subscriptions * self.churn_ppm * 11 / 10 / 30 / (stay_ppm / 1_000).max(1)
+        self.subscriptions * self.churn_ppm * self.signups_percent
+            / 100
+            / 30
+            / (stay_ppm / 1_000).max(1)
     }
 }
+
+/// What a kind of merchant is that says nothing else.
+pub(super) const PLAIN: Profile = Profile {
+    name: "",
+    subscriptions: 0,
+    plans: &[],
+    currencies: &[(Currency::Usd, 1)],
+    purchases_per_day: 0,
+    baskets: &[],
+    selling: Selling::AtOnce,
+    order_ids: false,
+    guests_ppm: 0,
+    declines_ppm: 40_000,
+    trials_ppm: 0,
+    coupons_ppm: 0,
+    net30_ppm: 0,
+    first_of_month_ppm: 0,
+    run: None,
+    debits_ppm: 0,
+    pauses_ppm: 4_000,
+    churn_ppm: 0,
+    signups_percent: 110,
+    refunds_ppm: 12_000,
+    rhythm: Rhythm {
+        hours: &SHOP_HOURS,
+        weekdays: &SHOP_WEEK,
+        month_start: 1_000,
+        months: &EVEN_YEAR,
+        utc_offset_hours: 0,
+    },
+};
 
 /// Business customers: busy from nine to five, quiet at the weekend.
 const OFFICE_HOURS: [i64; 24] = [
@@ -118,20 +226,20 @@ const OFFICE_HOURS: [i64; 24] = [
     1_700, 1_400, 1_100, 900, 750, 600, 450, 300,
 ];
 /// Consumers: busy at noon and more so in the evening.
-const SHOP_HOURS: [i64; 24] = [
+pub(super) const SHOP_HOURS: [i64; 24] = [
     450, 280, 180, 140, 150, 220, 400, 650, 900, 1_100, 1_250, 1_350, 1_450, 1_350, 1_250, 1_250,
     1_350, 1_450, 1_600, 1_800, 1_850, 1_700, 1_300, 800,
 ];
 const OFFICE_WEEK: [i64; 7] = [1_250, 1_300, 1_250, 1_200, 1_050, 450, 500];
-const SHOP_WEEK: [i64; 7] = [900, 880, 900, 950, 1_150, 1_200, 1_020];
+pub(super) const SHOP_WEEK: [i64; 7] = [900, 880, 900, 950, 1_150, 1_200, 1_020];
 
 const INDIE: Profile = Profile {
     name: "Tiny Tools",
     subscriptions: 70,
     plans: &[
-        plan("Hobby", 900, 1, 50),
-        plan("Pro", 1_900, 1, 35),
-        plan("Pro yearly", 19_000, 12, 15),
+        plan("Hobby", 900, Interval::MONTH, 50),
+        plan("Pro", 1_900, Interval::MONTH, 35),
+        plan("Pro yearly", 19_000, Interval::YEAR, 15),
     ],
     currencies: &[(Currency::Usd, 1)],
     purchases_per_day: 3,
@@ -149,18 +257,20 @@ const INDIE: Profile = Profile {
         weekdays: &OFFICE_WEEK,
         month_start: 1_100,
         utc_offset_hours: 1,
+        ..PLAIN.rhythm
     },
+    ..PLAIN
 };
 
 const SMALL_SAAS: Profile = Profile {
     name: "Ledgerly",
     subscriptions: 680,
     plans: &[
-        plan("Starter", 1_900, 1, 45),
-        plan("Team", 4_900, 1, 25),
-        seats("Business seats", 1_200, 1, 12),
-        plan("Starter yearly", 19_000, 12, 10),
-        plan("Team yearly", 49_000, 12, 5),
+        plan("Starter", 1_900, Interval::MONTH, 45),
+        plan("Team", 4_900, Interval::MONTH, 25),
+        seats("Business seats", 1_200, Interval::MONTH, 12),
+        plan("Starter yearly", 19_000, Interval::YEAR, 10),
+        plan("Team yearly", 49_000, Interval::YEAR, 5),
         metered("API calls", 2, 3),
     ],
     currencies: &[(Currency::Usd, 1)],
@@ -179,18 +289,20 @@ const SMALL_SAAS: Profile = Profile {
         weekdays: &OFFICE_WEEK,
         month_start: 1_250,
         utc_offset_hours: -5,
+        ..PLAIN.rhythm
     },
+    ..PLAIN
 };
 
 const SAAS: Profile = Profile {
     name: "Harborline",
     subscriptions: 8_300,
     plans: &[
-        plan("Starter", 2_900, 1, 40),
-        plan("Growth", 9_900, 1, 20),
-        seats("Scale seats", 1_500, 1, 18),
-        plan("Growth yearly", 99_000, 12, 10),
-        seats("Scale seats yearly", 15_000, 12, 7),
+        plan("Starter", 2_900, Interval::MONTH, 40),
+        plan("Growth", 9_900, Interval::MONTH, 20),
+        seats("Scale seats", 1_500, Interval::MONTH, 18),
+        plan("Growth yearly", 99_000, Interval::YEAR, 10),
+        seats("Scale seats yearly", 15_000, Interval::YEAR, 7),
         metered("Events processed", 3, 5),
     ],
     currencies: &[(Currency::Usd, 1)],
@@ -209,14 +321,16 @@ const SAAS: Profile = Profile {
         weekdays: &OFFICE_WEEK,
         month_start: 1_350,
         utc_offset_hours: -8,
+        ..PLAIN.rhythm
     },
+    ..PLAIN
 };
 
 const MARKETPLACE: Profile = Profile {
     name: "Corner Market",
     subscriptions: 0,
     // Nobody has it of old; a silent lapse makes some.
-    plans: &[plan("Seller Pro", 2_900, 1, 1)],
+    plans: &[plan("Seller Pro", 2_900, Interval::MONTH, 1)],
     currencies: &[(Currency::Usd, 1)],
     purchases_per_day: 5_500,
     baskets: &[
@@ -236,17 +350,19 @@ const MARKETPLACE: Profile = Profile {
         weekdays: &SHOP_WEEK,
         month_start: 1_200,
         utc_offset_hours: -6,
+        ..PLAIN.rhythm
     },
+    ..PLAIN
 };
 
 const MULTICURRENCY: Profile = Profile {
     name: "Atlas Apps",
     subscriptions: 2_300,
     plans: &[
-        plan("Basic", 1_500, 1, 50),
-        plan("Plus", 3_900, 1, 30),
-        plan("Plus yearly", 39_000, 12, 12),
-        seats("Studio seats", 1_000, 1, 8),
+        plan("Basic", 1_500, Interval::MONTH, 50),
+        plan("Plus", 3_900, Interval::MONTH, 30),
+        plan("Plus yearly", 39_000, Interval::YEAR, 12),
+        seats("Studio seats", 1_000, Interval::MONTH, 8),
     ],
     currencies: &[
         (Currency::Usd, 40),
@@ -269,5 +385,7 @@ const MULTICURRENCY: Profile = Profile {
         weekdays: &OFFICE_WEEK,
         month_start: 1_250,
         utc_offset_hours: 0,
+        ..PLAIN.rhythm
     },
+    ..PLAIN
 };

@@ -6,13 +6,13 @@ use crate::json::Writer;
 
 /// The charge as it stands, after the attempt that ended in `verdict`.
 pub(crate) fn write(w: &mut Writer, env: &Env, payment: &Payment, verdict: Verdict) {
-    let paid = verdict == Verdict::Approved;
+    let (paid, pending) = (verdict == Verdict::Approved, verdict == Verdict::Pending);
     w.field("id", payment.charge);
     w.field("object", "charge");
     w.field("amount", payment.amount);
     w.field(
         "amount_captured",
-        if paid && payment.captured {
+        if (paid || pending) && payment.captured {
             payment.amount
         } else {
             0
@@ -24,7 +24,7 @@ pub(crate) fn write(w: &mut Writer, env: &Env, payment: &Payment, verdict: Verdi
     w.field("balance_transaction", settled);
     w.obj("billing_details", |w| write_billing(w, payment));
     w.text("calculated_statement_descriptor", &[env.profile.name]);
-    w.field("captured", paid && payment.captured);
+    w.field("captured", (paid || pending) && payment.captured);
     w.field("created", payment.created_at);
     w.field("currency", payment.currency.code());
     w.field("customer", payment.customer.map(|c| c.id()));
@@ -45,40 +45,55 @@ pub(crate) fn write(w: &mut Writer, env: &Env, payment: &Payment, verdict: Verdi
     w.obj("outcome", |w| write_outcome(w, payment, verdict));
     w.field("paid", paid);
     w.field("payment_intent", payment.intent);
-    w.field("payment_method", payment.card.payment_method());
+    w.field("payment_method", payment.method());
     w.obj("payment_method_details", |w| {
-        w.obj("card", |w| {
-            if paid {
-                w.field("amount_authorized", payment.amount);
-                w.text(
-                    "authorization_code",
-                    &[&format!("{:06}", mix(payment.charge.n) % 1_000_000)],
-                );
+        w.obj(payment.method_type(), |w| {
+            if payment.debit {
+                payment.card.write_bank(w, true);
+            } else {
+                write_card(w, payment, verdict);
             }
-            w.field(
-                "capture_before",
-                (!payment.captured).then_some(payment.created_at + 7 * 86_400),
-            );
-            payment.card.write(
-                w,
-                true,
-                verdict != Verdict::Declined(Decline::INCORRECT_CVC),
-            );
         });
-        w.field("type", "card");
+        w.field("type", payment.method_type());
     });
     w.raw("radar_options", "{}");
     w.null("receipt_email");
     w.fields(r#""receipt_number":null,"receipt_url":"https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xTGtCdzdXYXRjaA""#);
     w.field("refunded", payment.refunded >= payment.amount);
     w.fields(r#""review":null,"shipping":null,"source":null,"source_transfer":null,"statement_descriptor":null,"statement_descriptor_suffix":null"#);
-    w.field("status", if paid { "succeeded" } else { "failed" });
+    w.field(
+        "status",
+        match verdict {
+            Verdict::Approved => "succeeded",
+            Verdict::Pending => "pending",
+            Verdict::Declined(_) | Verdict::Blocked => "failed",
+        },
+    );
     w.fields(r#""transfer_data":null,"transfer_group":null"#);
+}
+
+fn write_card(w: &mut Writer, payment: &Payment, verdict: Verdict) {
+    if verdict == Verdict::Approved {
+        w.field("amount_authorized", payment.amount);
+        w.text(
+            "authorization_code",
+            &[&format!("{:06}", mix(payment.charge.n) % 1_000_000)],
+        );
+    }
+    w.field(
+        "capture_before",
+        (!payment.captured).then_some(payment.created_at + 7 * 86_400),
+    );
+    payment.card.write(
+        w,
+        true,
+        verdict != Verdict::Declined(Decline::INCORRECT_CVC),
+    );
 }
 
 fn failure(verdict: Verdict) -> (Option<&'static str>, Option<&'static str>) {
     match verdict {
-        Verdict::Approved => (None, None),
+        Verdict::Approved | Verdict::Pending => (None, None),
         Verdict::Declined(decline) => (Some(decline.code), Some(decline.message)),
         Verdict::Blocked => (Some("card_declined"), Some("Your card was declined.")),
     }
@@ -102,14 +117,14 @@ pub(super) fn write_billing(w: &mut Writer, payment: &Payment) {
 
 pub(super) fn write_metadata(w: &mut Writer, payment: &Payment) {
     if let Some(order) = payment.order {
-        w.field("order_id", Payment::order_text(order).as_str());
+        order.write(w);
     }
 }
 
 fn write_outcome(w: &mut Writer, payment: &Payment, verdict: Verdict) {
     let ordinary_risk = i64::try_from(mix(payment.charge.n ^ 5) % 45).unwrap_or(0);
     match verdict {
-        Verdict::Approved => {
+        Verdict::Approved | Verdict::Pending => {
             w.fields(r#""network_advice_code":null,"network_decline_code":null,"network_status":"approved_by_network","reason":null,"risk_level":"normal""#);
             w.field("risk_score", ordinary_risk);
             w.fields(r#""seller_message":"Payment complete.","type":"authorized""#);

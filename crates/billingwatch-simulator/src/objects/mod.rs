@@ -15,6 +15,7 @@ pub(crate) mod subscription;
 
 use crate::config::ApiShape;
 use crate::ids::{Id, Kind, mix};
+use crate::json::Writer;
 use crate::merchant::Profile;
 use crate::merchant::customer::{Card, Customer};
 use crate::money::Currency;
@@ -46,19 +47,75 @@ pub(crate) struct Payment {
     pub(crate) refunded: i64,
     pub(crate) disputed: bool,
     pub(crate) invoice: Option<Id>,
-    pub(crate) order: Option<u64>,
+    /// By bank debit rather than by card.
+    pub(crate) debit: bool,
+    pub(crate) order: Option<Order>,
     pub(crate) description: &'static str,
 }
 
 /// Stripe makes the id of a charge's balance transaction and of its intent look alike; so do we.
 impl Payment {
+    /// The card's, or the bank account's.
+    pub(crate) fn method(&self) -> Id {
+        if self.debit {
+            self.card.bank_account()
+        } else {
+            self.card.payment_method()
+        }
+    }
+
+    /// The merchant may charge the same card again without its owner.
+    pub(crate) const fn is_on_file(&self) -> bool {
+        self.invoice.is_some() || matches!(self.order, Some(Order::Booking(..) | Order::Session(_)))
+    }
+
+    pub(crate) const fn method_type(&self) -> &'static str {
+        if self.debit { "sepa_debit" } else { "card" }
+    }
+
     pub(crate) fn balance_transaction(&self) -> Id {
         self.charge.part(Kind::BalanceTransaction, 1)
     }
+}
 
-    /// The order id a shop puts into its metadata.
-    pub(crate) fn order_text(order: u64) -> String {
-        format!("ORD-{:08}", mix(order) % 100_000_000)
+/// What a payment is for in the merchant's own books, as its metadata says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// A shop's order.
+    Shop(u64),
+    /// A stay, and which part of its price.
+    Booking(u64, Part),
+    /// A parking or charging session, numbered as they come.
+    Session(u64),
+}
+
+/// Which part of a booking's price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Deposit,
+    Balance,
+    Security,
+}
+
+impl Order {
+    /// The fields of `metadata`.
+    pub(crate) fn write(self, w: &mut Writer) {
+        let scattered = |n: u64| format!("{:08}", mix(n) % 100_000_000);
+        match self {
+            Self::Shop(n) => w.text("order_id", &["ORD-", &scattered(n)]),
+            Self::Booking(n, part) => {
+                w.text("booking", &["LV-", &scattered(n)]);
+                w.field(
+                    "part",
+                    match part {
+                        Part::Deposit => "deposit",
+                        Part::Balance => "balance",
+                        Part::Security => "security",
+                    },
+                );
+            }
+            Self::Session(n) => w.text("session", &[&n.to_string()]),
+        }
     }
 }
 
@@ -114,6 +171,19 @@ impl Decline {
         network_code: "91",
         message: "Your card was declined.",
     };
+    /// A bank debit that comes back unpaid, with the bank's own reason.
+    pub(crate) const DEBIT_FUNDS: Self = Self {
+        code: "insufficient_funds",
+        decline_code: "insufficient_funds",
+        network_code: "AM04",
+        message: "The customer's account has insufficient funds to cover this payment.",
+    };
+    pub(crate) const DEBIT_REFUSED: Self = Self {
+        code: "debit_not_authorized",
+        decline_code: "debit_not_authorized",
+        network_code: "MD01",
+        message: "The customer has notified their bank that this payment was unauthorized.",
+    };
     /// What ordinary declines are made of, the commonest first.
     pub(crate) const ORDINARY: [Self; 8] = [
         Self::INSUFFICIENT_FUNDS,
@@ -134,4 +204,6 @@ pub(crate) enum Verdict {
     Declined(Decline),
     /// By Radar, before the network saw it.
     Blocked,
+    /// The bank was asked and has days to answer.
+    Pending,
 }

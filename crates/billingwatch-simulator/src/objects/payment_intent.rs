@@ -64,21 +64,25 @@ pub(crate) fn write(w: &mut Writer, env: &Env, payment: &Payment, after: Option<
     w.obj("metadata", |w| charge::write_metadata(w, payment));
     w.fields(r#""next_action":null,"on_behalf_of":null"#);
     let kept = paid || payment.invoice.is_some();
+    w.field("payment_method", kept.then(|| payment.method()));
+    if payment.debit {
+        w.raw("payment_method_options", r#"{"sepa_debit":{}}"#);
+    } else {
+        w.raw("payment_method_options", r#"{"card":{"installments":null,"mandate_options":null,"network":null,"request_three_d_secure":"automatic"}}"#);
+    }
+    w.list("payment_method_types", |w| w.bare(payment.method_type()));
+    w.fields(r#""processing":null,"receipt_email":null,"review":null"#);
     w.field(
-        "payment_method",
-        kept.then(|| payment.card.payment_method()),
+        "setup_future_usage",
+        payment.is_on_file().then_some("off_session"),
     );
-    w.raw("payment_method_options", r#"{"card":{"installments":null,"mandate_options":null,"network":null,"request_three_d_secure":"automatic"}}"#);
-    w.fields(
-        r#""payment_method_types":["card"],"processing":null,"receipt_email":null,"review":null"#,
-    );
-    w.field("setup_future_usage", payment.invoice.map(|_| "off_session"));
     w.fields(r#""shipping":null,"source":null,"statement_descriptor":null,"statement_descriptor_suffix":null"#);
     w.field(
         "status",
         match after {
             Some(Verdict::Approved) if payment.captured => "succeeded",
             Some(Verdict::Approved) => "requires_capture",
+            Some(Verdict::Pending) => "processing",
             None if payment.invoice.is_some() => "requires_confirmation",
             _ => "requires_payment_method",
         },
@@ -87,13 +91,20 @@ pub(crate) fn write(w: &mut Writer, env: &Env, payment: &Payment, after: Option<
 }
 
 fn write_method(w: &mut Writer, payment: &Payment) {
-    w.field("id", payment.card.payment_method());
+    w.field("id", payment.method());
     w.field("object", "payment_method");
     w.obj("billing_details", |w| charge::write_billing(w, payment));
-    w.obj("card", |w| payment.card.write(w, false, true));
+    w.obj(payment.method_type(), |w| {
+        if payment.debit {
+            payment.card.write_bank(w, false);
+        } else {
+            payment.card.write(w, false, true);
+        }
+    });
     w.field("created", payment.created_at);
     w.field("customer", payment.customer.map(|c| c.id()));
-    w.fields(r#""livemode":true,"metadata":{},"type":"card""#);
+    w.fields(r#""livemode":true,"metadata":{}"#);
+    w.field("type", payment.method_type());
 }
 
 /// A setup intent that failed: how card testers try a card without a payment.

@@ -42,10 +42,7 @@ pub(crate) fn write(w: &mut Writer, env: &Env, s: &Subscription) {
     w.field("customer", s.customer.id());
     w.field("days_until_due", s.net30.then_some(30));
     let pays_by_card = !s.net30 && s.has_card;
-    w.field(
-        "default_payment_method",
-        pays_by_card.then(|| s.card.payment_method()),
-    );
+    w.field("default_payment_method", pays_by_card.then(|| s.method()));
     w.fields(r#""default_source":null,"default_tax_rates":[],"description":null"#);
     if env.is_basil() {
         w.list("discounts", |w| {
@@ -143,8 +140,11 @@ fn write_item(w: &mut Writer, env: &Env, s: &Subscription) {
     w.raw("tax_rates", "[]");
 }
 
-fn interval(s: &Subscription) -> &'static str {
-    if s.months == 12 { "year" } else { "month" }
+/// `interval` and `interval_count`, of a price's `recurring` or a plan.
+fn write_interval(w: &mut Writer, s: &Subscription) {
+    let (unit, count) = s.every.as_stripe();
+    w.field("interval", unit);
+    w.field("interval_count", count);
 }
 
 pub(crate) fn write_price(w: &mut Writer, s: &Subscription) {
@@ -154,8 +154,8 @@ pub(crate) fn write_price(w: &mut Writer, s: &Subscription) {
     w.fields(r#""custom_unit_amount":null,"livemode":true,"lookup_key":null,"metadata":{},"nickname":null"#);
     w.field("product", product_id(s));
     w.obj("recurring", |w| {
-        w.field("interval", interval(s));
-        w.fields(r#""interval_count":1,"trial_period_days":null"#);
+        write_interval(w, s);
+        w.null("trial_period_days");
         w.field("usage_type", if s.metered { "metered" } else { "licensed" });
     });
     w.fields(r#""tax_behavior":"exclusive","tiers_mode":null,"transform_quantity":null,"type":"recurring""#);
@@ -170,8 +170,8 @@ pub(crate) fn write_plan(w: &mut Writer, s: &Subscription) {
     w.field("amount_decimal", s.unit_amount.to_string().as_str());
     w.fields(r#""billing_scheme":"per_unit","created":1650000000"#);
     w.field("currency", s.currency.code());
-    w.field("interval", interval(s));
-    w.fields(r#""interval_count":1,"livemode":true,"metadata":{},"nickname":null"#);
+    write_interval(w, s);
+    w.fields(r#""livemode":true,"metadata":{},"nickname":null"#);
     w.field("product", product_id(s));
     w.fields(r#""tiers_mode":null,"transform_usage":null,"trial_period_days":null"#);
     w.field("usage_type", if s.metered { "metered" } else { "licensed" });

@@ -9,8 +9,6 @@ use crate::world::{Request, World};
 
 /// Attempts of buyers that Radar blocks, per million.
 const BLOCKED_PPM: i64 = 2_000;
-/// Payments refunded later, per million; two in five of them in part.
-const REFUND_PPM: i64 = 12_000;
 /// Payments disputed later, per million.
 const DISPUTE_PPM: i64 = 700;
 /// With oddities: payments asked about by an inquiry, per million.
@@ -56,6 +54,7 @@ impl World {
                 "charge.succeeded",
                 "payment_intent.amount_capturable_updated",
             ),
+            Verdict::Pending => ("charge.pending", "payment_intent.processing"),
             Verdict::Declined(_) | Verdict::Blocked => {
                 ("charge.failed", "payment_intent.payment_failed")
             }
@@ -76,8 +75,10 @@ impl World {
             world.now_ms + least_ms + world.shop_dice.wait(mean_days * DAY_MS)
         };
         let boxed = Box::new(*payment);
+        // Two in five refunds are of a part.
+        let refunds = self.env.profile.refunds_ppm;
         let inquiries = INQUIRY_PPM * i64::from(self.config.oddities);
-        if draw < REFUND_PPM {
+        if draw < refunds {
             let whole = self.shop_dice.chance(600_000);
             let share = if whole {
                 100
@@ -90,14 +91,15 @@ impl World {
                 at_ms,
                 Task::Refund(boxed, amount, Some("requested_by_customer")),
             );
-        } else if draw < REFUND_PPM + DISPUTE_PPM {
+        } else if payment.debit {
+            // Banks send no inquiries and no warnings of debits; their disputes are left out.
+        } else if draw < refunds + DISPUTE_PPM {
             let at_ms = later(self, 12, DAY_MS);
             self.schedule(at_ms, Task::Dispute(boxed, false));
-        } else if draw < REFUND_PPM + DISPUTE_PPM + inquiries {
+        } else if draw < refunds + DISPUTE_PPM + inquiries {
             let at_ms = later(self, 12, DAY_MS);
             self.schedule(at_ms, Task::Dispute(boxed, true));
-        } else if draw < REFUND_PPM + DISPUTE_PPM + inquiries + WARNING_PPM
-            && payment.card.can_warn()
+        } else if draw < refunds + DISPUTE_PPM + inquiries + WARNING_PPM && payment.card.can_warn()
         {
             let at_ms = later(self, 5, DAY_MS / 4);
             self.schedule(at_ms, Task::Warning(boxed));

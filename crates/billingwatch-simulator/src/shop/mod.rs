@@ -2,7 +2,9 @@
 
 mod aftermath;
 mod attempt;
+mod booking;
 mod odds;
 mod purchase;
+mod session;
 
 pub(crate) use purchase::Regulars;

@@ -27,7 +27,8 @@ const TYPES: [(&str, &str); 8] = [
 impl World {
     /// Makes a sale an odd one now and then. True when it did, and the sale is done.
     pub(crate) fn odd_sale(&mut self, payment: &Payment, request: Request) -> bool {
-        let each = (ODD_PER_DAY_PPM / self.env.profile.purchases_per_day).max(ODD_LEAST_PPM);
+        let per_day = self.env.profile.purchases_per_day.max(1);
+        let each = (ODD_PER_DAY_PPM / per_day).max(ODD_LEAST_PPM);
         let draw = self.shop_dice.below(1_000_000);
         if draw < each {
             self.second_seat(*payment, request);
@@ -76,11 +77,8 @@ impl World {
 
     /// The same by an API call, without a checkout page.
     pub(crate) fn emit_payment(&mut self, payment: &Payment, request: Request) {
-        let payment = *payment;
-        self.emit("payment_intent.created", 60, request, |w, env| {
-            objects::payment_intent::write(w, env, &payment, None);
-        });
-        self.emit_attempt(&payment, Verdict::Approved, request, 900);
+        self.emit_intent(payment, request);
+        self.emit_attempt(payment, Verdict::Approved, request, 900);
         self.take(payment.currency, payment.amount);
     }
 
@@ -91,7 +89,7 @@ impl World {
     }
 
     /// Authorised now; captured or let go days later.
-    fn authorise(&mut self, mut payment: Payment, request: Request) {
+    pub(super) fn authorise(&mut self, mut payment: Payment, request: Request) {
         payment.captured = false;
         let declines_ppm = self.env.profile.declines_ppm;
         if self.sell(&payment, request, declines_ppm) {

@@ -1,6 +1,7 @@
 //! One-off purchases, by the rhythm of the week; buyers who try again; buyers who come back.
 
 use crate::ids::Kind;
+use crate::merchant::Selling;
 use crate::merchant::customer::Customer;
 use crate::objects::{self, Payment, Verdict};
 use crate::task::Task;
@@ -43,9 +44,11 @@ impl World {
     }
 
     fn schedule_purchase(&mut self) {
-        let rhythm = self.env.profile.rhythm;
-        let gap_ms =
-            86_400_000 * 1_000 / (rhythm.max_ppm() / 1_000) / self.env.profile.purchases_per_day;
+        let (rhythm, per_day) = (self.env.profile.rhythm, self.env.profile.purchases_per_day);
+        if per_day == 0 {
+            return;
+        }
+        let gap_ms = 86_400_000 * 1_000 / (rhythm.max_ppm() / 1_000) / per_day;
         let mut at_ms = self.now_ms;
         while at_ms < self.end_ms {
             at_ms += self.shop_dice.wait(gap_ms);
@@ -67,8 +70,17 @@ impl World {
         if self.config.oddities && self.odd_sale(&payment, request) {
             return;
         }
-        let declines_ppm = self.env.profile.declines_ppm;
-        self.sell(&payment, request, declines_ppm);
+        match self.env.profile.selling {
+            Selling::AtOnce => {
+                let declines_ppm = self.env.profile.declines_ppm;
+                self.sell(&payment, request, declines_ppm);
+            }
+            Selling::Bookings { deposit_percent } => self.book(&payment, request, deposit_percent),
+            Selling::Sessions {
+                unpaid_ppm,
+                again_ppm,
+            } => self.park(&payment, request, unpaid_ppm, again_ppm),
+        }
     }
 
     /// A sale about to happen. A new customer is told of at once.
@@ -108,11 +120,13 @@ impl World {
             refunded: 0,
             disputed: false,
             invoice: None,
+            debit: false,
             order: profile.order_ids.then_some(order),
-            description: if profile.order_ids {
-                "Order"
-            } else {
-                "One-time purchase"
+            description: match profile.selling {
+                Selling::AtOnce if profile.order_ids => "Order",
+                Selling::AtOnce => "One-time purchase",
+                Selling::Bookings { .. } => "Stay",
+                Selling::Sessions { .. } => "Session",
             },
         };
         (payment, request)
@@ -120,13 +134,17 @@ impl World {
 
     /// Asks the buyer for the money. True when it came.
     pub(crate) fn sell(&mut self, payment: &Payment, request: Request, declines_ppm: i64) -> bool {
-        let payment = *payment;
+        self.emit_intent(payment, request);
+        let verdict = self.attempt(payment, declines_ppm);
+        self.emit_attempt(payment, verdict, request, 900);
+        self.conclude(*payment, verdict, request, 0)
+    }
+
+    /// A payment intent is made, before anybody tries to pay it.
+    pub(super) fn emit_intent(&mut self, payment: &Payment, request: Request) {
         self.emit("payment_intent.created", 60, request, |w, env| {
-            objects::payment_intent::write(w, env, &payment, None);
+            objects::payment_intent::write(w, env, payment, None);
         });
-        let verdict = self.attempt(&payment, declines_ppm);
-        self.emit_attempt(&payment, verdict, request, 900);
-        self.conclude(payment, verdict, request, 0)
     }
 
     /// Small merchants sell through a hosted checkout page, and hear of its completion too.

@@ -15,6 +15,9 @@ fn worlds() -> impl Iterator<Item = (MerchantKind, ApiShape, u32, Vec<Read>)> {
         MerchantKind::Saas => 8,
         MerchantKind::Marketplace => 2,
         MerchantKind::Multicurrency => 40,
+        MerchantKind::Telecom => 25,
+        MerchantKind::Box | MerchantKind::Resort | MerchantKind::Gym => 50,
+        MerchantKind::Parking => 45,
     };
     MerchantKind::ALL.iter().flat_map(move |&m| {
         ApiShape::ALL
@@ -176,12 +179,15 @@ fn a_subscription_that_renews_is_paid_declined_or_excused() {
         let mut outcomes = BTreeMap::<String, Vec<i64>>::new();
         for read in &events {
             let told = match read.event.event_type {
-                "invoice.paid" | "invoice.payment_failed" | "invoice.sent" => match shape {
-                    ApiShape::Legacy => read.object()["subscription"].as_str(),
-                    ApiShape::Basil => {
-                        read.object()["parent"]["subscription_details"]["subscription"].as_str()
+                // The last is how a bank is asked: attempted, and nothing known yet.
+                "invoice.paid" | "invoice.payment_failed" | "invoice.sent" | "invoice.updated" => {
+                    match shape {
+                        ApiShape::Legacy => read.object()["subscription"].as_str(),
+                        ApiShape::Basil => {
+                            read.object()["parent"]["subscription_details"]["subscription"].as_str()
+                        }
                     }
-                },
+                }
                 "customer.subscription.deleted" => read.object()["id"].as_str(),
                 _ => None,
             };
@@ -214,7 +220,7 @@ fn a_subscription_that_renews_is_paid_declined_or_excused() {
             assert!(told, "{merchant} {shape}: silent: {s}");
         }
         assert!(
-            renewals > 20 || merchant == MerchantKind::Marketplace,
+            renewals > 20 || matches!(merchant, MerchantKind::Marketplace | MerchantKind::Resort),
             "{merchant}: {renewals}"
         );
     }
@@ -255,17 +261,24 @@ fn no_charge_is_doubled_without_an_order_of_its_own_or_a_refund_between() {
                 continue;
             }
             let key = (text(c, "customer").to_owned(), number(c, "amount"));
-            let order = c["metadata"]["order_id"].clone();
+            let order = c["metadata"].clone();
             let id = text(c, "id").to_owned();
             if let Some((at, before, first)) =
                 last.insert(key, (read.event.created, order.clone(), id))
                 && read.event.created - at <= 300
             {
                 look_alikes += 1;
-                let ordered = !order.is_null() && order != before;
-                assert!(ordered || refunded.contains(&first), "{merchant}: {c}");
+                let ordered = order != serde_json::json!({}) && order != before;
+                // Two subscriptions of one customer, both billed in the same run.
+                let both_renewed =
+                    merchant == MerchantKind::Box && c["description"] == "Subscription update";
+                assert!(
+                    ordered || both_renewed || refunded.contains(&first),
+                    "{merchant}: {c}"
+                );
             }
         }
-        assert!(look_alikes > 0 || merchant != MerchantKind::Marketplace);
+        let has_some = matches!(merchant, MerchantKind::Marketplace | MerchantKind::Parking);
+        assert!(look_alikes > 0 || !has_some);
     }
 }

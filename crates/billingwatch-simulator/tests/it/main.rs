@@ -14,4 +14,5 @@ mod delivery;
 mod incidents;
 mod shapes;
 mod support;
+mod trades;
 mod volume;

@@ -20,6 +20,11 @@ fn volume_is_as_stated() {
             (MerchantKind::Saas, 30, 2_300..=3_800),
             (MerchantKind::Marketplace, 7, 15_000..=30_000),
             (MerchantKind::Multicurrency, 30, 700..=1_300),
+            (MerchantKind::Telecom, 30, 350..=700),
+            (MerchantKind::Box, 60, 110..=240),
+            (MerchantKind::Resort, 30, 100..=400),
+            (MerchantKind::Parking, 30, 250..=500),
+            (MerchantKind::Gym, 60, 80..=200),
         ] {
             let count = per_day(merchant, shape, days);
             assert!(range.contains(&count), "{merchant} {shape}: {count}");
@@ -60,8 +65,14 @@ fn base_failure_rate_is_realistic() {
                 failed += u32::from(read.is("charge.failed"));
             }
         }
+        // Its job at night tries those who drove off without paying.
+        let most = if merchant == MerchantKind::Parking {
+            20
+        } else {
+            6
+        };
         assert!(
-            failed * 1_000 >= all * 15 && failed * 100 <= all * 6,
+            failed * 1_000 >= all * 15 && failed * 100 <= all * most,
             "{merchant}: {failed} of {all}"
         );
     }

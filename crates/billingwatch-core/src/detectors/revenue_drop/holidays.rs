@@ -2,19 +2,32 @@
 //!
 //! No weekday foretells them, some move with Easter, and a merchant sells in many countries at once. So this is no calendar of
 //! any one of them: it knows, by the currency that is paid in, the days that most people there have off. On them sales are
-//! held against a fraction of what is usual. An outage is still found; that people stay away is not told.
+//! held against a fraction of what is usual. An outage is still found, and so are prices that fell; that people stay away is not told.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
 use crate::calendar::Calendar;
-use crate::money::Currency;
+use crate::money::{Currency, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::hours::{HOUR, WINDOW_MAX};
 
-/// Of usual sales, in basis points, what is expected on such a day: offices bring a fifth to a third on the quietest of them, shops
-/// more, and a checkout that is broken next to nothing.
-pub(super) const USUAL_BPS: i64 = 2_500;
+/// Of usual sales, in basis points, the most and the least that must come on such a day. It is like the quietest day of the
+/// merchant's week (load forecasts take it for a Sunday): who sells on Sundays as on Mondays has no more than a mild dip, and
+/// offices, whose weekends are still, bring a fifth to a third on the quietest of holidays.
+const USUAL_BPS_MAX: i64 = 5_000;
+/// See [`USUAL_BPS_MAX`].
+const USUAL_BPS_MIN: i64 = 2_500;
+
+/// What must come on a holiday, in basis points of usual sales, of a merchant whose days of a week bring so much.
+pub(super) fn usual_bps(mut days: [i64; 7]) -> i64 {
+    days.sort_unstable();
+    let (quietest, middle) = (days[0], days[3]);
+    if middle <= 0 {
+        return USUAL_BPS_MIN;
+    }
+    share_bps(quietest, middle).clamp(USUAL_BPS_MIN, USUAL_BPS_MAX)
+}
 
 /// Hours looked back upon: the longest window, and what is learned late.
 const HOURS: i64 = 128;
@@ -68,6 +81,11 @@ impl Holidays {
             }
         }
         Self { end, hours }
+    }
+
+    /// Whether one of these hours is, from the first until before the second.
+    pub(super) fn touch(self, from: i64, until: i64) -> bool {
+        self.has_any() && (from..until).any(|hour| self.has(hour))
     }
 
     /// Whether there is one.

@@ -77,5 +77,4 @@ fn invoices_that_were_to_come_in_a_silence_are_not_missed() {
 fn what_a_long_silence_may_hold_is_not_missed() {
     let told = told(|n| n < 10, RUN + 9 * HOUR..RUN + 16 * HOUR);
     assert!(!told.contains(" firing "), "{told}");
-    assert!(told.contains("quiet events_missing"), "{told}");
 }

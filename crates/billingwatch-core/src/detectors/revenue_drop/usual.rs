@@ -4,7 +4,7 @@
 //! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
-use super::holidays::{Holidays, usual_bps};
+use super::holidays::Holidays;
 use super::hours::{Hour, Hours, WEEK, WEEKS, WEEKS_MAX};
 use crate::calendar::Calendar;
 use crate::stats::median;
@@ -104,7 +104,7 @@ pub(super) fn usual(
     let slots = slots.map(|week| slots_of(hours, past, (start, week * WEEK)));
     let weeks_before = Weeks::of(slots.collect());
     let level = Level::of(&weeks_before)?;
-    let holiday_bps = usual_bps(weeks_before.usual);
+    let holiday_bps = past.holidays.usual_bps(weeks_before.usual);
     // Day by day: a launch in one of three days shall not make a peak of all three.
     let chunks: Vec<(i64, i64)> = (0..len.div_euclid(24).max(1))
         .map(|day| (end - (day + 1) * len.min(24), end - day * 24))

@@ -237,10 +237,14 @@ impl Intake {
         })
     }
 
-    /// The silence of the whole stream, past or present, of which events made between the two instants
-    /// may be missing still: its backlog is not whole.
-    pub(crate) fn silent_between(&self, from: Timestamp, to: Timestamp) -> Option<&Trouble> {
-        self.past.iter().chain(&self.open).find(|trouble| {
+    /// The silences of the whole stream, past or present, of which events made between the two instants
+    /// may be missing still: their backlog is not whole.
+    pub(crate) fn silent_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = &Trouble> {
+        self.past.iter().chain(&self.open).filter(move |trouble| {
             let until = trouble.back_at.unwrap_or(Timestamp::MAX);
             let is_silence = trouble.kind == TroubleKind::Silence;
             is_silence && trouble.since < to && until > from && !trouble.is_whole()

@@ -10,6 +10,7 @@ use super::Settings;
 use super::again;
 use super::days::Series;
 use super::gap::{Gap, Habits, WINDOWS};
+use super::holidays::Holidays;
 use super::hours::{Hours, WINDOW_MAX};
 use super::mute::Blind;
 use super::usual::Past;
@@ -60,6 +61,8 @@ pub(super) struct Watched {
     judged: i64,
     /// When it was last said that many renewals are being tried again.
     dunning_told: i64,
+    /// When it was last said that a holiday excuses what is missing.
+    holiday_told: i64,
 }
 
 /// Money is missing.
@@ -164,13 +167,16 @@ impl Watched {
         settings: &Settings,
         blind: impl Fn(&Gap, &Hours) -> Option<Blind>,
     ) -> Step {
-        let Some(gap) = self.worst(past, end, settings) else {
+        let Some(mut gap) = self.worst(past, end, settings) else {
             return Step::Calm;
         };
-        if let Some(Blind { trouble, hours }) = blind(&gap, &self.hours) {
-            // Neither judged nor a yardstick.
-            self.hours.mark(hours.0, hours.1.min(end));
-            return Step::Muted(trouble);
+        if let Some(blind) = blind(&gap, &self.hours) {
+            let Some(left) = self.left_by(&blind, past, end, settings) else {
+                // Neither judged nor a yardstick.
+                self.hours.mark(blind.hours.0, blind.hours.1.min(end));
+                return Step::Muted(blind.trouble);
+            };
+            gap = left;
         }
         self.hours.mark(end - gap.hours, end);
         self.hours.add_up();
@@ -191,6 +197,28 @@ impl Watched {
         })
     }
 
+    /// What is missing where the renewals that a silence may have hidden do not count.
+    fn left_by(
+        &mut self,
+        blind: &Blind,
+        past: Past<'_>,
+        end: i64,
+        settings: &Settings,
+    ) -> Option<Gap> {
+        if blind.trouble.back_at.is_none() || blind.of_renewals.is_empty() {
+            return None;
+        }
+        for (from, until) in &blind.of_renewals {
+            self.hours.mark(*from, (*until).min(end));
+        }
+        self.hours.add_up();
+        let left = self.worst(past, end, settings)?;
+        let of_renewals = self.habits.renewals_chance(&left);
+        blind
+            .leaves(&left, end, of_renewals, settings)
+            .then_some(left)
+    }
+
     /// Many renewals that were asked for and not paid at once, said once a day: retries bring most
     /// of them in, and a wave of declines is `charge_failure_spike`'s to tell.
     pub(super) fn dunning(&mut self, end: i64, settings: &Settings) -> Option<Gap> {
@@ -200,6 +228,25 @@ impl Watched {
         let gap = Habits::renewals(&self.hours, end, 24);
         let is_many = self.habits.dunning_chance(&gap) <= chance_max(settings);
         is_many.then(|| self.dunning_told = end)?;
+        Some(gap)
+    }
+
+    /// What would be told if today were no holiday, said once a day.
+    pub(super) fn stays_at_home(
+        &mut self,
+        past: Past<'_>,
+        end: i64,
+        settings: &Settings,
+    ) -> Option<Gap> {
+        if end - self.holiday_told < 24 || self.incident.is_some() || !past.holidays.has(end - 1) {
+            return None;
+        }
+        let on_any_day = Past {
+            holidays: Holidays::default(),
+            ..past
+        };
+        let gap = self.worst(on_any_day, end, settings)?;
+        self.holiday_told = end;
         Some(gap)
     }
 
@@ -347,6 +394,6 @@ fn is_implausible(gap: &Gap, settings: &Settings) -> bool {
             > settings.drop_bps_min / LEAST_PART
 }
 
-fn chance_max(settings: &Settings) -> f64 {
+pub(super) fn chance_max(settings: &Settings) -> f64 {
     as_f64(settings.chance_ppm_max.unsigned_abs()) / 1e6
 }

@@ -7,7 +7,7 @@ use crate::stats::{binomial_tail, negative_binomial_head};
 use super::super::words::{as_f64, bps_of, rounded};
 use super::hours::{Hour, Hours, WINDOW_MAX};
 use super::ordinary::ordinary;
-use super::usual::{Past, Usual, by_weeks, usual};
+use super::usual::{Past, Usual, by_weeks, usual, usual_for};
 use super::worth::{Sales, Worth};
 
 /// Windows judged, in hours: an outage shows in three, a slow loss in three days.
@@ -262,8 +262,9 @@ impl Habits {
         }
         let counts = |hour: &Hour| !hour.is_incident;
         let window = (end, gap.hours);
-        let sales = ordinary(hours, past, window, counts)?.min(gap.sales_expected);
         let mut usual = usual(hours, past, (end, gap.hours, 0), counts)?;
+        let sales = ordinary(hours, past, window, usual.holiday_bps, counts)?;
+        let sales = sales.min(gap.sales_expected);
         usual.sales = sales;
         let mut gap = *gap;
         let share = sales / gap.sales_expected;
@@ -292,7 +293,7 @@ impl Habits {
         let counts = |hour: &Hour| !only_calm || !hour.is_incident;
         let counted = Counted::of(hours, (end, len), counts);
         let mut gap = counted.gap;
-        let usual = usual(hours, past, (end, len, shift), counts);
+        let usual = usual_for(hours, past, (end, len, shift), counted.sales, counts);
         let mut lost_share = self.silent_share();
         if past.is_gift_told {
             (gap.given, gap.given_amount) = (0, 0);
@@ -367,7 +368,7 @@ impl Habits {
     }
 
     /// How likely it is that so many renewals are not even asked for, or given away.
-    fn renewals_chance(&self, gap: &Gap) -> f64 {
+    pub(super) fn renewals_chance(&self, gap: &Gap) -> f64 {
         let given = if gap.given > 0 {
             self.given_share()
         } else {

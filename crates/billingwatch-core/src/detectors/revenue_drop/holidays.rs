@@ -2,19 +2,22 @@
 //!
 //! No weekday foretells them, some move with Easter, and a merchant sells in many countries at once. So this is no calendar of
 //! any one of them: it knows, by the currency that is paid in, the days that most people there have off. On them sales are
-//! held against a fraction of what is usual. An outage is still found; that people stay away is not told.
+//! held against a fraction of what is usual. An outage is still found, and so are prices that fell; that people stay away is not told.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
 use crate::calendar::Calendar;
-use crate::money::Currency;
+use crate::money::{Currency, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::hours::{HOUR, WINDOW_MAX};
 
-/// Of usual sales, in basis points, what is expected on such a day: offices bring a fifth to a third on the quietest of them, shops
-/// more, and a checkout that is broken next to nothing.
-pub(super) const USUAL_BPS: i64 = 2_500;
+/// Of usual sales, in basis points, the most and the least that must come on such a day. It is like the quietest day of the
+/// merchant's week (load forecasts take it for a Sunday): who sells on Sundays as on Mondays has no more than a mild dip, and
+/// offices, whose weekends are still, bring a fifth to a third on the quietest of holidays.
+const USUAL_BPS_MAX: i64 = 5_000;
+/// See [`USUAL_BPS_MAX`].
+const USUAL_BPS_MIN: i64 = 2_500;
 
 /// Hours looked back upon: the longest window, and what is learned late.
 const HOURS: i64 = 128;
@@ -25,6 +28,8 @@ pub(super) struct Holidays {
     end: i64,
     /// The lowest bit is the hour before the end.
     hours: u128,
+    /// One of them is of the turn of the year.
+    is_turn_of_year: bool,
 }
 
 const _: () = assert!(
@@ -58,16 +63,38 @@ impl Holidays {
             (ahead, ahead)
         };
         let mut hours = 0;
+        let mut is_turn_of_year = false;
         for day in (end - HOURS + west).div_euclid(24)..=(end + east).div_euclid(24) {
             if !region.is_off(day) {
                 continue;
             }
+            is_turn_of_year |= is_of_turn_of_year(day);
             let until = (day * 24 + 24 - west).min(end);
             for hour in (day * 24 - east).max(end - HOURS)..until {
                 hours |= 1 << (end - 1 - hour);
             }
         }
-        Self { end, hours }
+        Self {
+            end,
+            hours,
+            is_turn_of_year,
+        }
+    }
+
+    /// What must come on them, in basis points of usual sales, of a merchant whose days of a week bring so much. At the turn of the
+    /// year, after a season that raised what is usual, shops are as still as offices.
+    pub(super) fn usual_bps(self, mut days: [i64; 7]) -> i64 {
+        days.sort_unstable();
+        let (quietest, middle) = (days[0], days[3]);
+        if middle <= 0 || self.is_turn_of_year {
+            return USUAL_BPS_MIN;
+        }
+        share_bps(quietest, middle).clamp(USUAL_BPS_MIN, USUAL_BPS_MAX)
+    }
+
+    /// Whether one of these hours is, from the first until before the second.
+    pub(super) fn touch(self, from: i64, until: i64) -> bool {
+        self.has_any() && (from..until).any(|hour| self.has(hour))
     }
 
     /// Whether there is one.
@@ -106,12 +133,7 @@ impl Region {
 
     /// Whether most people have this day off, counted in days since 1970.
     fn is_off(self, day: i64) -> bool {
-        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1);
-        let days = u64::try_from(day).ok().map(Days::new);
-        let date = epoch
-            .zip(days)
-            .and_then(|(epoch, days)| epoch.checked_add_days(days));
-        let Some(date) = date else {
+        let Some(date) = date_of(day) else {
             return false;
         };
         let on = (date.month(), date.day());
@@ -152,6 +174,18 @@ impl Region {
                 Self::Other => false,
             }
     }
+}
+
+/// Whether a day, counted in days since 1970, is one of those from Christmas Eve to the third of January.
+fn is_of_turn_of_year(day: i64) -> bool {
+    let date = date_of(day).map(|date| (date.month(), date.day()));
+    matches!(date, Some((12, 24..) | (1, ..=3)))
+}
+
+/// The date of a day counted in days since 1970.
+fn date_of(day: i64) -> Option<NaiveDate> {
+    let days = Days::new(u64::try_from(day).ok()?);
+    NaiveDate::from_ymd_opt(1970, 1, 1)?.checked_add_days(days)
 }
 
 /// Easter Sunday of a year, by the Gregorian computus (Meeus, Jones and Butcher).

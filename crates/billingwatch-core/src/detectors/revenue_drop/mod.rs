@@ -41,6 +41,8 @@ mod tests_of_mrr;
 #[cfg(test)]
 mod tests_of_peaks;
 #[cfg(test)]
+mod tests_of_silences;
+#[cfg(test)]
 mod tests_of_straying;
 #[cfg(test)]
 mod tests_of_turns;
@@ -390,7 +392,15 @@ impl RevenueDrop {
             };
             let blind = |gap: &Gap, hours: &Hours| mute::lost(ctx, gap, hours, hour);
             match watched.judge(*currency, past, hour, &self.settings, blind) {
-                Step::Calm => {}
+                Step::Calm => {
+                    if let Some(gap) = watched.stays_at_home(past, hour, &self.settings) {
+                        let message = format!(
+                            "{} payments in {} hours where {:.0} are usual: on a holiday people may stay at home",
+                            gap.sales, gap.hours, gap.sales_expected
+                        );
+                        ctx.suppress("holiday", Some(currency.as_str()), message);
+                    }
+                }
                 Step::Muted(trouble) => muted.push((*currency, trouble)),
                 Step::Missing(one) => missing.push((*currency, one)),
                 Step::Over(reason) => over = Some(reason),

@@ -4,7 +4,6 @@
 //! far below that, and nothing is wrong. So what is missing must be missing against a longer past as well: a quarter of a
 //! year, its weeks as they were, and not brought up to the level of now, unless each of them brought more than the one before it.
 
-use super::holidays::USUAL_BPS;
 use super::hours::{Hour, Hours, WEEK};
 use super::usual::Past;
 
@@ -36,6 +35,7 @@ pub(super) fn ordinary(
     hours: &Hours,
     past: Past<'_>,
     (end, len): (i64, i64),
+    holiday_bps: i64,
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<f64> {
     let start = end - len;
@@ -49,7 +49,7 @@ pub(super) fn ordinary(
         if past.before(start, back) < past.known_from {
             break;
         }
-        if let Some(sales) = sales_of(hours, past, (start, end, back), counts) {
+        if let Some(sales) = sales_of(hours, past, (start, end, back), holiday_bps, counts) {
             weeks.push(sales * brought_up);
         }
     }
@@ -68,6 +68,7 @@ fn sales_of(
     hours: &Hours,
     past: Past<'_>,
     (start, end, back): (i64, i64, i64),
+    holiday_bps: i64,
     counts: impl Fn(&Hour) -> bool,
 ) -> Option<f64> {
     let (mut bps, mut counted, mut unknown) = (0_i64, 0, 0);
@@ -78,7 +79,7 @@ fn sales_of(
             continue;
         };
         let part = if past.holidays.has(hour) {
-            USUAL_BPS
+            holiday_bps
         } else {
             10_000
         };

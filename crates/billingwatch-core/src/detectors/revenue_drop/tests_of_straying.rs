@@ -58,6 +58,7 @@ fn shortfalls_teach_how_far_days_stray() {
                 weeks: f64::from(weeks),
                 sales: SALES * typical(&mut draws.weeks(weeks), weeks),
                 amount: 0.0,
+                holiday_bps: 10_000,
                 least_share: 1.0,
                 short_squared: 0.0,
             };

@@ -4,7 +4,7 @@
 //! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
-use super::holidays::{Holidays, USUAL_BPS};
+use super::holidays::Holidays;
 use super::hours::{Hour, Hours, WEEK, WEEKS, WEEKS_MAX};
 use crate::calendar::Calendar;
 use crate::stats::median;
@@ -66,6 +66,8 @@ pub(super) struct Usual {
     pub(super) sales: f64,
     /// Minor units.
     pub(super) amount: f64,
+    /// What must come on a holiday of what does on other days, in basis points.
+    pub(super) holiday_bps: i64,
     /// Of these sales, the share that the poorest of three weeks or more had.
     pub(super) least_share: f64,
     /// How far these very weeks fell short of it, squared and relative, chance included.
@@ -102,6 +104,7 @@ pub(super) fn usual(
     let slots = slots.map(|week| slots_of(hours, past, (start, week * WEEK)));
     let weeks_before = Weeks::of(slots.collect());
     let level = Level::of(&weeks_before)?;
+    let holiday_bps = past.holidays.usual_bps(weeks_before.usual);
     // Day by day: a launch in one of three days shall not make a peak of all three.
     let chunks: Vec<(i64, i64)> = (0..len.div_euclid(24).max(1))
         .map(|day| (end - (day + 1) * len.min(24), end - day * 24))
@@ -122,7 +125,13 @@ pub(super) fn usual(
         let factor = level.over(weeks_before.typical(index));
         let (mut bare, mut sum_of_week) = (0, 0.0);
         for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
-            let (count, amount) = sum(hours, past, (*from, *until), (back, shift), counts);
+            let (count, amount) = sum(
+                hours,
+                past,
+                (*from, *until),
+                (back, shift, holiday_bps),
+                counts,
+            );
             sales.push(signed_f64(count) * factor);
             amounts.push(signed_f64(amount) * factor);
             sum_of_week += signed_f64(count) * factor.min(GROWTH_MAX);
@@ -144,13 +153,14 @@ pub(super) fn usual(
         weeks: f64::from(weeks),
         sales: 0.0,
         amount: 0.0,
+        holiday_bps,
         least_share: 1.0,
         short_squared: 0.0,
     };
     for ((from, until), (sales, amounts)) in chunks.iter().zip(&mut values) {
         if weeks <= 2 {
             // One of so few may be a launch or the first of a month: no more than a day is expected.
-            let (day, day_amount) = usual_day(hours, past, (*from, *until), counts);
+            let (day, day_amount) = usual_day(hours, past, (*from, *until), holiday_bps, counts);
             sales.push(signed_f64(day));
             amounts.push(signed_f64(day_amount));
         }
@@ -160,6 +170,34 @@ pub(super) fn usual(
     if weeks >= POOREST_OF {
         usual.least_share = (least / usual.sales.max(1.0)).min(1.0);
         usual.short_squared = short_squared(&mut totals, weeks);
+    }
+    Some(usual)
+}
+
+/// Sales of a window with a holiday in it as they usually are, given how many came: what people who stay at home may leave out is
+/// not expected, and no more than that. So as many sales as ever, each at a part of the price, are held against as many.
+pub(super) fn usual_for(
+    hours: &Hours,
+    past: Past<'_>,
+    window: (i64, i64, i64),
+    sales: i64,
+    counts: impl Fn(&Hour) -> bool + Copy,
+) -> Option<Usual> {
+    let mut usual = usual(hours, past, window, counts)?;
+    let (end, len, _) = window;
+    if !past.holidays.touch(end - len, end) {
+        return Some(usual);
+    }
+    let past = Past {
+        holidays: Holidays::default(),
+        ..past
+    };
+    let whole = self::usual(hours, past, window, counts)?;
+    let sales = signed_f64(sales);
+    if sales > usual.sales && whole.sales > usual.sales {
+        let part = ((sales - usual.sales) / (whole.sales - usual.sales)).min(1.0);
+        usual.amount += part * (whole.amount - usual.amount);
+        usual.sales += part * (whole.sales - usual.sales);
     }
     Some(usual)
 }
@@ -179,7 +217,7 @@ fn sum(
     hours: &Hours,
     past: Past<'_>,
     (from, until): (i64, i64),
-    (back, shift): (i64, i64),
+    (back, shift, holiday_bps): (i64, i64, i64),
     counts: impl Fn(&Hour) -> bool,
 ) -> (i64, i64) {
     let sum = |is_holiday: bool| {
@@ -195,8 +233,8 @@ fn sum(
     let (mut count, mut amount) = sum(false);
     if past.holidays.has_any() {
         let (of_holidays, amount_of_holidays) = sum(true);
-        count += of_holidays * USUAL_BPS / 10_000;
-        amount = amount.saturating_add(amount_of_holidays.saturating_mul(USUAL_BPS) / 10_000);
+        count += of_holidays * holiday_bps / 10_000;
+        amount = amount.saturating_add(amount_of_holidays.saturating_mul(holiday_bps) / 10_000);
     }
     (count, amount)
 }
@@ -317,9 +355,10 @@ fn usual_day(
     hours: &Hours,
     past: Past<'_>,
     window: (i64, i64),
+    holiday_bps: i64,
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> (i64, i64) {
-    let days = (1..=7).map(|day| sum(hours, past, window, (day * 24, 0), counts));
+    let days = (1..=7).map(|day| sum(hours, past, window, (day * 24, 0, holiday_bps), counts));
     let (mut sales, mut amounts): (Vec<i64>, Vec<i64>) = days.unzip();
     (median(&mut sales), median(&mut amounts))
 }

@@ -108,6 +108,7 @@ mod tests {
                 currency: Currency::USD,
                 outcome: Outcome::Silent,
                 given: 0,
+                short: 0,
                 sign: 1,
             });
         }

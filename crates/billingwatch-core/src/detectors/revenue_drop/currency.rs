@@ -370,7 +370,7 @@ impl Incident {
             let lost = as_f64(lost.unsigned_abs()) / 10_000.0;
             as_f64(came) * -(1.0 - lost).ln() - expected * lost
         };
-        let billed = gap.due.saturating_sub(gap.silent + gap.given);
+        let billed = gap.due.saturating_sub(gap.unasked());
         let sum = evidence(billed, as_f64(gap.due), self.lost_bps.0)
             + evidence(gap.sales, gap.sales_expected, self.lost_bps.1);
         sum >= RECOVERY_EVIDENCE.ln()

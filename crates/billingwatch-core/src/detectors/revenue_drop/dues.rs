@@ -52,21 +52,34 @@ pub(super) struct Due {
     pub(super) amount: i64,
     pub(super) currency: Currency,
     pub(super) outcome: Outcome,
-    /// What its invoice asks less, because of a discount that came since: of the amount, in parts of
+    /// What its invoice asks less, because of a discount that came since, or for no reason: of the amount, in parts of
     /// [`WHOLE`]. There is one of these for each live subscription, and this fits where nothing was.
-    given_part: u32,
+    less_part: u32,
     /// A discount came since.
     is_cut: bool,
+    /// Nothing explains what its invoice asks less.
+    is_short: bool,
     is_booked: bool,
 }
 
-/// What an invoice says of discounts.
+/// What an invoice asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Billed {
-    /// Before them.
+    /// Before discounts.
     pub(super) subtotal: i64,
     /// What they take off.
     pub(super) off: i64,
+    /// What it should ask for at least by what is known of its subscription, and what it asks for so.
+    pub(super) price: Option<Price>,
+}
+
+/// The price of a renewal, as its invoice has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Price {
+    /// The most that may be held against it.
+    pub(super) most: i64,
+    /// What it asks for its period.
+    pub(super) asked: i64,
 }
 
 /// What to write into the hour in which the time of a due payment was over.
@@ -78,6 +91,8 @@ pub(super) struct Booking {
     pub(super) outcome: Outcome,
     /// What of the amount is given away.
     pub(super) given: i64,
+    /// What of the amount is not asked for, and nothing says why.
+    pub(super) short: i64,
     /// 1 to write it in, −1 to take it back.
     pub(super) sign: i32,
 }
@@ -105,6 +120,9 @@ impl Dues {
         bookings: &mut Vec<Booking>,
     ) {
         let next = record.and_then(foretell);
+        if let Some(record) = record {
+            self.explain(key, record, bookings);
+        }
         if let Some(old_at) = self.next_of.get(&key).copied() {
             let due = next.filter(|(at, _)| *at == old_at);
             let is_there = due.is_some()
@@ -280,9 +298,35 @@ impl Dues {
             bookings.push(due.booking(at, -1));
         }
         due.outcome = outcome;
-        if let Some(billed) = billed.filter(|_| due.is_cut) {
-            due.given_part = due.given_away(billed);
+        if let Some(billed) = billed {
+            if due.is_cut {
+                (due.less_part, due.is_short) = (due.given_away(billed), false);
+            } else if let Some(price) = billed.price {
+                due.fall_short(due.amount.min(price.most).saturating_sub(price.asked));
+            }
         }
+        if due.is_booked {
+            bookings.push(due.booking(at, 1));
+        }
+    }
+
+    /// A lower price that is heard of after the invoice was explains why it asks for less: deliveries keep no order.
+    fn explain(&mut self, key: Key, record: &SubscriptionRecord, bookings: &mut Vec<Booking>) {
+        let turn = record.period_start;
+        let turn = turn.filter(|turn| *turn >= self.booked_until - KEPT);
+        let due = turn.and_then(|turn| Some((turn, self.by_time.get_mut(&(turn, key))?)));
+        let Some((at, due)) = due.filter(|(_, due)| due.is_short) else {
+            return;
+        };
+        let asked = due.amount - due.short();
+        let price = record.amount().unwrap_or(0);
+        if price >= due.amount {
+            return;
+        }
+        if due.is_booked {
+            bookings.push(due.booking(at, -1));
+        }
+        due.fall_short(price.saturating_sub(asked));
         if due.is_booked {
             bookings.push(due.booking(at, 1));
         }
@@ -308,7 +352,11 @@ impl Due {
         let is_less = |due: Self| due.amount < self.amount;
         let is_cut = is_discounted && due.is_none_or(is_less);
         if let (Some(due), false) = (due, is_cut) {
+            let short = self.short();
             (self.amount, self.currency) = (due.amount, due.currency);
+            if self.is_short {
+                self.fall_short(short);
+            }
         }
         self.is_cut = is_cut;
     }
@@ -318,13 +366,31 @@ impl Due {
     fn given_away(&self, billed: Billed) -> u32 {
         let asked = billed.subtotal.saturating_sub(billed.off);
         let less = self.amount.saturating_sub(asked);
-        let given = less.min(billed.off).clamp(0, self.amount.max(0));
-        let part = rounded_ratio(given, i64::from(WHOLE), self.amount);
+        self.part(less.min(billed.off))
+    }
+
+    /// What part of the amount another one is: none of it at least, and no more than all.
+    fn part(&self, amount: i64) -> u32 {
+        let amount = amount.clamp(0, self.amount.max(0));
+        let part = rounded_ratio(amount, i64::from(WHOLE), self.amount);
         u32::try_from(part).map_or(WHOLE, |part| part.min(WHOLE))
     }
 
+    /// Its invoice asks so much less than its price, and nothing says why.
+    fn fall_short(&mut self, by: i64) {
+        (self.less_part, self.is_short) = (self.part(by), by > 0);
+    }
+
+    fn less(&self) -> i64 {
+        rounded_ratio(self.amount, i64::from(self.less_part), i64::from(WHOLE))
+    }
+
+    fn short(&self) -> i64 {
+        if self.is_short { self.less() } else { 0 }
+    }
+
     fn given(&self) -> i64 {
-        rounded_ratio(self.amount, i64::from(self.given_part), i64::from(WHOLE))
+        self.less() - self.short()
     }
 
     fn booking(&self, at: Timestamp, sign: i32) -> Booking {
@@ -334,6 +400,7 @@ impl Due {
             currency: self.currency,
             outcome: self.outcome,
             given: self.given(),
+            short: self.short(),
             sign,
         }
     }
@@ -349,7 +416,8 @@ fn foretell(record: &SubscriptionRecord) -> Option<(Timestamp, Due)> {
         amount,
         currency,
         outcome: Outcome::Silent,
-        given_part: 0,
+        less_part: 0,
+        is_short: false,
         is_cut: false,
         is_booked: false,
     };
@@ -384,7 +452,8 @@ mod tests {
             amount,
             currency: Currency::USD,
             outcome: Outcome::Silent,
-            given_part: 0,
+            less_part: 0,
+            is_short: false,
             is_cut: true,
             is_booked: false,
         }
@@ -402,13 +471,21 @@ mod tests {
             for off in [0, 1, amount / 3, amount / 2, amount - 1, amount, amount + 7] {
                 let mut due = due(amount);
                 let subtotal = amount;
-                due.given_part = due.given_away(Billed { subtotal, off });
+                due.less_part = due.given_away(Billed {
+                    subtotal,
+                    off,
+                    price: None,
+                });
                 assert_eq!(due.given(), off.clamp(0, amount), "{off} of {amount}");
             }
         }
         let mut due = due(i64::MAX);
         let (subtotal, off) = (i64::MAX, i64::MAX);
-        due.given_part = due.given_away(Billed { subtotal, off });
+        due.less_part = due.given_away(Billed {
+            subtotal,
+            off,
+            price: None,
+        });
         assert_eq!(due.given(), i64::MAX);
     }
 }

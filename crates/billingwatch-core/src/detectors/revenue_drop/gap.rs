@@ -20,6 +20,10 @@ const SILENT_PRIOR: (f64, f64) = (0.5, 50.0);
 /// What is allowed for beyond it: such renewals come together a little.
 const SILENT_SLACK: f64 = 0.01;
 
+/// Renewals that must be known before one says anything by asking less than its price: who always asks less, for a
+/// price by the dozen or in another currency, is known by then.
+const SHORT_DUE_MIN: f64 = 50.0;
+
 /// Of all renewals due, those asked for and not paid at once, until the merchant's own share is
 /// known; and what is allowed for beyond it.
 const ASKED_PRIOR: (f64, f64) = (4.0, 50.0);
@@ -63,6 +67,8 @@ pub(super) struct Habits {
     silent: (f64, f64),
     /// What discounts that are new took off renewals, in whole ones, of all due.
     given: (f64, f64),
+    /// What renewals asked less than their price, likewise.
+    short: (f64, f64),
     /// Renewals asked for and not paid at once, of all due.
     asked: (f64, f64),
     /// By window, as in [`WINDOWS`].
@@ -84,6 +90,7 @@ impl Default for Habits {
         Self {
             silent: (0.0, 0.0),
             given: (0.0, 0.0),
+            short: (0.0, 0.0),
             asked: (0.0, 0.0),
             stray: [Stray {
                 squared: STRAY_PRIOR,
@@ -110,6 +117,10 @@ pub(super) struct Gap {
     /// What discounts that are new took off renewals, in whole ones and in minor units.
     pub(super) given: u64,
     pub(super) given_amount: i64,
+    /// What invoices ask less than the price of renewals: of how many, in whole ones and in minor units.
+    pub(super) short_count: u64,
+    pub(super) short: u64,
+    pub(super) short_amount: i64,
     pub(super) sales_expected: f64,
     pub(super) sales: u64,
     /// Their amount, and what is usual.
@@ -137,7 +148,7 @@ impl Gap {
         };
         let sales = self.sales_expected - as_f64(self.sales);
         (
-            share(as_f64(self.silent + self.given), as_f64(self.due)),
+            share(as_f64(self.unasked()), as_f64(self.due)),
             share(sales, self.sales_expected),
         )
     }
@@ -158,6 +169,11 @@ impl Gap {
     /// what a day did.
     pub(super) const fn is_nearly_whole(&self) -> bool {
         self.counted * 4 >= self.hours * 3
+    }
+
+    /// Renewals that nobody asks for, and what is given away or not asked of others, in whole ones.
+    pub(super) const fn unasked(&self) -> u64 {
+        self.silent + self.given + self.short
     }
 
     /// Payments that were to be expected.
@@ -189,6 +205,9 @@ impl Counted {
             silent: 0,
             given: 0,
             given_amount: 0,
+            short_count: 0,
+            short: 0,
+            short_amount: 0,
             sales_expected: 0.0,
             sales: 0,
             sales_amount: 0,
@@ -198,7 +217,7 @@ impl Counted {
         };
         let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
-        let mut given_bps = 0_i64;
+        let (mut given_bps, mut short_bps) = (0_i64, 0_i64);
         for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
             gap.counted += 1;
             gap.due += u64::try_from(hour.due).unwrap_or_default();
@@ -208,10 +227,14 @@ impl Counted {
             silent_amount = silent_amount.saturating_add(hour.silent_amount);
             given_bps += hour.given_bps;
             gap.given_amount = gap.given_amount.saturating_add(hour.given_amount);
+            gap.short_count += u64::try_from(hour.short).unwrap_or_default();
+            short_bps += hour.short_bps;
+            gap.short_amount = gap.short_amount.saturating_add(hour.short_amount);
             sales += i64::from(hour.sales);
             sales_amount = sales_amount.saturating_add(hour.sales_amount);
         }
         gap.given = u64::try_from(given_bps / 10_000).unwrap_or_default();
+        gap.short = u64::try_from(short_bps / 10_000).unwrap_or_default();
         Self {
             gap,
             due_amount,
@@ -300,9 +323,15 @@ impl Habits {
         } else {
             lost_share += self.given_share();
         }
+        if self.short.1 < SHORT_DUE_MIN {
+            (gap.short_count, gap.short, gap.short_amount) = (0, 0, 0);
+        } else {
+            lost_share += self.short.0 / self.short.1;
+        }
         gap.expected = scaled(counted.due_amount, (1.0 - lost_share).max(0.0));
         gap.least = gap.expected;
         let lost = counted.silent_amount.saturating_add(gap.given_amount);
+        let lost = lost.saturating_add(gap.short_amount);
         gap.collected = counted.due_amount.saturating_sub(lost);
         if let Some(usual) = usual {
             gap.sales = u64::try_from(counted.sales).unwrap_or_default();
@@ -374,8 +403,13 @@ impl Habits {
         } else {
             0.0
         };
-        let usual = (self.silent_share() + given + SILENT_SLACK).min(0.98);
-        binomial_tail(gap.silent + gap.given, gap.due, usual)
+        let short = if gap.short > 0 {
+            self.short_share()
+        } else {
+            0.0
+        };
+        let usual = (self.silent_share() + given + short + SILENT_SLACK).min(0.98);
+        binomial_tail(gap.unasked(), gap.due, usual)
     }
 
     /// How likely it is that so many renewals are asked for and not paid at once.
@@ -394,6 +428,11 @@ impl Habits {
         self.given.0 / (self.given.1 + SILENT_PRIOR.1)
     }
 
+    /// No prior holds it down: it matters once enough renewals are known, and who always asks less must not be told.
+    fn short_share(&self) -> f64 {
+        (self.short.0 + 1.0) / (self.short.1 + 1.0)
+    }
+
     /// Learns from an hour that is no longer judged.
     pub(super) fn learn_hour(&mut self, hour: &Hour) {
         if hour.is_incident {
@@ -404,6 +443,11 @@ impl Habits {
         self.given = (
             self.given.0 * KEPT_AN_HOUR + given,
             kept(self.given.1, hour.due),
+        );
+        let short = as_f64(hour.short_bps.max(0).unsigned_abs()) / 10_000.0;
+        self.short = (
+            self.short.0 * KEPT_AN_HOUR + short,
+            kept(self.short.1, hour.due),
         );
         self.silent = (
             kept(self.silent.0, hour.silent),

@@ -42,6 +42,11 @@ pub(super) struct Hour {
     /// Foretold payments that discounts make smaller, each by its part, in basis points; and by how much.
     pub(super) given_bps: i64,
     pub(super) given_amount: i64,
+    /// Foretold payments that invoices ask less for than their price: how many, by which part of each in basis points,
+    /// and by how much.
+    pub(super) short: i32,
+    pub(super) short_bps: i64,
+    pub(super) short_amount: i64,
     /// Payments that no subscription foretold.
     pub(super) sales: i32,
     pub(super) sales_amount: i64,
@@ -87,6 +92,12 @@ impl Hours {
         let given = booking.given.saturating_mul(i64::from(booking.sign));
         hour.given_amount = hour.given_amount.saturating_add(given);
         hour.given_bps += share_bps(given, booking.amount);
+        if booking.short > 0 {
+            let short = booking.short.saturating_mul(i64::from(booking.sign));
+            hour.short = hour.short.saturating_add(booking.sign);
+            hour.short_amount = hour.short_amount.saturating_add(short);
+            hour.short_bps += share_bps(short, booking.amount);
+        }
         match booking.outcome {
             Outcome::Paid => hour.paid = hour.paid.saturating_add(booking.sign),
             Outcome::Silent => {

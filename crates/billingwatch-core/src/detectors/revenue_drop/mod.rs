@@ -41,6 +41,8 @@ mod tests_of_mrr;
 #[cfg(test)]
 mod tests_of_peaks;
 #[cfg(test)]
+mod tests_of_prices;
+#[cfg(test)]
 mod tests_of_silences;
 #[cfg(test)]
 mod tests_of_straying;
@@ -59,14 +61,14 @@ use crate::event::invoice::BillingReason;
 use crate::event::subscription::Subscription;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
-use crate::ledger::{Fact, Generations, InvoiceRecord};
+use crate::ledger::{Fact, Generations, InvoiceRecord, SubscriptionRecord};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use currency::{Missing, Step, Watched};
 use days::Verdict;
-use dues::{Billed, Booking, Dues, SETTLE};
+use dues::{Billed, Booking, Dues, Price, SETTLE};
 use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
@@ -292,6 +294,29 @@ fn billed(event: &Event) -> Option<Billed> {
     Some(Billed {
         subtotal: invoice.subtotal?,
         off: invoice.discount_amount,
+        price: None,
+    })
+}
+
+/// What a renewal's invoice asks for its period, before discounts, balance, prorations and credits by hand: Stripe's `subtotal`
+/// knows of no balance and no tax on top, but of discounts on single items, so all discounts are added to it.
+fn price(event: &Event, record: &SubscriptionRecord) -> Option<Price> {
+    let EventData::Invoice(invoice) = &event.data else {
+        return None;
+    };
+    // The last period of one that ends may be shorter than others, and what other pages hold nobody knows.
+    let is_whole = record.ends_at.is_none() && !invoice.has_more_lines;
+    if !is_whole || invoice.billing_reason != BillingReason::SubscriptionCycle {
+        return None;
+    }
+    let regular = invoice.lines.iter().filter(|line| !line.is_proration);
+    let lines = regular.fold(0_i64, |sum, line| sum.saturating_add(line.amount.max(0)));
+    let asked = invoice.subtotal?.max(lines);
+    // A price that it never paid (by the dozen, in another currency) is none.
+    let paid = Some(record.largest_paid).filter(|paid| *paid > 0);
+    Some(Price {
+        most: paid.unwrap_or(i64::MAX),
+        asked: asked.saturating_add(invoice.discount_amount.max(0)),
     })
 }
 
@@ -333,7 +358,9 @@ impl RevenueDrop {
         let regular = record.filter(|record| !record.is_proration_only);
         if let Some(subscription) = regular.and_then(|record| record.subscription) {
             let at = ctx.event_at();
-            let billed = billed(event);
+            let known = ctx.ledger().subscription(subscription);
+            let price = known.and_then(|known| price(event, known));
+            let billed = billed(event).map(|billed| Billed { price, ..billed });
             self.dues
                 .invoice(subscription, billed, at, &mut self.bookings);
         }

@@ -81,6 +81,11 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
         let given = Money::new(gap.given_amount, currency);
         renewals += &format!(", new discounts take {given} off them");
     }
+    if gap.short_amount > 0 {
+        let short = Money::new(gap.short_amount, currency);
+        let count = gap.short_count;
+        renewals += &format!(", invoices of {count} ask {short} less than their price");
+    }
     let usual_sales = rounded(gap.sales_expected);
     let sales = if gap.is_of_worth {
         let each = |amount: i64, count: i64| Money::new(amount / count.max(1), currency);
@@ -127,6 +132,10 @@ fn measures(missing: &Missing, settings: &Settings) -> Vec<Measure> {
             gap.given_amount,
             Unit::MinorUnits,
         ));
+    }
+    if gap.short_amount > 0 {
+        let short = gap.short_amount;
+        measures.push(Measure::new("below_price", short, Unit::MinorUnits));
     }
     measures
 }

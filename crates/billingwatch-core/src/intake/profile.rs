@@ -5,9 +5,11 @@
 //! than they are, and none of them may:
 //!
 //! - **The renewal calendar.** Whoever bills on the first of the month has one night in four weeks
-//!   with fifteen busy minutes an hour, on whatever weekday it falls. So of each hour of the week
-//!   the last weeks are kept one by one, and no week counts for more than the quieter half of them
-//!   makes plausible.
+//!   with fifteen busy minutes an hour, on whatever weekday it falls; who bills on the 1st and the
+//!   15th has three of five Sundays from February to March, and who tries again a week later has four
+//!   of six. So of each hour of the week the last weeks are kept one by one, and no week counts for
+//!   more than the second quietest of them makes plausible. No calendar of the month leaves fewer than
+//!   two of four weeks without its run; what comes every week misses one at most.
 //! - **Few weeks.** While an hour is known from one or two weeks, the same hour of the other days
 //!   says what is plausible.
 //! - **Batches.** A run that ends at twenty to four makes that hour busy, and none of its last twenty
@@ -184,7 +186,7 @@ impl Profile {
         if daily.is_empty() {
             return None;
         }
-        let daily = plausible(&daily, quieter_half(&daily));
+        let daily = capped_mean(&daily, plausible(quieter_half(&daily)));
         let mut own = self.hours.get(hour).map(known).unwrap_or_default();
         own.sort_by(f64::total_cmp);
         let usual = counted_on(&own, daily);
@@ -205,19 +207,37 @@ fn counted_on(own: &[f64], daily: f64) -> f64 {
         return daily;
     };
     let weeks = f64::from(weeks);
-    let mut usual = plausible(own, quieter_half(own));
-    if own.len() < WEEKS_MIN {
-        usual = usual.min(daily);
-    }
+    let usual = if own.len() < WEEKS_MIN {
+        capped_mean(own, plausible(quieter_half(own))).min(daily)
+    } else {
+        capped_mean(own, plausible_of_one(dependable(own)))
+    };
     usual.min((usual * weeks + daily * POOL) / (weeks + POOL))
 }
 
-/// The mean of counts in order of size, none of them counting for more than the quieter ones make
-/// plausible: two standard deviations of a Poisson count above them, and one.
-fn plausible(counts: &[f64], quieter: f64) -> f64 {
-    let most = quieter + 2.0 * quieter.sqrt() + 1.0;
+/// The mean of counts, none of them counting for more than that.
+fn capped_mean(counts: &[f64], most: f64) -> f64 {
     let capped: Vec<f64> = counts.iter().map(|busy| busy.min(most)).collect();
     mean(&capped)
+}
+
+/// What the mean of the quieter ones makes plausible: two standard deviations of a Poisson count above
+/// it, and one.
+fn plausible(quieter: f64) -> f64 {
+    quieter + 2.0 * quieter.sqrt() + 1.0
+}
+
+/// What one count makes plausible: two standard deviations above it. Of a rate known from one count
+/// that is the root of one more, so after two weeks without any the others may still have a few.
+fn plausible_of_one(count: f64) -> f64 {
+    count + 2.0 * (count + 1.0).sqrt()
+}
+
+/// The second quietest of an hour's weeks in order of size, which one holiday among them does not
+/// change; the quietest of three, of which a fortnightly run may have two.
+fn dependable(own: &[f64]) -> f64 {
+    let nth = usize::from(own.len() > WEEKS_MIN);
+    own.get(nth).copied().unwrap_or_default()
 }
 
 fn quieter_half(counts: &[f64]) -> f64 {
@@ -268,9 +288,29 @@ mod tests {
     }
 
     #[test]
+    fn runs_on_two_days_of_the_month_are_no_weekly_rhythm_from_february_to_march() {
+        // On the 1st and the 15th: Sundays three times, with one between each.
+        for sundays in [
+            &[0.0, 60.0, 60.0][..],
+            &[0.0, 2.0, 60.0, 60.0],
+            &[0.0, 2.0, 60.0, 60.0, 60.0],
+            &[0.0, 1.0, 2.0, 60.0, 60.0, 60.0],
+        ] {
+            let usual = counted_on(sundays, 3.0);
+            assert!(usual < 4.0, "{sundays:?}: {usual}");
+        }
+        // And again a week later: the 9th and the 16th.
+        let usual = counted_on(&[0.0, 0.0, 12.0, 12.0, 14.0, 15.0], 1.0);
+        assert!(usual < 2.0, "{usual}");
+    }
+
+    #[test]
     fn a_run_every_week_is() {
         let usual = counted_on(&[14.0, 15.0, 15.0, 17.0], 1.0);
         assert!(usual > 12.0, "{usual}");
+        // Though one of its weeks was a holiday.
+        let usual = counted_on(&[0.0, 60.0, 60.0, 60.0, 60.0], 2.0);
+        assert!(usual > 35.0, "{usual}");
     }
 
     #[test]

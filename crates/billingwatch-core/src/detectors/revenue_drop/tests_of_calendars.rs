@@ -1,8 +1,6 @@
 //! Merchants with calendars of their own.
 
-use std::fmt::Write as _;
-
-use crate::testing::check;
+use crate::testing::{check, in_order};
 
 const DAY: i64 = 86_400;
 
@@ -28,13 +26,7 @@ fn run(mut lines: Vec<(i64, String)>, until: i64) -> String {
         ));
     }
     lines.retain(|(at, _)| *at <= until * DAY);
-    lines.sort_by_key(|(at, _)| *at);
-    let (mut timeline, mut now) = (String::new(), 0);
-    for (at, line) in lines {
-        let _ = writeln!(timeline, "+{}s {line}", at - now);
-        now = at;
-    }
-    check("revenue_drop", &timeline)
+    check("revenue_drop", &in_order(lines))
 }
 
 /// The day of the month: the world begins on the fourth of March.

@@ -1,8 +1,6 @@
 //! Subscriptions that renew each day.
 
-use std::fmt::Write as _;
-
-use crate::testing::check;
+use crate::testing::{check, in_order};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -26,13 +24,7 @@ fn told(kept: i64) -> String {
             }
         }
     }
-    lines.sort_by_key(|(at, _)| *at);
-    let (mut timeline, mut now) = (String::new(), 0);
-    for (at, line) in lines {
-        let _ = writeln!(timeline, "+{}s {line}", at - now);
-        now = at;
-    }
-    check("revenue_drop", &timeline)
+    check("revenue_drop", &in_order(lines))
 }
 
 #[test]

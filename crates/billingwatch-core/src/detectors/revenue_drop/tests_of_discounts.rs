@@ -1,10 +1,8 @@
 //! Renewals that a discount makes smaller than was foretold.
 
-use std::fmt::Write as _;
-
 use insta::assert_snapshot;
 
-use crate::testing::check;
+use crate::testing::{check, in_order};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -56,13 +54,7 @@ fn told(changed: i64, how: &str, off: i64) -> String {
             "charge.failed amt=100 code=card_declined".to_owned(),
         ));
     }
-    lines.sort_by_key(|(at, _)| *at);
-    let (mut timeline, mut now) = (String::new(), 0);
-    for (at, line) in lines {
-        let _ = writeln!(timeline, "+{}s {line}", at - now);
-        now = at;
-    }
-    check("revenue_drop", &timeline)
+    check("revenue_drop", &in_order(lines))
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Renewals whose invoices ask for less than their price.
 
-use std::fmt::Write as _;
-
-use crate::testing::check;
+use crate::testing::{check, in_order};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -87,13 +85,7 @@ fn told(in_sixteen: i64, how: How, always: bool) -> String {
             format!("invoice.paid {} {told}", invoice(HOUR + 3)),
         ));
     }
-    lines.sort_by_key(|(at, _)| *at);
-    let (mut timeline, mut now) = (String::new(), 0);
-    for (at, line) in lines {
-        let _ = writeln!(timeline, "+{}s {line}", at - now);
-        now = at;
-    }
-    check("revenue_drop", &timeline)
+    check("revenue_drop", &in_order(lines))
 }
 
 #[test]

@@ -10,10 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{Binary, Text};
 use diesel::{QueryableByName, SqliteConnection, sql_query};
 
-use super::rows::{FORMAT, Head, MeantFor, Reached, Row, TABLES, essential, prepare, spool};
+use super::carry::carry;
+use super::rows::{FORMAT, Head, MeantFor, Reached, TABLES, prepare};
 use super::{FILES_MAX, SpoolOptions, name_of, open_conn, sqlite, target_of};
 use crate::connection::{Manager, transaction};
 use crate::error::{Result, StoreError};
@@ -21,13 +22,6 @@ use crate::error::{Result, StoreError};
 /// What can be done about one that cannot be healed.
 pub(super) const MOVE_AWAY: &str = "what waits in it cannot be taken over; keep it for whoever can, and move it away to \
                                     start with an empty one";
-
-/// Rows that are read at once, as long as nothing is wrong with them.
-const PORTION: i64 = 64;
-
-/// Places that are looked at one by one behind the first that cannot be read: as many rows as a spool
-/// of the default size holds.
-const PROBES_MAX: i64 = 1_000_000;
 
 #[derive(QueryableByName)]
 struct Said {
@@ -40,12 +34,6 @@ struct Made {
     // As bytes: damaged, it may be no text.
     #[diesel(sql_type = Binary)]
     sql: Vec<u8>,
-}
-
-#[derive(QueryableByName)]
-struct Last {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    last_id: Option<i64>,
 }
 
 /// Sees whether the file is whole.
@@ -125,7 +113,12 @@ pub(super) fn heal(path: &Path, manager: &Manager, options: &SpoolOptions) -> Re
     };
     let mut new_conn = open_conn(&new_manager)?;
     let (kept, lost) = transaction(&mut new_conn, |new| {
-        carry(old, sqlite(new)?, options, was_reached)
+        let new = sqlite(new)?;
+        prepare(new, &options.database)?;
+        if was_reached {
+            sql_query("UPDATE meant_for SET was_reached = TRUE").execute(new)?;
+        }
+        carry(old, new)
     })?;
     drop((conn, new_conn));
     let aside = put_aside(path).map_err(|error| on_disk(path, &error))?;
@@ -153,79 +146,6 @@ pub(super) fn finish(path: &Path) -> Result<()> {
         rename(&new_path, path).map_err(|error| on_disk(path, &error))?;
     }
     Ok(())
-}
-
-/// Carries every row that can be read into the new file, in order. How many, and how many places
-/// could not be read.
-fn carry(
-    damaged: &mut SqliteConnection,
-    new: &mut SqliteConnection,
-    options: &SpoolOptions,
-    was_reached: bool,
-) -> Result<(i64, i64)> {
-    prepare(new, &options.database)?;
-    if was_reached {
-        sql_query("UPDATE meant_for SET was_reached = TRUE").execute(new)?;
-    }
-    let (mut kept, mut lost) = (0, 0);
-    let mut keep = |rows: &[Row]| -> Result<()> {
-        for row in rows {
-            let inserted = diesel::insert_or_ignore_into(spool::table)
-                .values(row)
-                .execute(new)?;
-            kept += i64::try_from(inserted).unwrap_or(0);
-        }
-        Ok(())
-    };
-    let mut after = 0;
-    // From the first row on, as long as that goes.
-    while let Ok(rows) = portion(damaged, after) {
-        let is_in_order =
-            rows.first().is_none_or(|row| row.id > after) && rows.is_sorted_by_key(|row| row.id);
-        let Some(last_id) = rows.last().map(|row| row.id).filter(|_| is_in_order) else {
-            break;
-        };
-        keep(&rows)?;
-        after = last_id;
-    }
-    // Then place by place, past those that cannot be read.
-    let last_id = last_id(damaged).min(after.saturating_add(PROBES_MAX));
-    for id in after.saturating_add(1)..=last_id {
-        let row = spool::table.find(id).select(Row::as_select());
-        let row = match row.first(damaged).optional() {
-            Ok(row) => row,
-            Err(_) => {
-                let row = essential(damaged, id);
-                lost += i64::from(row.is_none());
-                row
-            }
-        };
-        keep(row.as_slice())?;
-    }
-    Ok((kept, lost))
-}
-
-fn portion(damaged: &mut SqliteConnection, after: i64) -> QueryResult<Vec<Row>> {
-    spool::table
-        .filter(spool::id.gt(after))
-        .order(spool::id)
-        .limit(PORTION)
-        .select(Row::as_select())
-        .load(damaged)
-}
-
-/// The last place where a row may be, as far as that can be told: by the table, or by SQLite's own
-/// note of the highest number it ever gave.
-fn last_id(damaged: &mut SqliteConnection) -> i64 {
-    let told = [
-        "SELECT max(id) AS last_id FROM spool",
-        "SELECT max(seq) AS last_id FROM sqlite_sequence WHERE name = 'spool'",
-    ];
-    let ask = |query: &&str| {
-        let last: Option<Last> = sql_query(*query).get_result(&mut *damaged).ok();
-        last.and_then(|last| last.last_id)
-    };
-    told.iter().filter_map(ask).max().unwrap_or(PROBES_MAX)
 }
 
 /// Gives the damaged file, and its log, a name that nobody opens.

@@ -10,6 +10,7 @@
 //! over by the next that starts. A file says which database its events are meant for, by the
 //! database's name alone: after a restore on another host it must still go there.
 
+mod carry;
 mod heal;
 mod rows;
 

@@ -257,6 +257,19 @@ impl Essential {
 }
 
 impl Row {
+    /// Whether the body is that event's. What a damaged page gives for a row may be anything.
+    pub(super) fn is_sound(&self) -> bool {
+        codec::unpack(self.codec, self.body.clone())
+            .ok()
+            .and_then(|body| read_envelope(&body).ok())
+            .is_some_and(|envelope| envelope.id == self.event_id)
+    }
+
+    /// Whose event it is: its source, and its id there.
+    pub(super) fn event(&self) -> (&str, &str) {
+        (&self.source, &self.event_id)
+    }
+
     pub(super) fn into_spooled(self) -> Result<Spooled> {
         Ok(Spooled {
             id: self.id,

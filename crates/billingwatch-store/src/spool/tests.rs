@@ -437,3 +437,48 @@ fn a_row_of_which_only_the_event_can_be_read_goes_out_with_what_the_event_says()
     assert_eq!(waiting[1].entry.object_id, None, "the body names none");
     assert_eq!(spool.usage().set_aside, 0);
 }
+
+/// Where in the file the page begins that holds this event's row.
+fn leaf_of(bytes: &[u8], event_id: &str) -> usize {
+    let needle = format!("default{event_id}charge.failed");
+    let at = bytes
+        .windows(needle.len())
+        .position(|window| window == needle.as_bytes())
+        .unwrap();
+    let page = at / 4096 * 4096;
+    assert_eq!(bytes[page], 0x0d, "a leaf of the table");
+    page
+}
+
+#[test]
+fn a_page_whose_list_of_rows_is_broken_loses_that_row_alone() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    put_noisy(&folder.open(), 1..61, 200);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = leaf_of(&bytes, "evt_60");
+    // Its first row is said to begin with the page's last byte: its number lies beyond the page.
+    bytes[page + 8..page + 10].copy_from_slice(&[0x0f, 0xff]);
+    std::fs::write(&path, &bytes).unwrap();
+    let kept = drained(&folder.open());
+    assert_eq!(kept.len(), 59, "{kept:?}");
+    assert!(kept.is_sorted() && kept.ends_with(&[60]), "{kept:?}");
+}
+
+#[test]
+fn a_row_with_anothers_number_takes_nobodys_place() {
+    let folder = Folder::new();
+    let path = folder.options("billing").path;
+    put_noisy(&folder.open(), 1..61, 200);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = leaf_of(&bytes, "evt_60");
+    let first = usize::from(bytes[page + 8]) << 8 | usize::from(bytes[page + 9]);
+    // Two bytes say how long the row is, and the next which one it is.
+    let number = i64::from(bytes[page + first + 2]);
+    assert!((2..60).contains(&number), "{number}");
+    bytes[page + first + 2] = 58;
+    std::fs::write(&path, &bytes).unwrap();
+    let mut kept = drained(&folder.open());
+    kept.sort_unstable();
+    assert_eq!(kept, (1..61).collect::<Vec<i64>>());
+}

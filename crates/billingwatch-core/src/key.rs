@@ -48,6 +48,26 @@ impl Key {
         Self::of_hash(XxHash3_64::oneshot(&together[..len]))
     }
 
+    /// The key of this one together with numbers.
+    #[must_use]
+    pub(crate) fn with(self, numbers: [i64; 2]) -> Self {
+        let mut together = [0; 24];
+        together[..8].copy_from_slice(&self.as_u64().to_le_bytes());
+        together[8..16].copy_from_slice(&numbers[0].to_le_bytes());
+        together[16..].copy_from_slice(&numbers[1].to_le_bytes());
+        Self::of_hash(XxHash3_64::oneshot(&together))
+    }
+
+    /// The key of several in whatever order, each counted as often as it comes.
+    #[must_use]
+    pub(crate) fn of_all(keys: impl IntoIterator<Item = Self>) -> Self {
+        // A sum, as it knows no order; no two texts are likely to make up for two others.
+        let sum = keys
+            .into_iter()
+            .fold(0_u64, |sum, key| sum.wrapping_add(key.as_u64()));
+        Self::of_hash(sum)
+    }
+
     fn of_long_parts(parts: &[&str]) -> Self {
         let mut hasher = XxHash3_64::new();
         for part in parts {

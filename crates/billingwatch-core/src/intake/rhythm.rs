@@ -110,6 +110,10 @@ pub(crate) struct Rhythm {
     is_disturbed: bool,
     /// Historical: the minute of the newest event.
     taught: Timestamp,
+    /// What a minute without events was last found to miss, and by which share of busy ones: that
+    /// changes once an hour.
+    #[serde(skip)]
+    missed: (f64, f64),
 }
 
 /// A pause in the stream.
@@ -166,8 +170,10 @@ impl Rhythm {
             self.enliven(1.0, share);
             self.count(self.minute, true);
         } else if self.last_at.is_some() {
-            let usual = (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX);
-            self.missing += usual * self.liveliness();
+            if self.missed.0.to_bits() != share.to_bits() {
+                self.missed = (share, (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX));
+            }
+            self.missing += self.missed.1 * self.liveliness();
             self.missing_minutes += share.max(f64::MIN_POSITIVE);
         }
         self.minute = minute;

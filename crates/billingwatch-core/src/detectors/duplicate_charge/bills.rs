@@ -177,22 +177,18 @@ impl Service {
             return None;
         }
         let (from, to) = lines().find_map(period_of)?;
+        // Compared as far as it is known, with others of which no more is known.
+        let more = invoice.has_more_lines.then(|| Key::of("more"));
         let key_of = |what: fn(&InvoiceLine) -> Option<&str>| {
-            let mut parts = Vec::with_capacity(invoice.lines.len() + 1);
-            for line in lines() {
-                let what = what(line)?;
-                parts.push(match period_of(line) {
-                    Some((from, to)) => format!("{} {} {what}", from.as_secs(), to.as_secs()),
-                    None => what.to_owned(),
-                });
-            }
-            parts.sort_unstable();
-            if invoice.has_more_lines {
-                // Compared as far as it is known, with others of which no more is known.
-                parts.push("more".to_owned());
-            }
-            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-            Some(Key::of_parts(&parts))
+            let is_known = lines().all(|line| what(line).is_some());
+            let keys = lines().filter_map(|line| {
+                let key = Key::of(what(line)?);
+                Some(match period_of(line) {
+                    Some((from, to)) => key.with([from.as_secs(), to.as_secs()]),
+                    None => key,
+                })
+            });
+            is_known.then(|| Key::of_all(keys.chain(more)))
         };
         Some(Self {
             described: key_of(|line| line.description.as_deref()),

@@ -37,12 +37,13 @@ impl WebhookLag {
             self.settings.is_type_loss_watched,
             super::super::words::as_f64(self.settings.chance_ppm_max.unsigned_abs()) / 1e6,
         );
-        self.pairs.tick(chance_max, ctx);
-        let unreported = self.pairs.take_unreported();
-        if is_watched && unreported > 0 {
-            self.are_losses_told = true;
-            self.unreported_lost = unreported;
-            self.tell_kinds(ctx);
+        if self.pairs.tick(chance_max, ctx) {
+            let unreported = self.pairs.take_unreported();
+            if is_watched && unreported > 0 {
+                self.are_losses_told = true;
+                self.unreported_lost = unreported;
+                self.tell_kinds(ctx);
+            }
         }
         if self.are_losses_told && !self.pairs.is_any() {
             self.are_losses_told = false;

@@ -150,6 +150,8 @@ struct Run {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Pair {
     waiting: KeyMap<Waiting>,
+    /// Since when the one that waits longest does, if any waits.
+    waits_since: Timestamp,
     sides: [Side; 2],
 }
 
@@ -197,6 +199,9 @@ impl Pairs {
             } else if is_late {
                 pair.sides[part.side].come_late(made_at);
             } else if part.awaits && pair.waiting.len() < WAITING_MAX {
+                if pair.waiting.is_empty() {
+                    pair.waits_since = now;
+                }
                 let waiting = Waiting {
                     since: now,
                     made_at,
@@ -213,15 +218,21 @@ impl Pairs {
 
     /// Time passed: what waited long enough is judged. While events of any kind are missing or late,
     /// what came alone says nothing.
-    pub(super) fn tick(&mut self, chance_max: f64, ctx: &Context<'_>) {
+    ///
+    /// Whether any was judged: what is told has not changed otherwise.
+    pub(super) fn tick(&mut self, chance_max: f64, ctx: &Context<'_>) -> bool {
         let now = ctx.now();
         let intake = ctx.intake();
-        if intake.trouble().is_none() && intake.complete_until(now) < now {
-            return;
-        }
         let counts = intake.trouble().is_none();
+        if counts && intake.complete_until(now) < now {
+            return false;
+        }
+        let mut is_any_judged = false;
         for (pair, names) in self.pairs.iter_mut().zip(PAIRS) {
-            pair.settle(now, counts, chance_max, names);
+            if pair.waits(now) {
+                pair.settle(now, counts, chance_max, names);
+                is_any_judged = true;
+            }
         }
         if now.day() != self.day {
             self.day = now.day();
@@ -230,6 +241,7 @@ impl Pairs {
                 side.usual.1 *= KEPT_A_DAY;
             }
         }
+        is_any_judged
     }
 
     /// The types that get lost now, each by the pair that says so most clearly.
@@ -270,11 +282,18 @@ impl Pairs {
 }
 
 impl Pair {
+    /// Whether anything has waited long enough.
+    fn waits(&self, now: Timestamp) -> bool {
+        !self.waiting.is_empty() && now.since(self.waits_since) >= WAIT
+    }
+
     fn settle(&mut self, now: Timestamp, counts: bool, chance_max: f64, names: [&'static str; 2]) {
         let (mut alone, mut together) = ([0_u64; 2], 0_u64);
         let mut first_alone = [Timestamp::MAX; 2];
+        let mut waits_since = Timestamp::MAX;
         self.waiting.retain(|_, waiting| {
             if now.since(waiting.since) < WAIT {
+                waits_since = waits_since.min(waiting.since);
                 return true;
             }
             match waiting.sides {
@@ -290,6 +309,7 @@ impl Pair {
             }
             false
         });
+        self.waits_since = waits_since;
         if !counts {
             return;
         }

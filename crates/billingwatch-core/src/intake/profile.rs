@@ -39,6 +39,8 @@ const COUNTED_MIN: u8 = 40;
 
 const HOUR: Span = Span::hours(1);
 
+const QUARTER: Span = Span::minutes(15);
+
 /// Quarters of an hour.
 const QUARTERS: usize = 4;
 
@@ -82,6 +84,10 @@ pub(super) struct Profile {
     quarters: Vec<[u16; QUARTERS]>,
     /// The share of the hour that was last asked for, and how much of it each quarter has.
     newest: (Timestamp, Option<f64>, [f64; QUARTERS]),
+    /// What the quarter of an hour has that was last asked for, and when it begins: asked several times
+    /// a minute. Clocks are put forward and back between two of them alone.
+    #[serde(skip)]
+    quarter: (Timestamp, Option<f64>),
 }
 
 impl Profile {
@@ -142,12 +148,18 @@ impl Profile {
     /// The share of busy minutes that can be counted on at this minute: that of its
     /// [hour](Self::share), or less in a quarter of it that is quiet. Looked up once an hour.
     pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
+        let (begin, share) = self.quarter;
+        if begin <= minute && minute < begin + QUARTER {
+            return share;
+        }
         if !self.is_in(minute, self.newest.0) {
             let hour = self.calendar.hour_start(minute);
             self.newest = (hour, self.share(hour), self.parts(hour));
         }
         let part = self.newest.2[quarter_of(minute, self.newest.0)];
-        self.newest.1.map(|share| share * part)
+        let share = self.newest.1.map(|share| share * part);
+        self.quarter = (minute.floor_to(QUARTER), share);
+        share
     }
 
     /// What part of the hour's share each quarter has: all of it, unless it is quiet.
@@ -163,8 +175,8 @@ impl Profile {
         })
     }
 
-    /// Whether a minute is in the hour that began then. Asked several times a minute: where clocks are
-    /// never put forward or back, its begin need not be reckoned.
+    /// Whether a minute is in the hour that began then. Where clocks are never put forward or back, its
+    /// begin need not be reckoned.
     fn is_in(&self, minute: Timestamp, hour: Timestamp) -> bool {
         if self.calendar.is_fixed() {
             hour <= minute && minute < hour + HOUR

@@ -165,11 +165,16 @@ impl Rhythm {
         if minute <= self.minute {
             return;
         }
+        if self.last_at.is_none() {
+            // Nothing of it ever came.
+            self.minute = minute;
+            return;
+        }
         let share = self.share(self.minute);
         if self.is_busy {
             self.enliven(1.0, share);
             self.count(self.minute, true);
-        } else if self.last_at.is_some() {
+        } else {
             if self.missed.0.to_bits() != share.to_bits() {
                 self.missed = (share, (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX));
             }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Event, EventData};
 use crate::time::{Span, Timestamp};
 
 const MINUTE: Span = Span::minutes(1);
@@ -19,6 +20,35 @@ pub(super) enum Hand {
     Checkout,
     /// Stripe's automation: a renewal, which comes in batches, on cards that have aged.
     Renewal,
+}
+
+impl Hand {
+    /// Stripe's automation names no request; of the charges without one, those for invoices are
+    /// renewals. Stripe itself describes them, in every API version.
+    pub(super) fn of(event: &Event) -> Self {
+        let is_by_call = event
+            .request
+            .as_ref()
+            .is_some_and(|request| request.id.is_some());
+        if is_by_call {
+            return Self::Checkout;
+        }
+        let is_for_invoice = match &event.data {
+            EventData::Charge(charge) => {
+                let description = charge.description.as_deref().unwrap_or_default();
+                charge.invoice.is_some()
+                    || description.starts_with("Subscription ")
+                    || description.starts_with("Payment for Invoice")
+            }
+            EventData::PaymentIntent(intent) => intent.invoice.is_some(),
+            _ => false,
+        };
+        if is_for_invoice {
+            Self::Renewal
+        } else {
+            Self::Checkout
+        }
+    }
 }
 
 /// Attempts of one kind.

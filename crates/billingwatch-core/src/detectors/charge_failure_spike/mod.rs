@@ -18,6 +18,7 @@ mod known;
 mod minutes;
 mod recovery;
 mod report;
+mod returns;
 mod usual;
 mod words_seen;
 
@@ -27,6 +28,8 @@ mod tests;
 mod tests_of_clockwork;
 #[cfg(test)]
 mod tests_of_known;
+#[cfg(test)]
+mod tests_of_returns;
 #[cfg(test)]
 mod tests_of_strangers;
 
@@ -50,6 +53,7 @@ use judge::{Bench, Verdict, may_be_usual, signs};
 use known::Known;
 use minutes::{Counts, Hand, Minutes};
 use recovery::Course;
+use returns::Returns;
 use usual::Usual;
 
 /// How long attempts are remembered by the minute: as long as the longest window that is judged,
@@ -144,6 +148,7 @@ pub(super) struct ChargeFailureSpike {
     day: i64,
     explained_at: Timestamp,
     clockwork: Clockwork,
+    returns: Returns,
 }
 
 impl Detector for ChargeFailureSpike {
@@ -164,8 +169,12 @@ impl Detector for ChargeFailureSpike {
             self.take_setup(event, ctx);
             return;
         }
+        self.returns.hear(event);
         for fact in ctx.facts() {
             if let Fact::Attempt(attempt) = fact {
+                if attempt.is_failed {
+                    self.returns.fail(attempt, event, &self.settings, ctx);
+                }
                 self.take(attempt, event, ctx);
             }
         }
@@ -188,6 +197,7 @@ impl Detector for ChargeFailureSpike {
         if self.testing.is_some() {
             self.tick_testing(ctx);
         }
+        self.returns.tick(&self.settings, ctx);
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
@@ -216,11 +226,11 @@ impl ChargeFailureSpike {
                 ctx.suppress("retry_of_failed_purchase", Some(object_of(event)), message);
             }
             // Testers try many cards on one purchase; a buyer who types three is told by the number.
-            if !attempt.is_failed || hand_of(event) == Hand::Renewal {
+            if !attempt.is_failed || Hand::of(event) == Hand::Renewal {
                 return;
             }
         }
-        let hand = hand_of(event);
+        let hand = Hand::of(event);
         let code = decline_code(event);
         if attempt.is_failed && code == ATTEMPT_EXPIRED {
             return;
@@ -555,33 +565,6 @@ impl ChargeFailureSpike {
             self.look(ctx);
             self.report_testing(Span::secs(self.settings.window_secs), None, ctx);
         }
-    }
-}
-
-/// Stripe's automation names no request; of the charges without one, those for invoices are
-/// renewals. Stripe itself describes them, in every API version.
-fn hand_of(event: &Event) -> Hand {
-    let is_by_call = event
-        .request
-        .as_ref()
-        .is_some_and(|request| request.id.is_some());
-    if is_by_call {
-        return Hand::Checkout;
-    }
-    let is_for_invoice = match &event.data {
-        EventData::Charge(charge) => {
-            let description = charge.description.as_deref().unwrap_or_default();
-            charge.invoice.is_some()
-                || description.starts_with("Subscription ")
-                || description.starts_with("Payment for Invoice")
-        }
-        EventData::PaymentIntent(intent) => intent.invoice.is_some(),
-        _ => false,
-    };
-    if is_for_invoice {
-        Hand::Renewal
-    } else {
-        Hand::Checkout
     }
 }
 

@@ -1,8 +1,10 @@
 //! Failures that come by the clock: a merchant's own job that charges old debts each night has a share
 //! of failures of its own, and it begins again before the hour's usual share has learned of it.
 //!
-//! What a spike was, or would have been, is remembered by the hour of the day at which it began. What
-//! came at an hour on three days of four weeks comes again, and is no news unless it is worse.
+//! What a spike was, or would have been, is remembered by the hour of the day in which the middle one of
+//! its payers was declined: a run that only a long window shows is told hours later. What
+//! came at an hour on three days of four weeks comes again, and is no news unless it is worse; what has no one cause, but is
+//! declined for reasons of each card's own, on two.
 
 use std::collections::VecDeque;
 
@@ -23,8 +25,12 @@ const KNOWN_DAYS: i64 = 28;
 /// The most runs remembered.
 const RUNS_MAX: usize = 128;
 
-/// Days on which it came: twice may be two mishaps.
+/// Days on which it came: twice may be two mishaps that have one cause.
 const DAYS_MIN: usize = 3;
+
+/// Days on which it came, where no code has most of the declines: old debts are declined for want of money, as
+/// expired, as guessed. A fault that recurs at its hour recurs with its code.
+const DAYS_MIN_MIXED: usize = 2;
 
 /// So long after such a run it is over: what comes now is looked at without it.
 const OVER_AFTER: Span = Span::minutes(30);
@@ -93,9 +99,9 @@ impl Clockwork {
         }
     }
 
-    /// The third largest share that such a spike had on different days at this hour, or at one beside it:
-    /// jobs do not begin on the minute, and clocks are put forward and back.
-    fn usual(&self, at: LocalTime, verdict: &Verdict) -> Option<f64> {
+    /// The least of the largest shares that such a spike had on so many different days at this hour, or
+    /// at one beside it: jobs do not begin on the minute, and clocks are put forward and back.
+    fn usual(&self, at: LocalTime, verdict: &Verdict, days_min: usize) -> Option<f64> {
         let (day, hour) = (at.day(), hour_of(at));
         let is_near = |run: &&Run| {
             let apart = (run.hour - hour).rem_euclid(HOURS);
@@ -109,16 +115,16 @@ impl Clockwork {
                 days.push(run);
             }
         }
-        let third = days.get(DAYS_MIN - 1)?;
+        let least = days.get(days_min.checked_sub(1)?)?;
         let counts = verdict.sums.both();
         let most = days.iter().map(|run| run.failed).max().unwrap_or_default();
         let chance = beta_binomial_tail(
             counts.failed,
             counts.all,
-            third.share().clamp(0.01, 0.95),
-            as_f64(third.all) + PRIOR_WEIGHT,
+            least.share().clamp(0.01, 0.95),
+            as_f64(least.all) + PRIOR_WEIGHT,
         );
-        (chance >= CHANCE_MIN && counts.failed <= most * TIMES_MAX).then(|| third.share())
+        (chance >= CHANCE_MIN && counts.failed <= most * TIMES_MAX).then(|| least.share())
     }
 }
 
@@ -133,7 +139,13 @@ impl ChargeFailureSpike {
 
     /// Whether a spike that would open comes at an hour that has such each time; says so.
     pub(super) fn is_clockwork(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) -> bool {
-        let now = self.bench(ctx).at();
+        let bench = self.bench(ctx);
+        let now = bench.middle(verdict.window);
+        let days_min = if verdict.is_technical || bench.has_one_code(verdict) {
+            DAYS_MIN
+        } else {
+            DAYS_MIN_MIXED
+        };
         if let Some(spike) = &self.spike {
             let opened = ctx.calendar().local(spike.opened_at);
             if (opened.day(), hour_of(opened)) == (now.day(), hour_of(now)) {
@@ -141,7 +153,7 @@ impl ChargeFailureSpike {
             }
             return false;
         }
-        let usual = self.clockwork.usual(now, verdict);
+        let usual = self.clockwork.usual(now, verdict, days_min);
         self.clockwork.note(now, verdict);
         let Some(usual) = usual else {
             return false;
@@ -152,7 +164,7 @@ impl ChargeFailureSpike {
             let counts = verdict.sums.both();
             #[expect(clippy::cast_possible_truncation, reason = "a share of ten thousand")]
             let message = format!(
-                "{} of {} payment attempts failed ({}), and {} or more at this hour on three days of the last {KNOWN_DAYS}",
+                "{} of {} payment attempts failed ({}), and {} or more at this hour on {days_min} days of the last {KNOWN_DAYS}",
                 counts.failed,
                 counts.all,
                 percent(rate_bps(counts.failed, counts.all)),

@@ -6,9 +6,9 @@ use crate::alert::Severity;
 use crate::calendar::{Calendar, LocalTime};
 use crate::money::share_bps;
 use crate::stats::beta_binomial_tail;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
-use super::failures::{Failures, Refusal};
+use super::failures::{Failure, Failures, Refusal};
 use super::minutes::{Minutes, Sums};
 use super::usual::{Share, Usual};
 use super::{KEPT, Settings};
@@ -104,22 +104,37 @@ impl Bench<'_> {
     /// declined for different reasons have nothing in common but the hour, and chance brings a
     /// handful together sooner than any test of the rate alone allows for.
     fn doubt(&self, found: &Verdict) -> f64 {
-        let failed = found.sums.both().failed;
-        if found.is_technical || failed >= HANDFUL {
-            return 1.0;
-        }
-        let since = self.failures.since(self.minutes.spike_since(found.window));
-        let payers = since.filter(|failure| failure.is_new_payer);
-        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-        for failure in payers.filter(|failure| failure.refusal == Refusal::Declined) {
-            *counts.entry(failure.code).or_default() += 1;
-        }
-        let most = counts.values().max().copied().unwrap_or(0);
-        if most * 4 >= failed * 3 {
+        if found.is_technical || found.sums.both().failed >= HANDFUL || self.has_one_code(found) {
             1.0
         } else {
             MIXED_DOUBT
         }
+    }
+
+    /// Whether most payers of a window were declined by one code.
+    pub(super) fn has_one_code(&self, found: &Verdict) -> bool {
+        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+        for failure in self.declined(found.window) {
+            *counts.entry(failure.code).or_default() += 1;
+        }
+        let most = counts.values().max().copied().unwrap_or(0);
+        most * 4 >= found.sums.both().failed * 3
+    }
+
+    /// When the middle one of the payers of a window was declined; the newest attempt, where none was.
+    pub(super) fn middle(&self, window: Span) -> LocalTime {
+        let mut at: Vec<Timestamp> = self.declined(window).map(|failure| failure.at).collect();
+        at.sort_unstable();
+        let middle = at.get(at.len() / 2);
+        let middle = middle.copied().unwrap_or(self.minutes.newest_at());
+        self.calendar.local(middle)
+    }
+
+    /// The payers of a window that were declined.
+    fn declined(&self, window: Span) -> impl Iterator<Item = &Failure> {
+        let since = self.failures.since(self.minutes.spike_since(window));
+        let payers = since.filter(|failure| failure.is_new_payer);
+        payers.filter(|failure| failure.refusal == Refusal::Declined)
     }
 
     /// A window beyond the line, and how likely it is by chance.

@@ -434,11 +434,14 @@ impl ChargeFailureSpike {
     fn look(&mut self, ctx: &mut Context<'_>) {
         self.leave_clockwork();
         if let Some(verdict) = self.bench(ctx).testing() {
-            if let Some(spike) = &mut self.spike {
-                // One incident, one alert: what was told as a spike turns out to be testing.
-                spike.is_testing = true;
-            } else {
-                self.open_testing(&verdict, ctx);
+            let from = self.minutes.newest_at() - verdict.window - TESTING_QUIET;
+            match &mut self.spike {
+                // One incident, one alert: what was told as a spike turns out to be testing. One that
+                // is older has another cause, and may be open only because nobody paid since.
+                Some(spike) if spike.is_testing || spike.opened_at >= from => {
+                    spike.is_testing = true;
+                }
+                _ => self.open_testing(&verdict, ctx),
             }
         }
         match self.bench(ctx).failing() {

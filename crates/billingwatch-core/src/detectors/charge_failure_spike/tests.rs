@@ -329,6 +329,27 @@ fn card_testing_is_one_finding_of_its_own() {
 }
 
 #[test]
+fn a_spike_that_nobody_paid_after_does_not_hide_card_testing() {
+    // A shop that is paid once a month: the run fails, and nothing comes for a week.
+    let outage = "+10s charge.failed card=new amt=4000 code=processing_error x30/10s\n+7d wait\n";
+    let attack =
+        "+10s charge.failed card=new guest amt=100 code=generic_decline x60/5s\n+5m wait\n";
+    let told = told(&format!("{}{outage}{attack}", shop()));
+    assert_eq!(told.matches(" firing ").count(), 2, "{told}");
+    assert!(told.contains(" firing high card_testing"), "{told}");
+    assert!(!told.contains(" resolved "), "{told}");
+}
+
+#[test]
+fn an_attack_that_begins_as_a_spike_is_one_alert() {
+    // Of the first cards nothing is known but that they fail.
+    let attack = "+10s charge.failed card=new guest amt=4000 code=processing_error x8/10s\n\
+                  +10s charge.failed card=new guest amt=100 code=generic_decline x60/5s\n+5m wait\n";
+    let told = told(&format!("{}{attack}", shop()));
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+}
+
+#[test]
 fn cards_tested_by_saving_them_are_found() {
     let attack = "+20s setup_intent.setup_failed card=new code=incorrect_cvc x40/20s\n";
     assert_snapshot!(told(&format!("{}{attack}", shop())), @"d3 11:22:40 firing high card_testing: 9 cards were tried in vain within 15m, each 1.0 times: 8 being saved, 8 declined as guessed or reported cards are; 1 of 10 tries succeeded. This is what card testing looks like");

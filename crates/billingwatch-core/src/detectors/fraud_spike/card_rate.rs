@@ -1,11 +1,14 @@
 //! One card that pays again and again: each time as a guest, so that no customer tells the payments
 //! apart, or for several customers.
 //!
+//! Where a card pays for several customers, purchases of theirs on which it was declined count as well: who uses up a
+//! stolen card goes on until it is blocked, and every other try fails. A purchase tried again is one.
+//!
 //! Vending, donations and top-ups have such cards every day, and so has who sells to companies. So what
 //! counts is how often the busiest card of eight weeks paid within three hours. What one customer pays
 //! by one card is that customer's business, however often it is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,8 @@ use crate::ids::Key;
 use crate::ledger::{Generations, IdText};
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
+
+use super::busiest::Busiest;
 
 /// How long payments of a card are counted together.
 const WINDOW: Span = Span::hours(3);
@@ -29,9 +34,6 @@ const PAYMENTS_MAX: usize = 100;
 /// The same amount so soon again is a purchase sent twice, which `duplicate_charge` tells.
 const REPEAT: Span = Span::minutes(5);
 
-/// Days of which the busiest card is known.
-const DAYS: usize = 56;
-
 /// Days that must be known before the busiest card says what is usual.
 const DAYS_MIN: i64 = 7;
 
@@ -42,8 +44,8 @@ const CUSTOMERS_MIN: usize = 3;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CardRate {
     cards: Generations<Vec<Paid>>,
-    /// The most payments of a card within the window, by day, as far as they were not told.
-    busiest: VecDeque<(i64, usize)>,
+    /// The most purchases of a card within the window.
+    busiest: Busiest,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,13 +55,14 @@ struct Paid {
     customer: Option<Key>,
     amount: i64,
     currency: Currency,
+    is_declined: bool,
 }
 
 impl Default for CardRate {
     fn default() -> Self {
         Self {
             cards: Generations::new(WINDOW, WATCHED_MAX),
-            busiest: VecDeque::new(),
+            busiest: Busiest::default(),
         }
     }
 }
@@ -83,71 +86,116 @@ impl CardRate {
             return None;
         }
         let (amount, currency) = charge.amount_collected().zip(charge.currency)?;
-        self.start_day(day);
-        let usual = self.busiest_before(day);
-        let payments = self
-            .cards
-            .entry(Key::of(fingerprint), || Vec::with_capacity(1));
+        self.busiest.start_day(day);
+        let card = Key::of(fingerprint);
+        let payments = self.cards.entry(card, || Vec::with_capacity(1));
         payments.retain(|paid| at.since(paid.at) <= WINDOW);
         let customer = charge.customer.as_ref().map(|id| id.key());
-        let is_known = |paid: &Paid| {
-            let is_again = paid.customer == customer
-                && paid.amount == amount
-                && paid.currency == currency
-                && at.since(paid.at).as_millis().abs() <= REPEAT.as_millis();
-            is_again || *paid.charge == *charge.id.as_str()
-        };
-        if payments.len() >= PAYMENTS_MAX || payments.iter().any(is_known) {
-            return None;
-        }
-        payments.push(Paid {
+        let paid = Paid {
             at,
             charge: charge.id.as_str().into(),
             customer,
             amount,
             currency,
-        });
-        let count = payments.len();
-        if customer.is_some() && customers_of(payments) < CUSTOMERS_MIN {
+            is_declined: false,
+        };
+        // It went through at last.
+        if let Some(declined) = payments.iter_mut().find(|known| known.is_tried_by(&paid)) {
+            *declined = paid;
+        } else {
+            let is_known = |known: &Paid| {
+                let is_again = known.is_same_purchase(&paid)
+                    && at.since(known.at).as_millis().abs() <= REPEAT.as_millis();
+                is_again || known.charge == paid.charge
+            };
+            if payments.len() >= PAYMENTS_MAX || payments.iter().any(is_known) {
+                return None;
+            }
+            payments.push(paid);
+        }
+        self.judge((card, fingerprint), event, day, count_min)
+    }
+
+    /// Takes in a purchase on which a card was declined; what is to be told of the card. Only a card
+    /// that pays is of interest: those that never do are card testing.
+    pub(super) fn take_declined(
+        &mut self,
+        (charge, fingerprint): (&Charge, &str),
+        event: &Event,
+        (at, day): (Timestamp, i64),
+        count_min: i64,
+    ) -> Option<Finding> {
+        let card = Key::of(fingerprint);
+        let payments = self.cards.get_mut(card)?;
+        let (amount, currency) = charge.amount.zip(charge.currency)?;
+        payments.retain(|paid| at.since(paid.at) <= WINDOW);
+        let declined = Paid {
+            at,
+            charge: charge.id.as_str().into(),
+            customer: charge.customer.as_ref().map(|id| id.key()),
+            amount,
+            currency,
+            is_declined: true,
+        };
+        let is_known = |known: &Paid| known.is_same_purchase(&declined);
+        if payments.len() >= PAYMENTS_MAX || payments.iter().any(is_known) {
             return None;
         }
+        payments.push(declined);
+        self.judge((card, fingerprint), event, day, count_min)
+    }
+
+    /// Another alert tells of this card.
+    pub(super) fn told(&mut self, card: Key) {
+        self.busiest.told(card);
+    }
+
+    /// What is to be told of a card that was used.
+    fn judge(
+        &mut self,
+        (card, fingerprint): (Key, &str),
+        event: &Event,
+        day: i64,
+        count_min: i64,
+    ) -> Option<Finding> {
+        let payments = self.cards.get(card)?;
+        let is_of_customers = payments.iter().any(|paid| paid.customer.is_some());
+        if is_of_customers && customers_of(payments) < CUSTOMERS_MIN {
+            return None;
+        }
+        let count = payments.len();
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
         // A newcomer's busiest card is not known: what is odd anywhere is told.
+        let usual = (self.busiest.known_days(day) >= DAYS_MIN).then(|| self.busiest.before(day));
         let limit = match usual {
             Some(busiest) => count_min.max(busiest * 2 + 1),
             None => count_min * 2,
         };
         if count < limit {
-            if let Some(today) = self.busiest.back_mut() {
-                today.1 = today.1.max(count);
-            }
+            self.busiest.note(card, count);
             return None;
         }
+        self.busiest.told(card);
         Some(describe(fingerprint, payments, event, (usual, limit)))
     }
+}
 
-    fn start_day(&mut self, day: i64) {
-        if self.busiest.back().is_none_or(|(newest, _)| day > *newest) {
-            self.busiest.push_back((day, 0));
-            while self.busiest.len() > DAYS {
-                self.busiest.pop_front();
-            }
-        }
+impl Paid {
+    fn is_same_purchase(&self, other: &Self) -> bool {
+        (self.customer, self.amount, self.currency)
+            == (other.customer, other.amount, other.currency)
     }
 
-    /// The most payments of a card within the window on any day before; `None` while too few days are
-    /// known.
-    fn busiest_before(&self, day: i64) -> Option<usize> {
-        let (first, _) = self.busiest.front()?;
-        let before = self.busiest.iter().filter(|(known, _)| *known < day);
-        let busiest = before.map(|(_, count)| *count).max()?;
-        (day - first >= DAYS_MIN).then_some(busiest)
+    /// It was declined, and is what the other paid.
+    fn is_tried_by(&self, other: &Self) -> bool {
+        self.is_declined && self.is_same_purchase(other)
     }
 }
 
 /// How many customers a card paid for.
 fn customers_of(payments: &[Paid]) -> usize {
-    let customers: BTreeSet<Key> = payments.iter().filter_map(|paid| paid.customer).collect();
+    let paid = payments.iter().filter(|paid| !paid.is_declined);
+    let customers: BTreeSet<Key> = paid.filter_map(|paid| paid.customer).collect();
     customers.len()
 }
 
@@ -178,11 +226,18 @@ fn describe(
         ),
     };
     let mut finding = Finding::new(key, severity, title);
-    let newest = || payments.iter().rev();
+    let newest = || payments.iter().rev().filter(|paid| !paid.is_declined);
+    let declined = count - newest().count();
     let currency = newest().next().map(|paid| paid.currency);
     let same = newest().filter(|paid| Some(paid.currency) == currency);
     let sum = same.fold(0_i64, |sum, paid| sum.saturating_add(paid.amount));
-    finding.message = format!("card {fingerprint} paid {count} times {of_whom} within {WINDOW}");
+    let paid = count - declined;
+    let and_declined = match declined {
+        0 => String::new(),
+        _ => format!(", and was declined {declined} times,"),
+    };
+    finding.message =
+        format!("card {fingerprint} paid {paid} times{and_declined} {of_whom} within {WINDOW}");
     if let Some(currency) = currency {
         finding.message += &format!(", {}", Money::new(sum, currency));
         finding.currency = Some(currency);
@@ -195,12 +250,20 @@ fn describe(
     finding.evidence.reasons.push(reason);
     finding.subject = Some(fingerprint.to_owned());
     finding.subjects.push(fingerprint.to_owned());
-    let charges = newest().take(20).map(|paid| paid.charge.to_string());
+    let charges = payments
+        .iter()
+        .rev()
+        .take(20)
+        .map(|paid| paid.charge.to_string());
     finding.subjects.extend(charges);
     finding.evidence.object_ids = finding.subjects.clone();
     finding.evidence.event_ids.push(event.id.to_string());
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     finding.evidence.measures =
-        vec![Measure::new("payments", number(count), Unit::Count).threshold(number(limit))];
+        vec![Measure::new("purchases", number(count), Unit::Count).threshold(number(limit))];
+    if declined > 0 {
+        let measure = Measure::new("declined", number(declined), Unit::Count);
+        finding.evidence.measures.push(measure);
+    }
     finding
 }

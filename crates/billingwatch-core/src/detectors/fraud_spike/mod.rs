@@ -9,6 +9,7 @@
 //! disputes: no money moved and no network counts them unless they escalate. Severity follows how
 //! near the window's rate, and the month, are to the programmes of the networks ([`programme`]).
 
+mod busiest;
 mod card_rate;
 mod history;
 mod programme;
@@ -91,9 +92,9 @@ crate::settings! {
     /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
     /// before that is spoken of; more, where the busiest of eight weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
-    /// Payments of one card, without a customer or for three and more, within 3 hours before that is
-    /// spoken of; more, where the busiest of eight weeks had half so many, and twice as many while no
-    /// week is known.
+    /// Payments of one card without a customer, or purchases paid and declined of one for three
+    /// customers and more, within 3 hours before that is spoken of; more, where the busiest of eight
+    /// weeks had half so many, and twice as many while no week is known.
     guest_payments_min: i64 = 6, 3 => 100;
 }
 
@@ -192,6 +193,14 @@ impl Detector for FraudSpike {
                         }
                         let least = (self.settings.velocity_min, self.settings.guest_payments_min);
                         self.velocity.take(charge, event, least, ctx);
+                    }
+                }
+                Fact::Attempt(attempt)
+                    if attempt.is_failed && !attempt.is_blocked && !attempt.is_retry =>
+                {
+                    if let EventData::Charge(charge) = &event.data {
+                        let least = self.settings.guest_payments_min;
+                        self.velocity.take_declined(charge, event, least, ctx);
                     }
                 }
                 Fact::Dispute(fact) => self.take(fact, false, event, ctx),

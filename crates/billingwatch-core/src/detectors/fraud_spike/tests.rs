@@ -362,6 +362,52 @@ fn one_card_that_pays_again_and_again_for_several_customers() {
 }
 
 #[test]
+fn what_a_shared_card_was_declined_for_counts_and_a_purchase_tried_again_does_not() {
+    // Four customers pay, and are declined for what they want next.
+    let (paid, wanted) = (shared(4, 4), shared(8, 4));
+    let declined: String = (wanted.lines().skip(4))
+        .map(|line| line.replace("succeeded", "failed") + "\n")
+        .collect();
+    let told = check("fraud_spike", &(customers() + &paid + &declined));
+    assert_snapshot!(told, @"d9 21:54:00 firing medium card:fp_x: card fp_x paid 4 times, and was declined 2 times, for 4 customers within 3h, 202.00 USD");
+    // Of cards that never pay another detector speaks.
+    let never = wanted.replace("succeeded", "failed");
+    assert_eq!(check("fraud_spike", &(customers() + &never)), "");
+    // A family of three: the card is over its limit, and each tries again until it is not.
+    let again: String = shared(3, 3)
+        .lines()
+        .map(|line| format!("{0}\n{0}\n{line}\n", line.replace("succeeded", "failed")))
+        .collect();
+    assert_eq!(check("fraud_spike", &(customers() + &again)), "");
+}
+
+#[test]
+fn a_card_that_was_told_does_not_hide_the_next() {
+    let second = shared(9, 4)
+        .replace("fp_x", "fp_y")
+        .replace("cus=cus_", "cus=cus_b");
+    let told = check(
+        "fraud_spike",
+        &(customers() + &shared(9, 4) + "+10d wait\n" + &second),
+    );
+    assert_eq!(told.matches(" firing ").count(), 2, "{told}");
+    // Nor where it paid for many new customers.
+    let many = |card: &str| {
+        let of = |n| format!("+1m charge.succeeded cus=cus_{card}{n} card={card} req=req_1\n");
+        (0..6).map(of).collect::<String>()
+    };
+    let told = check(
+        "fraud_spike",
+        &(customers() + &many("fp_x") + "+10d wait\n" + &many("fp_y")),
+    );
+    assert_eq!(told.matches(" firing ").count(), 2, "{told}");
+    // A card that does so and is not told does: it is what is usual.
+    let few = many("fp_w").lines().take(4).collect::<Vec<_>>().join("\n") + "\n+1d wait\n";
+    let told = check("fraud_spike", &(customers() + &few + &many("fp_y")));
+    assert_eq!(told, "");
+}
+
+#[test]
 fn before_a_week_is_known_it_takes_twice_as_many() {
     assert_eq!(check("fraud_spike", &spree("fp_x", 11)), "");
     let told = check("fraud_spike", &spree("fp_x", 12));

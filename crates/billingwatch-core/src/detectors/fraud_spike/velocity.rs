@@ -1,8 +1,8 @@
 //! One card on many new customers or [again and again](super::card_rate), one customer with many cards,
 //! and bursts of new customers whose payments look risky.
 //!
-//! Only payments that succeeded count: cards that are tried and declined are card testing, which
-//! `charge_failure_spike` tells. A launch or a flash sale brings many new customers too; each with
+//! Cards that are tried and never pay are card testing, which `charge_failure_spike` tells; what a card that
+//! pays for several customers was declined for counts with what it paid. A launch or a flash sale brings many new customers too; each with
 //! a card of its own, and as risky as ever.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +20,7 @@ use crate::money::Money;
 use crate::stats::binomial_tail;
 use crate::time::{Span, Timestamp};
 
+use super::busiest::Busiest;
 use super::card_rate::CardRate;
 
 /// How long cards and customers are counted together.
@@ -33,9 +34,6 @@ const KNOWN: (Span, usize) = (Span::days(120), 500_000);
 
 /// The most pairs kept of one card or customer.
 const PAIRS_MAX: usize = 100;
-
-/// Days of which the busiest card and customer are known.
-const DAYS: usize = 56;
 
 /// How long new customers are counted together for a burst.
 const BURST: Span = Span::hours(1);
@@ -68,8 +66,9 @@ pub(super) struct Velocity {
     guests: CardRate,
     /// Cards of customers who buy themselves.
     buyers: CardRate,
-    /// The busiest card and customer of each day, as far as they were not told.
-    busiest: VecDeque<(i64, usize, usize)>,
+    /// The cards with the most new customers, and the customers with the most cards.
+    busiest_cards: Busiest,
+    busiest_customers: Busiest,
     /// New customers of the last hour: when, the charge, whether risky.
     burst: VecDeque<(Timestamp, IdText, bool)>,
     /// Learned of new customers: risky, and all; decaying.
@@ -86,7 +85,8 @@ impl Default for Velocity {
             customers: Generations::new(WINDOW, WATCHED_MAX),
             guests: CardRate::default(),
             buyers: CardRate::default(),
-            busiest: VecDeque::new(),
+            busiest_cards: Busiest::default(),
+            busiest_customers: Busiest::default(),
             burst: VecDeque::new(),
             usual: (0.0, 0.0),
             open: BTreeMap::new(),
@@ -103,8 +103,7 @@ impl Velocity {
         (count_min, payments_min): (i64, i64),
         ctx: &mut Context<'_>,
     ) {
-        let card = charge.card.as_ref();
-        let Some(fingerprint) = card.and_then(|card| card.fingerprint.as_deref()) else {
+        let Some(fingerprint) = fingerprint_of(charge) else {
             return;
         };
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
@@ -121,16 +120,16 @@ impl Velocity {
         let was_known = self.known.renew(customer.key());
         let is_by_call = event.request.is_some();
         let is_new = is_by_call && !was_known;
+        let card_key = Key::of(fingerprint);
         if is_by_call {
             let often = (self.buyers).take((charge, fingerprint), event, (at, day), payments_min);
-            self.tell(often, ctx);
+            self.tell_card(card_key, often, ctx);
         }
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
-        let card_key = Key::of(fingerprint);
 
         let cards = self.customers.entry(customer.key(), one_partner);
         if let Some(count) = meet(cards, card_key, at, charge.id.as_str()) {
-            if count >= count_min.max(busiest_before(&self.busiest, day).1 * 2 + 1) {
+            if count >= count_min.max(self.busiest_customers.before(day) * 2 + 1) {
                 let key = format!("customer:{customer}");
                 let mut finding = grown(&key, count, count_min, charge, event, cards);
                 "A customer paid with many cards".clone_into(&mut finding.title);
@@ -140,8 +139,9 @@ impl Velocity {
                 finding.subjects.insert(0, customer.to_string());
                 self.open.insert(key, ctx.now());
                 ctx.fire(finding);
-            } else if let Some(today) = self.busiest.back_mut() {
-                today.2 = today.2.max(count);
+                self.busiest_customers.told(customer.key());
+            } else {
+                self.busiest_customers.note(customer.key(), count);
             }
         }
         if !is_new {
@@ -149,7 +149,7 @@ impl Velocity {
         }
         let customers = self.cards.entry(card_key, one_partner);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
-            if count >= count_min.max(busiest_before(&self.busiest, day).0 * 2 + 1) {
+            if count >= count_min.max(self.busiest_cards.before(day) * 2 + 1) {
                 let key = format!("card:{fingerprint}");
                 let mut finding = grown(&key, count, count_min, charge, event, customers);
                 "One card pays for many new customers".clone_into(&mut finding.title);
@@ -159,11 +159,32 @@ impl Velocity {
                 finding.subjects.insert(0, fingerprint.to_owned());
                 self.open.insert(key, ctx.now());
                 ctx.fire(finding);
-            } else if let Some(today) = self.busiest.back_mut() {
-                today.1 = today.1.max(count);
+                self.busiest_cards.told(card_key);
+                self.buyers.told(card_key);
+            } else {
+                self.busiest_cards.note(card_key, count);
             }
         }
         self.take_new(charge, event, at, ctx);
+    }
+
+    /// Takes in a charge on which a card was declined.
+    pub(super) fn take_declined(
+        &mut self,
+        charge: &Charge,
+        event: &Event,
+        payments_min: i64,
+        ctx: &mut Context<'_>,
+    ) {
+        let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
+        if event.request.is_none() || charge.customer.is_none() || ctx.now().since(at) > WINDOW {
+            return;
+        }
+        if let Some(fingerprint) = fingerprint_of(charge) {
+            let at = (at, ctx.calendar().day(at));
+            let often = (self.buyers).take_declined((charge, fingerprint), event, at, payments_min);
+            self.tell_card(Key::of(fingerprint), often, ctx);
+        }
     }
 
     /// Forgets, and ends what did not go on for a day.
@@ -193,6 +214,14 @@ impl Velocity {
             self.open.remove(&key);
             ctx.clear(key, format!("no more of it within {WINDOW}"));
         }
+    }
+
+    /// A card of several customers is told, and no example of a busy one.
+    fn tell_card(&mut self, card: Key, finding: Option<Finding>, ctx: &mut Context<'_>) {
+        if finding.is_some() {
+            self.busiest_cards.told(card);
+        }
+        self.tell(finding, ctx);
     }
 
     fn tell(&mut self, finding: Option<Finding>, ctx: &mut Context<'_>) {
@@ -282,22 +311,15 @@ impl Velocity {
     }
 
     fn start_day(&mut self, day: i64) {
-        if self.busiest.back().is_none_or(|(newest, ..)| day > *newest) {
-            self.busiest.push_back((day, 0, 0));
+        self.busiest_customers.start_day(day);
+        if self.busiest_cards.start_day(day) {
             self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
-            while self.busiest.len() > DAYS {
-                self.busiest.pop_front();
-            }
         }
     }
 }
 
-/// The most customers of a card, and cards of a customer, on any day before.
-fn busiest_before(busiest: &VecDeque<(i64, usize, usize)>, day: i64) -> (usize, usize) {
-    let before = busiest.iter().filter(|(known, ..)| *known < day);
-    before.fold((0, 0), |(of_card, of_customer), (_, card, customer)| {
-        (of_card.max(*card), of_customer.max(*customer))
-    })
+fn fingerprint_of(charge: &Charge) -> Option<&str> {
+    charge.card.as_ref()?.fingerprint.as_deref()
 }
 
 fn one_partner() -> Partners {

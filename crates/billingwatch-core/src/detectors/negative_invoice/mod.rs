@@ -63,8 +63,8 @@ crate::settings! {
     negative_min: i64 = 1, 1 => 1_000_000_000;
     /// Charges refunded within 24 hours, six or one before a wave of refunds is spoken of.
     wave_count_min: i64 = 8, 3 => 100_000;
-    /// How likely, in millionths, so many refunds may be at twice the usual rate (of short windows one
-    /// and a half times) before they count as chance.
+    /// How likely, in millionths, so many refunds may be, as far as this merchant's days stray, before
+    /// they count as a wave.
     wave_chance_ppm_max: i64 = 100, 1 => 50_000;
 }
 

@@ -2,8 +2,8 @@
 //! merchant usually gives back.
 //!
 //! Opens when at least `wave_count_min` charges were refunded within one of the [windows](Reach), so
-//! many are implausible even at [more than](Reach::allowance) the usual rate (exact Poisson test), and are half as many
-//! again as in the busiest of the last four weeks: who gives back a week's refunds each Monday has
+//! many are implausible as far as this merchant's days [stray](Usual) (negative binomial test), and are half
+//! as many again as in the busiest of the last four weeks: who gives back a week's refunds each Monday has
 //! such Mondays, and who does so at the end of each month has such months. Closes when no
 //! window holds more than is plausible.
 
@@ -18,10 +18,9 @@ use crate::event::{Event, EventData};
 use crate::ids::Key;
 use crate::ledger::RefundFact;
 use crate::money::{Currency, Money, share_bps};
-use crate::stats::poisson_tail;
 use crate::time::{Span, Timestamp};
 
-use super::wave_days::{Reach, WaveDays};
+use super::wave_days::{Reach, Usual, WaveDays};
 
 /// The longest of the rolling windows.
 const WINDOW: Span = Reach::Day.span();
@@ -78,7 +77,7 @@ struct Incident {
 struct Seen {
     reach: Reach,
     count: u64,
-    expected: f64,
+    usual: Usual,
     chance: f64,
     severity: Severity,
 }
@@ -137,8 +136,8 @@ impl Wave {
         });
         self.unreported += 1;
         for reach in Reach::ALL {
-            let count = self.count(reach, ctx);
-            (self.days).note_short(today(ctx), reach, count, self.firing.is_some());
+            let (count, in_waves) = self.count(reach, ctx);
+            (self.days).note(today(ctx), reach, count, count - in_waves);
         }
         if let Some(seen) = self.judge(settings, ctx)
             && self
@@ -155,16 +154,16 @@ impl Wave {
         let Some(incident) = self.firing else {
             return;
         };
-        let count = self.count(incident.reach, ctx);
-        let expected = self.days.expected(today(ctx), incident.reach);
         let is_plausible = |reach: Reach| {
-            let expected = self.days.expected(today(ctx), reach);
-            poisson_tail(self.count(reach, ctx), expected * reach.allowance()) > CALM_CHANCE
+            let usual = self.days.usual(today(ctx), reach);
+            usual.chance(self.count(reach, ctx).0) > CALM_CHANCE
         };
         // A run of an hour that the day shows too is over with the day: one wave, one alert.
         if Reach::ALL.into_iter().all(is_plausible) {
             self.firing = None;
             self.unreported = 0;
+            let (count, _) = self.count(incident.reach, ctx);
+            let expected = self.days.usual(today(ctx), incident.reach).mean;
             let window = incident.reach.span();
             let reason =
                 format!("{count} charges refunded within {window}, {expected:.1} are usual");
@@ -183,13 +182,14 @@ impl Wave {
         }
     }
 
-    /// Charges refunded within a window.
-    fn count(&self, reach: Reach, ctx: &Context<'_>) -> u64 {
-        if reach == Reach::Day {
-            return self.window.len() as u64;
-        }
+    /// Charges refunded within a window, and how many of them in a wave.
+    fn count(&self, reach: Reach, ctx: &Context<'_>) -> (u64, u64) {
         let from = ctx.now() - reach.span();
-        self.window.iter().filter(|one| one.at > from).count() as u64
+        let newest = self.window.iter().rev();
+        let newest = newest.take_while(|one| reach == Reach::Day || one.at > from);
+        newest.fold((0, 0), |(count, in_waves), one| {
+            (count + 1, in_waves + u64::from(one.is_wave))
+        })
     }
 
     /// The windows that hold more than is plausible.
@@ -205,20 +205,20 @@ impl Wave {
         }
         // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
         // day, so that all of them are held against it already.
+        let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
         Reach::ALL.map(|reach| {
-            let count = self.count(reach, ctx);
+            let (count, _) = self.count(reach, ctx);
             if i64::try_from(count).unwrap_or(i64::MAX) < settings.count_min {
                 return None;
             }
-            let expected = self.days.expected(today, reach);
-            let chance = poisson_tail(count, expected * reach.allowance());
-            let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs());
-            (chance * 1e6 <= chance_max).then(|| Seen {
+            let usual = self.days.usual(today, reach);
+            let chance = usual.chance(count);
+            (chance <= chance_max).then(|| Seen {
                 reach,
                 count,
-                expected,
+                usual,
                 chance,
-                severity: self.severity_of(count, expected, today),
+                severity: self.severity_of(count, usual.mean, today),
             })
         })
     }
@@ -272,10 +272,11 @@ impl Wave {
         let from = ctx.now() - window;
         let Seen {
             count,
-            expected,
+            usual,
             chance,
             ..
         } = seen;
+        let expected = usual.mean;
         let mut finding = Finding::new(KEY, severity, "Refunds come in a wave");
         finding.anomaly_score = anomaly_score(chance);
         finding.occurrences = std::mem::take(&mut self.unreported);
@@ -321,8 +322,9 @@ impl Wave {
             .measures
             .extend(share.map(|share| Measure::new("share_of_payments", share, Unit::BasisPoints)));
         evidence.reasons.push(format!(
-            "at {} × the usual rate so many come by chance with probability {chance:.1e}",
-            seen.reach.allowance()
+            "as far as this merchant's days stray ({:.0} % and chance), so many come with probability \
+             {chance:.1e}",
+            usual.stray.sqrt() * 100.0
         ));
         ctx.fire(finding);
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::detectors::words::as_f64;
+use crate::stats::negative_binomial_tail;
 use crate::time::Span;
 
 /// Days whose counts are kept.
@@ -30,6 +31,17 @@ const MONTH: (i64, i64) = (26, 34);
 /// What a window holds more than, to be beyond the busiest: half as much again.
 const BEYOND_BUSIEST: (u64, u64) = (3, 2);
 
+/// Until the merchant's own spread is known, the busiest hours of one day are held to differ from another's
+/// by a half (a relative variance of a quarter) beyond chance: people work off refunds in batches. That weighs as much as
+/// four days of the record.
+const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
+
+/// The least that is taken as usual: two days of nothing are no promise.
+const MEAN_MIN: f64 = 0.5;
+
+/// How many windows there are.
+const WINDOWS: usize = 3;
+
 /// The windows that are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reach {
@@ -41,12 +53,9 @@ pub(super) enum Reach {
     Day,
 }
 
-/// How many windows are shorter than a day.
-const SHORT: usize = 2;
-
 impl Reach {
     /// All of them.
-    pub(super) const ALL: [Self; 1 + SHORT] = [Self::Day, Self::SixHours, Self::Hour];
+    pub(super) const ALL: [Self; WINDOWS] = [Self::Day, Self::SixHours, Self::Hour];
 
     /// How long the window is.
     pub(super) const fn span(self) -> Span {
@@ -57,52 +66,35 @@ impl Reach {
         }
     }
 
-    /// How many times the usual so many are held against. People work off refunds in batches: that makes
-    /// a day of twice the usual. The usual of a short window is the busiest of a day, which has the batch.
-    pub(super) const fn allowance(self) -> f64 {
+    /// The place among the windows.
+    const fn place(self) -> usize {
         match self {
-            Self::Day => 2.0,
-            Self::SixHours | Self::Hour => 1.5,
-        }
-    }
-
-    /// The place among the short ones.
-    const fn short(self) -> Option<usize> {
-        match self {
-            Self::Day => None,
-            Self::SixHours => Some(1),
-            Self::Hour => Some(0),
+            Self::Day => 0,
+            Self::SixHours => 1,
+            Self::Hour => 2,
         }
     }
 }
 
-/// The most charges refunded within a day, and within each short window of it.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Busiest {
-    day: u64,
-    short: [u64; SHORT],
+/// The most charges refunded within each window.
+type Most = [u64; WINDOWS];
+
+/// What is usual of a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usual {
+    /// So many charges refunded in the busiest such window of a day.
+    pub(super) mean: f64,
+    /// How far days stray from it beyond chance, as a relative variance.
+    pub(super) stray: f64,
 }
 
-impl Busiest {
-    /// Of one window alone.
-    fn one(reach: Reach, count: u64) -> Self {
-        let mut busiest = Self::default();
-        match reach.short() {
-            None => busiest.day = count,
-            Some(place) => busiest.short[place] = count,
+impl Usual {
+    /// How likely so many are, or more.
+    pub(super) fn chance(self, count: u64) -> f64 {
+        if as_f64(count) <= self.mean {
+            return 1.0;
         }
-        busiest
-    }
-
-    fn of(self, reach: Reach) -> u64 {
-        reach.short().map_or(self.day, |place| self.short[place])
-    }
-
-    fn reach(&mut self, other: Self) {
-        self.day = self.day.max(other.day);
-        for (known, new) in self.short.iter_mut().zip(other.short) {
-            *known = (*known).max(new);
-        }
+        negative_binomial_tail(count, self.mean, self.stray)
     }
 }
 
@@ -114,9 +106,11 @@ struct Day {
     refunded: u64,
     /// Charges refunded while the alert was open.
     in_waves: u64,
-    /// The most of each short window, in peace and at all.
-    short: [u64; SHORT],
-    short_of_all: [u64; SHORT],
+    /// The most of each window, in peace and at all.
+    in_peace: Most,
+    of_all: Most,
+    /// Whether more than is plausible were refunded: such a day is no example of an ordinary one.
+    is_run: bool,
 }
 
 /// The newest days, and what stood out of them for longer.
@@ -124,7 +118,7 @@ struct Day {
 pub(super) struct WaveDays {
     days: VecDeque<Day>,
     /// Days with more than is plausible, told or not, oldest first.
-    runs: VecDeque<(i64, Busiest)>,
+    runs: VecDeque<(i64, Most)>,
 }
 
 impl WaveDays {
@@ -142,15 +136,12 @@ impl WaveDays {
         }
     }
 
-    /// So many charges were refunded within a window up to now, on this day.
-    pub(super) fn note_short(&mut self, day: i64, reach: Reach, count: u64, is_wave: bool) {
-        if let Some(place) = reach.short()
-            && let Some(day) = self.day(day)
-        {
-            day.short_of_all[place] = day.short_of_all[place].max(count);
-            if !is_wave {
-                day.short[place] = day.short[place].max(count);
-            }
+    /// So many charges were refunded within a window up to now, on this day, and so many of them in peace.
+    pub(super) fn note(&mut self, day: i64, reach: Reach, count: u64, in_peace: u64) {
+        if let Some(day) = self.day(day) {
+            let place = reach.place();
+            day.of_all[place] = day.of_all[place].max(count);
+            day.in_peace[place] = day.in_peace[place].max(in_peace);
         }
     }
 
@@ -158,9 +149,8 @@ impl WaveDays {
     /// a run that comes each month.
     pub(super) fn note_run(&mut self, today: i64, reach: Reach, count: u64) {
         if let Some(day) = self.day(today) {
-            day.short = [0; SHORT];
+            day.is_run = true;
         }
-        let seen = Busiest::one(reach, count);
         while self.runs.len() >= RUNS_MAX
             || self
                 .runs
@@ -169,9 +159,12 @@ impl WaveDays {
         {
             self.runs.pop_front();
         }
-        match self.runs.back_mut() {
-            Some((day, busiest)) if *day == today => busiest.reach(seen),
-            _ => self.runs.push_back((today, seen)),
+        if self.runs.back().is_none_or(|(day, _)| *day != today) {
+            self.runs.push_back((today, Most::default()));
+        }
+        if let Some((_, most)) = self.runs.back_mut() {
+            let most = &mut most[reach.place()];
+            *most = (*most).max(count);
         }
     }
 
@@ -196,26 +189,53 @@ impl WaveDays {
         today - first
     }
 
-    /// How many refunded charges are usual in a window: refunded charges per payment, times the
-    /// payments of a day; a short window has as many as the busiest such of the mean day.
-    pub(super) fn expected(&self, today: i64, reach: Reach) -> f64 {
-        let a_day = if self.is_unpaid() {
-            let days = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
-            as_f64(self.refunded() + 1) / as_f64(days)
-        } else {
-            let rate = (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
-            rate * self.payments_a_day(today).max(self.payments_of_late(today))
-        };
-        let Some(place) = reach.short() else {
-            return a_day.max(0.5);
-        };
-        let before = self.days.iter().filter(|day| day.day < today);
-        let sum: u64 = before.map(|day| day.short[place]).sum();
-        let days = u64::try_from(self.known_days(today).min(DAYS_KNOWN)).unwrap_or(1);
-        let busiest = as_f64(sum) / as_f64(days.max(1));
+    /// How many refunded charges are usual in a window, and how far days stray from that.
+    ///
+    /// As many as the busiest such window of the mean day has; and no fewer than refunded charges per
+    /// payment, times the payments of a day, would bring. Days differ by more than chance, each
+    /// merchant's by another measure: a few refunds an hour by whoever asks hardly do, batches do. So
+    /// the spread is estimated from the days themselves (method of moments), and shrunk towards
+    /// [a cautious value](STRAY_PRIOR) while they are few; and a mean of few days is itself uncertain.
+    pub(super) fn usual(&self, today: i64, reach: Reach) -> Usual {
         let parts = Reach::Day.span().as_secs() / reach.span().as_secs();
-        let parts = u64::try_from(parts).unwrap_or(1).max(1);
-        busiest.max(a_day / as_f64(parts)).max(0.5)
+        let parts = as_f64(u64::try_from(parts).unwrap_or(1).max(1));
+        let by_payments = self.a_day(today) / parts;
+        let known = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
+        let before = || self.days.iter().filter(|day| day.day < today);
+        let runs = before().filter(|day| day.is_run).count() as u64;
+        let place = reach.place();
+        // What came on most days is what is usual, however much it is.
+        let are_most_runs = runs * 2 > known;
+        let (days, counts): (u64, Vec<u64>) = if are_most_runs {
+            (known, before().map(|day| day.of_all[place]).collect())
+        } else {
+            let peace = before().filter(|day| !day.is_run);
+            let counts = peace.map(|day| day.in_peace[place]).collect();
+            (known.saturating_sub(runs).max(1), counts)
+        };
+        // A day without any event is a day of none.
+        let days = as_f64(days.max(counts.len() as u64));
+        let sum = as_f64(counts.iter().sum());
+        let squares = as_f64(counts.iter().map(|count| count * count).sum());
+        let mean = (sum / days).max(MEAN_MIN);
+        let variance = (squares - sum * sum / days) / (days - 1.0).max(1.0);
+        let seen = ((variance - mean) / (mean * mean)).max(0.0);
+        let (stray, weight) = STRAY_PRIOR;
+        let stray = (seen * days + stray * weight) / (days + weight);
+        Usual {
+            mean: mean.max(by_payments),
+            stray: stray + 1.0 / (days * mean),
+        }
+    }
+
+    /// Refunded charges of a day: their share of payments, times the payments of a day.
+    fn a_day(&self, today: i64) -> f64 {
+        if self.is_unpaid() {
+            let days = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
+            return as_f64(self.refunded() + 1) / as_f64(days);
+        }
+        let rate = (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
+        rate * self.payments_a_day(today).max(self.payments_of_late(today))
     }
 
     /// Payments a day of the newest week.
@@ -248,15 +268,10 @@ impl WaveDays {
     /// times in four weeks comes again, and is not told for ever; twice may be two mishaps.
     fn busiest(&self, today: i64, reach: Reach) -> u64 {
         let before = || self.days.iter().filter(|day| day.day < today);
-        let in_peace = before().map(|day| {
-            let short = reach.short().map(|place| day.short[place]);
-            short.unwrap_or(day.refunded)
-        });
-        let of_all = before().map(|day| {
-            let short = reach.short().map(|place| day.short_of_all[place]);
-            short.unwrap_or(day.refunded + day.in_waves)
-        });
-        let mut all: Vec<u64> = of_all.collect();
+        let place = reach.place();
+        let in_peace = before().filter(|day| !day.is_run);
+        let in_peace = in_peace.map(|day| day.in_peace[place]);
+        let mut all: Vec<u64> = before().map(|day| day.of_all[place]).collect();
         all.sort_unstable();
         let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
         in_peace.max().unwrap_or(0).max(third)
@@ -269,7 +284,7 @@ impl WaveDays {
             let span = day - MONTH.1..=day - MONTH.0;
             let runs = self.runs.iter();
             let runs = runs.filter(move |(day, _)| span.contains(day));
-            runs.map(|(day, busiest)| (*day, busiest.of(reach)))
+            runs.map(|(day, most)| (*day, most[reach.place()]))
         };
         let twice = around(today).map(|(day, count)| {
             let before = around(day).map(|(_, count)| count).max();

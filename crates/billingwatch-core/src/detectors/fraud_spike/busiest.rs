@@ -1,0 +1,114 @@
+//! The busiest card, or customer, of each of the last days: what another is held against.
+//!
+//! A card that was told is no example of what is usual, nor is what it did until then: the first
+//! stolen card would hide the second for as long as its day is remembered.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Key;
+
+/// Days of which the busiest is known.
+const DAYS: usize = 56;
+
+/// One day's busiest, as far as they were not told.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Day {
+    day: i64,
+    /// Which, and how often.
+    first: Option<(Key, usize)>,
+    /// How often the busiest of the others was.
+    second: usize,
+}
+
+/// The busiest of each day.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Busiest {
+    days: VecDeque<Day>,
+}
+
+impl Busiest {
+    /// A day with payments begins, if it is a new one; whether it is.
+    pub(super) fn start_day(&mut self, day: i64) -> bool {
+        let is_new = self.days.back().is_none_or(|newest| day > newest.day);
+        if is_new {
+            self.days.push_back(Day {
+                day,
+                ..Day::default()
+            });
+            while self.days.len() > DAYS {
+                self.days.pop_front();
+            }
+        }
+        is_new
+    }
+
+    /// It came so often, and is not told.
+    pub(super) fn note(&mut self, key: Key, count: usize) {
+        let Some(today) = self.days.back_mut() else {
+            return;
+        };
+        match today.first {
+            Some((known, most)) if known == key => today.first = Some((key, most.max(count))),
+            Some((_, most)) if most >= count => today.second = today.second.max(count),
+            Some((_, most)) => {
+                today.second = most;
+                today.first = Some((key, count));
+            }
+            None => today.first = Some((key, count)),
+        }
+    }
+
+    /// It is told: what it did on this day and the one before is no example.
+    pub(super) fn told(&mut self, key: Key) {
+        for day in self.days.iter_mut().rev().take(2) {
+            if day.first.is_some_and(|(known, _)| known == key) {
+                day.first = None;
+            }
+        }
+    }
+
+    /// The most on any day before.
+    pub(super) fn before(&self, day: i64) -> usize {
+        let before = self.days.iter().filter(|known| known.day < day);
+        let most = before.map(|known| known.first.map_or(0, |(_, most)| most).max(known.second));
+        most.max().unwrap_or(0)
+    }
+
+    /// How many days it is since the first that is known.
+    pub(super) fn known_days(&self, day: i64) -> i64 {
+        self.days.front().map_or(0, |first| day - first.day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_leaves_the_next_as_the_busiest() {
+        let mut busiest = Busiest::default();
+        let (stolen, other) = (Key::of("fp_x"), Key::of("fp_y"));
+        assert!(busiest.start_day(1));
+        busiest.note(other, 2);
+        for count in 1..6 {
+            busiest.note(stolen, count);
+        }
+        assert_eq!(busiest.before(2), 5);
+        busiest.told(stolen);
+        assert_eq!((busiest.before(2), busiest.before(1)), (2, 0));
+        assert!(busiest.start_day(2));
+        assert!(!busiest.start_day(1));
+    }
+
+    #[test]
+    fn the_bound_holds() {
+        let mut busiest = Busiest::default();
+        for day in 0..500 {
+            busiest.start_day(day);
+            busiest.note(Key::of("fp_x"), 1);
+        }
+        assert_eq!(busiest.days.len(), DAYS);
+    }
+}

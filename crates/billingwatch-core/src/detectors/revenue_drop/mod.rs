@@ -26,6 +26,7 @@ mod mrr;
 mod mute;
 mod ordinary;
 mod tell;
+mod terms;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -75,6 +76,7 @@ use hours::{Hours, hour_of};
 use mrr::{Change, Discounted, Mrr};
 use usual::Past;
 
+use terms::Told;
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
 
@@ -181,7 +183,11 @@ impl Detector for RevenueDrop {
                     let at = ctx.event_at();
                     let discounted = discounted(event);
                     let is_foretold = self.dues.knows(*subscription);
-                    self.mrr.look(*subscription, record, discounted);
+                    let told = Told {
+                        at,
+                        created: created(event),
+                    };
+                    self.mrr.look(*subscription, record, discounted, told);
                     self.dues.look(
                         *subscription,
                         record,
@@ -275,6 +281,14 @@ fn discounted(event: &Event) -> Discounted {
 
 /// A subscription that was there before its period began: then its period turned.
 fn turned(event: &Event) -> Option<&Subscription> {
+/// When the subscription that an event is about was created.
+fn created(event: &Event) -> Option<Timestamp> {
+    match &event.data {
+        EventData::Subscription(sent) => sent.created,
+        _ => None,
+    }
+}
+
     let EventData::Subscription(sent) = &event.data else {
         return None;
     };

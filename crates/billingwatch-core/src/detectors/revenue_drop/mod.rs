@@ -49,6 +49,8 @@ mod tests_of_silences;
 mod tests_of_straying;
 #[cfg(test)]
 mod tests_of_turns;
+#[cfg(test)]
+mod tests_of_worth;
 mod usual;
 mod worth;
 
@@ -74,9 +76,9 @@ use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
 use mrr::{Change, Discounted, Mrr};
+use terms::Told;
 use usual::Past;
 
-use terms::Told;
 /// A day may be judged without newer events when they came until this long before its end.
 const DAY_SEEN: Span = Span::hours(3);
 
@@ -279,8 +281,6 @@ fn discounted(event: &Event) -> Discounted {
     }
 }
 
-/// A subscription that was there before its period began: then its period turned.
-fn turned(event: &Event) -> Option<&Subscription> {
 /// When the subscription that an event is about was created.
 fn created(event: &Event) -> Option<Timestamp> {
     match &event.data {
@@ -289,6 +289,8 @@ fn created(event: &Event) -> Option<Timestamp> {
     }
 }
 
+/// A subscription that was there before its period began: then its period turned.
+fn turned(event: &Event) -> Option<&Subscription> {
     let EventData::Subscription(sent) = &event.data else {
         return None;
     };

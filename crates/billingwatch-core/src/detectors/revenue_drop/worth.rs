@@ -22,8 +22,11 @@ const FALLEN_TO: f64 = 0.4;
 /// Windows of a day or longer, for as long as things may be cheap on purpose, if that draws customers.
 const OF_DAYS: usize = 3;
 
-/// Over these any fall is asked about, unless sales are more than so many times the usual ones: who sells cheaper wants to sell
-/// more, and a wrong price draws nobody.
+/// Over these a fall to this share is asked about, more than a quarter off or things that are cheaper by chance, unless sales are
+/// more than so many times the usual ones: who sells cheaper wants to sell more, and a wrong price draws nobody.
+const DAYS_FALLEN_TO: f64 = 0.75;
+
+/// See [`DAYS_FALLEN_TO`].
 const DRAWN_MAX: f64 = 1.2;
 
 /// Sales of such a window, and usual ones: the average of fewer depends on which of the dear things were among them.
@@ -114,7 +117,12 @@ impl Worth {
         let draws_nobody = sales.count <= usual.count * DRAWN_MAX;
         let are_many = sales.count.min(usual.count) >= DAYS_SALES_MIN && weeks >= DAYS_WEEKS_MIN;
         let is_of_days = index >= OF_DAYS && are_many && draws_nobody;
-        if weeks < WEEKS_MIN || ratio > FALLEN_TO && !is_of_days {
+        let fallen_to = if is_of_days {
+            DAYS_FALLEN_TO
+        } else {
+            FALLEN_TO
+        };
+        if weeks < WEEKS_MIN || ratio > fallen_to {
             return None;
         }
         let stray = self.0.get(index)?.squared.max(STRAY_MIN);
@@ -171,7 +179,7 @@ mod tests {
         let chance = |share: f64, weeks: f64| known.chance(3, &worth(share), &USUAL, weeks);
         assert!(chance(0.1, 3.0).unwrap() < 1e-9);
         assert!(chance(0.5, 3.0).unwrap() < 5e-5);
-        assert!(chance(0.8, 3.0).unwrap() > 1e-3);
+        assert_eq!(chance(0.8, 3.0), None, "a sale");
         assert_eq!(chance(0.5, 2.0), None, "two weeks");
         assert_eq!(chance(0.1, 1.0), None, "one week");
         let few = Sales {

@@ -45,7 +45,7 @@ const STRAY_NEWS_MAX: f64 = 8.0;
 /// What shortfalls that are cut so, doubled and squared, are of the true variance on average, for two to six weeks that say
 /// what is usual: their lower median lies below the middle, and what is short of it is less. From 200,000 draws of
 /// normal days each (`shortfalls_teach_how_far_days_stray` draws some again).
-const STRAY_SEEN: [f64; 5] = [0.40, 0.80, 0.59, 0.85, 0.67];
+pub(super) const STRAY_SEEN: [f64; 5] = [0.40, 0.80, 0.59, 0.85, 0.67];
 
 /// How much the newest day weighs in it, at least: a memory of four weeks.
 const STRAY_WEIGHT: f64 = 1.0 / 28.0;
@@ -486,7 +486,7 @@ impl Habits {
                 count: usual.sales,
                 amount: usual.amount,
             };
-            self.worth.learn(index, &now, &then, days);
+            self.worth.learn(index, &now, &then, (usual.weeks, days));
         }
     }
 }

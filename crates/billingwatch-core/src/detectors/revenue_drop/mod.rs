@@ -26,6 +26,7 @@ mod mrr;
 mod mute;
 mod ordinary;
 mod tell;
+mod terms;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -48,6 +49,8 @@ mod tests_of_silences;
 mod tests_of_straying;
 #[cfg(test)]
 mod tests_of_turns;
+#[cfg(test)]
+mod tests_of_worth;
 mod usual;
 mod worth;
 
@@ -73,6 +76,7 @@ use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
 use mrr::{Change, Discounted, Mrr};
+use terms::Told;
 use usual::Past;
 
 /// A day may be judged without newer events when they came until this long before its end.
@@ -181,7 +185,11 @@ impl Detector for RevenueDrop {
                     let at = ctx.event_at();
                     let discounted = discounted(event);
                     let is_foretold = self.dues.knows(*subscription);
-                    self.mrr.look(*subscription, record, discounted);
+                    let told = Told {
+                        at,
+                        created: created(event),
+                    };
+                    self.mrr.look(*subscription, record, discounted, told);
                     self.dues.look(
                         *subscription,
                         record,
@@ -270,6 +278,14 @@ fn discounted(event: &Event) -> Discounted {
             is_once: sent.has_passing_discount,
         },
         _ => Discounted::default(),
+    }
+}
+
+/// When the subscription that an event is about was created.
+fn created(event: &Event) -> Option<Timestamp> {
+    match &event.data {
+        EventData::Subscription(sent) => sent.created,
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
+use super::terms::{Terms, Told};
 use super::{CURRENCIES_MAX, Settings};
 
 /// Hours of the average that the product promises: seven days.
@@ -105,6 +106,7 @@ pub(super) struct Discounted {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Mrr {
     known: KeyMap<Commitment>,
+    terms: Terms,
     sums: BTreeMap<Currency, Sum>,
     /// The currency that the open incident is named after: several that drop together are one.
     incident: Option<Currency>,
@@ -133,14 +135,20 @@ impl Mrr {
         key: Key,
         record: Option<&SubscriptionRecord>,
         discounted: Discounted,
+        told: Told,
     ) {
+        let old = self.known.swap_remove(&key);
         let mut standing = match standing_of(record) {
+            Standing::Committed(_) if self.terms.is_given_up(key, record, old.is_some(), told) => {
+                Standing::Gone
+            }
             Standing::Committed(Commitment { amount: 0, .. }) if !discounted.is_so => {
                 Standing::Gone
             }
+            // An average with it in it would make news of what everybody knew.
+            Standing::Gone if self.terms.has_foretold(key, record, told) => Standing::Excluded,
             standing => standing,
         };
-        let old = self.known.swap_remove(&key);
         if let (Standing::Committed(new), Some(old)) = (&mut standing, old)
             && discounted.is_once
             && new.currency == old.currency

@@ -3,6 +3,9 @@
 //! A season, a campaign or Christmas lasts longer than the weeks that say what is usual; when it is over, what comes in is
 //! far below that, and nothing is wrong. So what is missing must be missing against a longer past as well: a quarter of a
 //! year, its weeks as they were, and not brought up to the level of now, unless each of them brought more than the one before it.
+//!
+//! But what lasted longer than any campaign is no peak, it is where the merchant stands now: what other seasons brought before it
+//! is no excuse in the middle of this one.
 
 use super::hours::{Hour, Hours, WEEK};
 use super::usual::Past;
@@ -16,6 +19,20 @@ const KNOWN_MIN: usize = 3;
 
 /// Of these weeks, the place of the poor one that is still ordinary: a quarter of them are poorer.
 const POOR_PART: usize = 4;
+
+/// Weeks that make a season of its own: Christmas trade, sales and campaigns last for seven at most, and lie across eight; one more
+/// may be poor for reasons of its own.
+const SEASON_WEEKS: usize = 10;
+
+/// So many times what the best of the weeks before it brought, each of a season's weeks but one brings. Less is no other season,
+/// and the poorer quarter of both is much the same.
+const SEASON_OVER: f64 = 1.25;
+
+/// Of these, the newest that must differ by less than that.
+const STEADY_WEEKS: usize = 4;
+
+/// The shortest window for which only weeks of its own season count, in hours.
+const SEASON_WINDOW_MIN: i64 = 24;
 
 /// The share of a past window that may be unknown or no yardstick, one in so many hours.
 const UNKNOWN_SHARE: i64 = 8;
@@ -39,11 +56,18 @@ pub(super) fn ordinary(
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<f64> {
     let start = end - len;
-    let steps = steps(hours, past, start);
+    let levels = levels(hours, past, start);
+    let steps = steps(&levels);
     let growth = growth(&steps);
     let mut brought_up = 1.0;
     let mut weeks = Vec::new();
-    for week in 1..=WEEKS_BACK {
+    // Hours of a fading season stray too far to be held against its weeks.
+    let of_season = if len < SEASON_WINDOW_MIN {
+        usize::MAX
+    } else {
+        season(&levels)
+    };
+    for week in (1..=WEEKS_BACK).take(of_season) {
         let back = week * WEEK;
         brought_up *= growth;
         if past.before(start, back) < past.known_from {
@@ -88,17 +112,40 @@ fn sales_of(
     (unknown * UNKNOWN_SHARE <= counted).then(|| as_sales(bps) / 10_000.0)
 }
 
-/// What each of the weeks before is of the one before it, the newest first, as far as they are known.
-fn steps(hours: &Hours, past: Past<'_>, until: i64) -> Vec<f64> {
+/// Sales an hour of each of the weeks before, the newest first, as far as they are known.
+fn levels(hours: &Hours, past: Past<'_>, until: i64) -> Vec<f64> {
     let weeks = (1..=WEEKS_BACK).map_while(|week| {
         let from = until - week * WEEK;
         (from >= past.known_from).then(|| an_hour(hours, from))?
     });
-    let weeks: Vec<f64> = weeks.collect();
-    weeks
+    weeks.collect()
+}
+
+/// What each of the weeks is of the one before it, the newest first.
+fn steps(levels: &[f64]) -> Vec<f64> {
+    levels
         .windows(2)
         .map(|pair| pair[0] / pair[1].max(f64::MIN_POSITIVE))
         .collect()
+}
+
+/// How many of the weeks are of the season of now: all, unless the newest of them all brought clearly more than any before.
+fn season(levels: &[f64]) -> usize {
+    let is_season = |weeks: &usize| {
+        let (new, old) = levels.split_at(*weeks);
+        let most = old.iter().copied().fold(0.0, f64::max);
+        let poor = new.iter().filter(|week| **week < most * SEASON_OVER);
+        poor.count() <= 1
+    };
+    let season = (SEASON_WEEKS..levels.len()).find(is_season);
+    season.filter(|_| is_steady(levels)).unwrap_or(usize::MAX)
+}
+
+/// Whether the newest weeks are much alike: a season that fades, or had a peak of its own, goes on to do so.
+fn is_steady(levels: &[f64]) -> bool {
+    let newest = levels.iter().take(STEADY_WEEKS).copied();
+    let least = newest.clone().fold(f64::INFINITY, f64::min);
+    newest.fold(0.0, f64::max) <= least * SEASON_OVER
 }
 
 /// By how much weeks grow where each known one brought more than the one before it: by the least of the steps. The rise to a

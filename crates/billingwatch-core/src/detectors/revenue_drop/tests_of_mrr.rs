@@ -98,3 +98,78 @@ fn a_discount_that_comes_and_goes_leaves_no_trace() {
     }
     assert_eq!(after_nine_days(&(moved + &cancelled(14, "1m"))), "");
 }
+
+/// A hundred plans of instalments, known for ten days, as long as their periods last; what happens then is told.
+fn of_instalments(then: &str) -> String {
+    let mut timeline = String::new();
+    for n in 0..100 {
+        // Sixty of them have a last period to come.
+        let end = if n < 60 { 40 } else { 200 };
+        timeline += &format!(
+            "+1s customer.subscription.updated sub=sub_{n} from=-20d to=10d cancel_at={end}d\n"
+        );
+    }
+    timeline += "+10d wait\n";
+    check("revenue_drop", &(timeline + then + "+10h wait\n"))
+}
+
+#[test]
+fn ends_that_came_with_the_contract_are_no_news() {
+    // Their last period begins, and they will not renew.
+    let last: String = (0..60)
+        .map(|n| {
+            format!("+5s customer.subscription.updated sub=sub_{n} from=0s to=30d cancel_at=30d\n")
+        })
+        .collect();
+    let is_told = |then: &str| of_instalments(then).contains("mrr:");
+    assert!(!is_told(&last));
+    // Stripe ends them; their last periods were never told.
+    let ended: String = (0..60)
+        .map(|n| format!("+5s customer.subscription.deleted sub=sub_{n}\n"))
+        .collect();
+    assert!(!is_told(&format!("+30d wait\n{ended}")));
+}
+
+#[test]
+fn who_leaves_before_the_end_of_the_contract_is_news() {
+    let told = of_instalments(&cancelled(40, "3m"));
+    assert!(told.contains("firing medium mrr:usd"), "{told}");
+    let sooner: String = (0..40)
+        .map(|n| {
+            format!("+3m customer.subscription.updated sub=sub_{n} from=0s to=30d cancel_at=10d\n")
+        })
+        .collect();
+    let told = of_instalments(&sooner);
+    assert!(told.contains("firing medium mrr:usd"), "{told}");
+}
+
+#[test]
+fn a_word_of_cancellation_is_news_when_it_is_given() {
+    for end in ["cancel_at=30d", "cancel_at=60d born=-10d", "cancels"] {
+        let told = changed(25, end);
+        assert!(
+            told.starts_with("d9 01:0") && told.contains("19 % below"),
+            "{end}: {told}"
+        );
+    }
+    // A schedule says on the first day how it ends; contracts are brought over, each with its year.
+    assert_eq!(changed(100, "cancel_at=60d born=-1h"), "");
+    assert_eq!(changed(100, "cancel_at=300d born=-10d"), "");
+}
+
+#[test]
+fn who_leaves_at_the_end_of_a_notice_is_not_told_again() {
+    let gone: String = (0..25)
+        .map(|n| format!("+1m customer.subscription.deleted sub=sub_{n}\n"))
+        .collect();
+    let told = after_nine_days(
+        &((0..25)
+            .map(|n| {
+                format!("+3m customer.subscription.updated sub=sub_{n} from=-10d to=30d cancel_at=60d born=-10d\n")
+            })
+            .collect::<String>()
+            + "+51d wait\n"
+            + &gone),
+    );
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}

@@ -80,3 +80,37 @@ fn an_outage_while_it_fades_is_one() {
     let told = told(|day| if day < 77 { with_fading(day) } else { 0 }, 79);
     assert!(told.starts_with("d77 "), "{told}");
 }
+
+/// A ski season: it comes within a month and goes on for ten weeks.
+fn with_long_season(day: i64) -> i64 {
+    let weeks = [20, 20, 24, 24, 40, 90];
+    let week = usize::try_from(day / 7).unwrap_or_default();
+    weeks.get(week).copied().unwrap_or(144)
+}
+
+#[test]
+fn a_loss_in_the_middle_of_a_season_is_told_whatever_was_before_it() {
+    assert_eq!(told(with_long_season, 108), "");
+    // Little less than came two months before.
+    let lost = |day| if day < 105 { with_long_season(day) } else { 80 };
+    let told = told(lost, 108);
+    assert!(told.starts_with("d105 "), "{told}");
+}
+
+#[test]
+fn what_was_ordinary_before_a_campaign_stays_ordinary_for_seven_weeks() {
+    let lost = |day| if (42..91).contains(&day) { 144 } else { 48 };
+    assert_eq!(told(lost, 94), "");
+}
+
+/// Ten weeks of a season, of which the last three have less and less.
+#[test]
+fn a_long_season_that_has_begun_to_fade_may_go_on_to() {
+    let fading = |day: i64| match day / 7 {
+        0..=12 => with_long_season(day),
+        13 => 110,
+        14 => 86,
+        _ => 60,
+    };
+    assert_eq!(told(fading, 112), "");
+}

@@ -1,21 +1,39 @@
 //! What a payment is worth: as many may pay as ever, and each a tenth of the price.
 //!
 //! Counts say nothing of that, and amounts are too different from each other to be counted. So the
-//! average of a window's payments is held against what it usually is, by how far it strays.
+//! average of a window's payments is held against what it usually is, by how far it strays: in logarithms, as prices are
+//! wrong by a factor, and so is what is usual of them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::stats::normal_head;
 
-use super::gap::WINDOWS;
+use super::gap::{STRAY_SEEN, WINDOWS};
+use super::usual::by_weeks;
 
 /// Payments whose average says anything: of a few dozen first payments, upgrades and prorations, the
 /// yearly ones among them decide.
 const SALES_MIN: f64 = 40.0;
 
 /// The average must have fallen to this share of what is usual: a mixture of cheaper things, or half
-/// price on everything, is no fault.
+/// price on everything for some hours, is no fault.
 const FALLEN_TO: f64 = 0.4;
+
+/// Windows of a day or longer, for as long as things may be cheap on purpose, if that draws customers.
+const OF_DAYS: usize = 3;
+
+/// Over these a fall to this share is asked about, more than a quarter off or things that are cheaper by chance, unless sales are
+/// more than so many times the usual ones: who sells cheaper wants to sell more, and a wrong price draws nobody.
+const DAYS_FALLEN_TO: f64 = 0.75;
+
+/// See [`DAYS_FALLEN_TO`].
+const DRAWN_MAX: f64 = 1.2;
+
+/// Sales of such a window, and usual ones: the average of fewer depends on which of the dear things were among them.
+const DAYS_SALES_MIN: f64 = 100.0;
+
+/// Weeks that must say what is usual then: of three, none is the middle by itself.
+const DAYS_WEEKS_MIN: f64 = 3.0;
 
 /// At this share of what is usual it is back, as soon as so many payments say so.
 const BACK_AT: f64 = 0.85;
@@ -24,11 +42,11 @@ const BACK_SALES_MIN: f64 = 10.0;
 /// Weeks that must say what is usual.
 const WEEKS_MIN: f64 = 2.0;
 
-/// How far an average strays, squared, until it is known: 30 %.
+/// How far the logarithm of an average strays, squared, until it is known: 30 %.
 const STRAY_PRIOR: f64 = 0.09;
 
 /// Days that the prior counts for.
-const STRAY_PRIOR_DAYS: f64 = 3.0;
+const STRAY_PRIOR_DAYS: f64 = 2.0;
 
 /// The least it is taken to stray, squared: 10 %.
 const STRAY_MIN: f64 = 0.01;
@@ -45,7 +63,7 @@ pub(super) struct Worth([Stray; WINDOWS.len()]);
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Stray {
-    /// The relative variance.
+    /// The variance of its logarithm.
     squared: f64,
     /// Days that taught it.
     days: f64,
@@ -96,26 +114,40 @@ impl Worth {
         weeks: f64,
     ) -> Option<f64> {
         let ratio = sales.against(usual, SALES_MIN)?;
-        if weeks < WEEKS_MIN || ratio > FALLEN_TO {
+        let draws_nobody = sales.count <= usual.count * DRAWN_MAX;
+        let are_many = sales.count.min(usual.count) >= DAYS_SALES_MIN && weeks >= DAYS_WEEKS_MIN;
+        let is_of_days = index >= OF_DAYS && are_many && draws_nobody;
+        let fallen_to = if is_of_days {
+            DAYS_FALLEN_TO
+        } else {
+            FALLEN_TO
+        };
+        if weeks < WEEKS_MIN || ratio > fallen_to {
             return None;
         }
         let stray = self.0.get(index)?.squared.max(STRAY_MIN);
-        Some(normal_head((ratio - 1.0) / stray.sqrt()))
+        Some(normal_head(ratio.ln() / stray.sqrt()))
     }
 
-    /// Learns from a complete window that is no part of an incident.
-    pub(super) fn learn(&mut self, index: usize, sales: &Sales, usual: &Sales, days: f64) {
+    /// Learns from a complete window that is no part of an incident, and how many weeks say what is usual of it.
+    pub(super) fn learn(
+        &mut self,
+        index: usize,
+        sales: &Sales,
+        usual: &Sales,
+        (weeks, days): (f64, f64),
+    ) {
         let Some((ratio, stray)) = sales.against(usual, SALES_MIN).zip(self.0.get_mut(index))
         else {
             return;
         };
         // A dear day says nothing of how far prices fall; a cheap one stands for both.
-        let short = (1.0 - ratio).max(0.0);
-        let seen = 2.0 * short * short;
+        let short = (-ratio.ln()).max(0.0);
         let most = STRAY_NEWS_MAX * stray.squared.max(STRAY_MIN);
+        let seen = (2.0 * short * short).min(most) / by_weeks(STRAY_SEEN, weeks);
         stray.days += days;
         let weight = (days / (stray.days + STRAY_PRIOR_DAYS)).max(STRAY_WEIGHT * days);
-        stray.squared += weight.min(1.0) * (seen.min(most) - stray.squared);
+        stray.squared += weight.min(1.0) * (seen - stray.squared);
         stray.squared = stray.squared.max(0.0);
     }
 }
@@ -126,8 +158,8 @@ mod tests {
     use super::*;
 
     const USUAL: Sales = Sales {
-        count: 60.0,
-        amount: 300_000.0,
+        count: 120.0,
+        amount: 600_000.0,
     };
 
     fn worth(share: f64) -> Sales {
@@ -142,12 +174,14 @@ mod tests {
         let mut known = Worth::default();
         for day in 0..21_u32 {
             let share = 1.0 + 0.1 * f64::from(day % 3) - 0.1;
-            known.learn(3, &worth(share), &USUAL, 1.0);
+            known.learn(3, &worth(share), &USUAL, (4.0, 1.0));
         }
-        let chance = |share: f64| known.chance(3, &worth(share), &USUAL, 3.0);
-        assert!(chance(0.1).unwrap() < 1e-9);
-        assert_eq!(chance(0.5), None);
-        assert_eq!(known.chance(3, &worth(0.1), &USUAL, 1.0), None, "one week");
+        let chance = |share: f64, weeks: f64| known.chance(3, &worth(share), &USUAL, weeks);
+        assert!(chance(0.1, 3.0).unwrap() < 1e-9);
+        assert!(chance(0.5, 3.0).unwrap() < 5e-5);
+        assert_eq!(chance(0.8, 3.0), None, "a sale");
+        assert_eq!(chance(0.5, 2.0), None, "two weeks");
+        assert_eq!(chance(0.1, 1.0), None, "one week");
         let few = Sales {
             count: 39.0,
             amount: 19_500.0,
@@ -156,11 +190,33 @@ mod tests {
     }
 
     #[test]
+    fn half_the_price_is_a_sale_for_some_hours_and_where_it_draws_customers() {
+        let mut known = Worth::default();
+        for _ in 0..21 {
+            for index in 0..WINDOWS.len() {
+                known.learn(index, &worth(1.0), &USUAL, (4.0, 1.0));
+            }
+        }
+        let chance = |index: usize, drawn: f64| {
+            let sales = Sales {
+                count: USUAL.count * drawn,
+                amount: USUAL.amount * drawn * 0.5,
+            };
+            known.chance(index, &sales, &USUAL, 4.0)
+        };
+        assert_eq!(chance(2, 1.0), None);
+        assert!(chance(3, 1.0).unwrap() < 1e-5);
+        assert!(chance(4, 1.2).unwrap() < 1e-5);
+        assert_eq!(chance(3, 1.21), None);
+        assert_eq!(chance(3, 0.8), None, "too few");
+    }
+
+    #[test]
     fn who_sells_dear_and_cheap_things_is_not_told_of_a_cheap_day() {
         let mut known = Worth::default();
         for day in 0..28_u32 {
             let share = if day % 4 == 0 { 0.3 } else { 1.2 };
-            known.learn(3, &worth(share), &USUAL, 1.0);
+            known.learn(3, &worth(share), &USUAL, (4.0, 1.0));
         }
         assert!(known.chance(3, &worth(0.3), &USUAL, 4.0).unwrap() > 1e-3);
     }

@@ -36,7 +36,10 @@ fn a_fifth_of_a_collection_that_comes_back_is_one_alert_that_ends() {
     let told = told(&rents([5, 4, 6, 42, 5]));
     let firing = told.iter().filter(|line| line.contains(" firing "));
     assert_eq!(firing.count(), 1, "{told:#?}");
-    assert!(told[0].contains("bank debits made on 2024-06-02"), "{told:#?}");
+    assert!(
+        told[0].contains("bank debits made on 2024-06-02"),
+        "{told:#?}"
+    );
     assert!(
         told.last().is_some_and(|line| line.contains(" resolved ")),
         "{told:#?}"

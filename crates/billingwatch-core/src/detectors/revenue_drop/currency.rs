@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::intake::Trouble;
 use crate::money::{Currency, Money, share_bps};
+use crate::time::Timestamp;
 
 use super::super::words::as_f64;
 use super::Settings;
@@ -109,6 +110,12 @@ pub(super) struct Missing {
 }
 
 impl Watched {
+    /// A payment came in, or is taken back.
+    pub(super) fn sale(&mut self, at: Timestamp, amount: i64, count: i32) {
+        self.hours.sale(at, amount, count);
+        self.habits.worth.note(amount, count);
+    }
+
     /// Judges the hours before `end`.
     pub(super) fn judge(
         &mut self,

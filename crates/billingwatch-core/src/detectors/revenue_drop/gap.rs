@@ -73,7 +73,7 @@ pub(super) struct Habits {
     asked: (f64, f64),
     /// By window, as in [`WINDOWS`].
     stray: [Stray; WINDOWS.len()],
-    worth: Worth,
+    pub(super) worth: Worth,
 }
 
 /// How far sales of a window stray from what is usual, beyond the chance of small numbers.

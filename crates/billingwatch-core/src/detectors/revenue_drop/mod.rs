@@ -349,7 +349,7 @@ impl RevenueDrop {
         if let Some(watched) = self.watched(currency) {
             // When it succeeded, not when it was made: a bank debit is money days later.
             watched.days.take(ctx.calendar().day(event_at), amount);
-            watched.hours.sale(event_at, amount, 1);
+            watched.sale(event_at, amount, 1);
         }
     }
 
@@ -404,7 +404,7 @@ impl RevenueDrop {
             record.and_then(|record| record.currency),
         ) && let Some(watched) = self.watched(currency)
         {
-            watched.hours.sale(at, amount.saturating_neg(), -1);
+            watched.sale(at, amount.saturating_neg(), -1);
         }
     }
 

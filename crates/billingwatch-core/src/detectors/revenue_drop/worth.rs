@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::normal_head;
 
+use super::super::words::as_f64;
 use super::gap::{STRAY_SEEN, WINDOWS};
 use super::usual::by_weeks;
 
@@ -57,9 +58,16 @@ const STRAY_NEWS_MAX: f64 = 6.0;
 /// How much the newest day weighs, at least: a memory of four weeks.
 const STRAY_WEIGHT: f64 = 1.0 / 28.0;
 
+/// From so many payments on the older half of them counts half: what is sold changes.
+const KNOWN_MAX: f64 = 20_000.0;
+
 /// How far the average payment strays, by window as in [`WINDOWS`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Worth([Stray; WINDOWS.len()]);
+pub(super) struct Worth {
+    strays: [Stray; WINDOWS.len()],
+    /// Payments of late: their number, sum, and sum of squares.
+    payments: (f64, f64, f64),
+}
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Stray {
@@ -75,7 +83,10 @@ impl Default for Worth {
             squared: STRAY_PRIOR,
             days: 0.0,
         };
-        Self([stray; WINDOWS.len()])
+        Self {
+            strays: [stray; WINDOWS.len()],
+            payments: (0.0, 0.0, 0.0),
+        }
     }
 }
 
@@ -104,6 +115,28 @@ impl Sales {
 }
 
 impl Worth {
+    /// A payment came in, or is taken back (-1).
+    pub(super) fn note(&mut self, amount: i64, count: i32) {
+        let (count, amount) = (f64::from(count), as_f64(amount.unsigned_abs()));
+        let (number, sum, squares) = &mut self.payments;
+        if *number >= KNOWN_MAX {
+            (*number, *sum, *squares) = (*number / 2.0, *sum / 2.0, *squares / 2.0);
+        }
+        *number += count;
+        *sum += count * amount;
+        *squares += count * amount * amount;
+    }
+
+    /// How far the average of so many payments strays by chance alone, relative and squared: much, where
+    /// a few dear things bring most of the money, as the terms of a school that sells lunches.
+    fn by_chance(&self, payments: f64) -> f64 {
+        let (number, sum, squares) = self.payments;
+        if number < 1.0 || sum <= 0.0 || payments <= 0.0 {
+            return 0.0;
+        }
+        (squares * number / (sum * sum) - 1.0).max(0.0) / payments
+    }
+
     /// How likely it is that payments are worth so little; `None` where they are not worth much
     /// less, or too few are known.
     pub(super) fn chance(
@@ -125,7 +158,13 @@ impl Worth {
         if weeks < WEEKS_MIN || ratio > fallen_to {
             return None;
         }
-        let stray = self.0.get(index)?.squared.max(STRAY_MIN);
+        let by_chance = self.by_chance(sales.count) + self.by_chance(usual.count * weeks);
+        let stray = self
+            .strays
+            .get(index)?
+            .squared
+            .max(by_chance)
+            .max(STRAY_MIN);
         Some(normal_head(ratio.ln() / stray.sqrt()))
     }
 
@@ -137,7 +176,9 @@ impl Worth {
         usual: &Sales,
         (weeks, days): (f64, f64),
     ) {
-        let Some((ratio, stray)) = sales.against(usual, SALES_MIN).zip(self.0.get_mut(index))
+        let Some((ratio, stray)) = sales
+            .against(usual, SALES_MIN)
+            .zip(self.strays.get_mut(index))
         else {
             return;
         };
@@ -219,5 +260,30 @@ mod tests {
             known.learn(3, &worth(share), &USUAL, (4.0, 1.0));
         }
         assert!(known.chance(3, &worth(0.3), &USUAL, 4.0).unwrap() > 1e-3);
+    }
+
+    #[test]
+    fn where_a_few_dear_things_bring_most_of_the_money_a_day_without_them_is_chance() {
+        let taught = |dear: i64| {
+            let mut known = Worth::default();
+            for n in 0..2_000 {
+                known.note(if n % 40 == 0 { dear } else { 2_000 }, 1);
+            }
+            for _ in 0..21 {
+                known.learn(4, &worth(1.0), &USUAL, (4.0, 1.0));
+            }
+            known.chance(4, &worth(0.3), &USUAL, 4.0).unwrap()
+        };
+        assert!(taught(4_000) < 1e-9, "{}", taught(4_000));
+        assert!(taught(500_000) > 1e-3, "{}", taught(500_000));
+    }
+
+    #[test]
+    fn a_payment_taken_back_leaves_nothing() {
+        let mut known = Worth::default();
+        known.note(2_000, 1);
+        known.note(900_000, 1);
+        known.note(-900_000, -1);
+        assert!(known.by_chance(1.0).abs() < 1e-12);
     }
 }

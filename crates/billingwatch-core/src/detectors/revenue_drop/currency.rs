@@ -17,11 +17,9 @@ use super::mute::Blind;
 use super::usual::Past;
 
 /// What is missing against an hour earlier or later too is missing: merchants live by local time,
-/// whose clocks are put forward and back, and nightly runs come a little sooner or later.
+/// whose clocks are put forward and back, and nightly runs come a little sooner or later. In three days as
+/// well: the hour of a weekly sale may be the first of them, and leave.
 const SHIFTS: [i64; 2] = [-1, 1];
-
-/// The longest window in which an hour matters.
-const SHIFTED_MAX: i64 = 24;
 
 /// Windows by which recovery is judged, in hours.
 const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
@@ -150,8 +148,7 @@ impl Watched {
                 .calm_gap_if(&self.hours, past, window, is_missing);
             gap.filter(|gap| is_implausible(gap, settings))
         };
-        let is_shifted =
-            |len| len <= SHIFTED_MAX && !SHIFTS.iter().all(|by| missing(len, *by).is_some());
+        let is_shifted = |len| !SHIFTS.iter().all(|by| missing(len, *by).is_some());
         let gaps = WINDOWS.into_iter().filter_map(|len| missing(len, 0));
         let is_monthly = |gap: &Gap| again::is_of_the_month(&self.hours, past, end, gap);
         let missing = gaps.filter(|gap| !is_shifted(gap.hours) && !is_monthly(gap));

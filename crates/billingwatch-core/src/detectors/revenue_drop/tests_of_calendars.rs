@@ -131,3 +131,27 @@ fn who_has_thirty_days_to_pay_is_no_sale_at_first_and_nothing_later() {
     }
     assert_eq!(run(lines, 90), "");
 }
+
+/// A sale of 200 within 20 minutes on Thursdays at 17:00, until the clocks are put forward at 16:00; twelve a day come besides.
+fn weekly_sale(last_sale: i64) -> String {
+    let mut lines = Vec::new();
+    for day in 0..80 {
+        let sale = "charge.succeeded amt=5000".to_owned();
+        for n in 0..12 {
+            lines.push((day * DAY + n * 7_200 + 600, sale.clone()));
+        }
+        let hour = if day < 56 { 17 } else { 16 };
+        if day % 7 == 3 && day <= last_sale {
+            let at = day * DAY + hour * 3_600;
+            lines.extend((0..200).map(|n| (at + n * 6, sale.clone())));
+        }
+    }
+    run(lines, 80)
+}
+
+#[test]
+fn a_weekly_sale_that_clocks_move_by_an_hour_is_no_loss_and_one_that_fails_is() {
+    assert_eq!(weekly_sale(80), "");
+    let told = weekly_sale(66);
+    assert!(told.starts_with("d73 "), "{told}");
+}

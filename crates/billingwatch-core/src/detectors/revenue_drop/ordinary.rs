@@ -178,3 +178,19 @@ fn an_hour(hours: &Hours, from: i64) -> Option<f64> {
 fn as_sales(value: i64) -> f64 {
     value.max(0) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_before_a_steady_season_are_no_measure_and_one_that_fades_has_none_of_its_own() {
+        let before = [40.0, 24.0, 24.0, 20.0];
+        let levels = |newest: [f64; 4]| [&newest[..], &[144.0; 6], &before].concat();
+        assert_eq!(season(&levels([144.0; 4])), 10);
+        assert_eq!(season(&levels([130.0, 120.0, 144.0, 144.0])), 10);
+        assert_eq!(season(&levels([60.0, 86.0, 110.0, 144.0])), usize::MAX);
+        assert_eq!(season(&[144.0; 13]), usize::MAX, "no other season");
+        assert_eq!(season(&[144.0; 9]), usize::MAX, "nothing was before it");
+    }
+}

@@ -116,6 +116,12 @@ pub trait Channel: Send {
         Severity::Low
     }
 
+    /// Whether it wants to hear of alerts on Stripe's test mode. Defaults to yes: whoever tries things
+    /// out with test keys waits for just these.
+    fn sends_test_mode(&self) -> bool {
+        true
+    }
+
     /// The longest that [`send`](Self::send) takes. When a process dies in the middle of a send,
     /// the next one waits this long, and a little more, before it sends again.
     fn time_limit(&self) -> Span {
@@ -134,6 +140,8 @@ pub struct Route {
     pub channel: String,
     /// The mildest severity it wants to hear of.
     pub min_severity: Severity,
+    /// Whether it wants to hear of alerts on Stripe's test mode, too.
+    pub sends_test_mode: bool,
 }
 
 impl Route {
@@ -143,6 +151,7 @@ impl Route {
         Self {
             channel: channel.name().to_owned(),
             min_severity: channel.min_severity(),
+            sends_test_mode: channel.sends_test_mode(),
         }
     }
 
@@ -152,6 +161,7 @@ impl Route {
     /// fired is told that it ended; one that grows severe enough is first told on escalation.
     #[must_use]
     pub fn wants(&self, change: &AlertChange) -> bool {
-        change.alert.severity >= self.min_severity
+        let is_of_its_mode = self.sends_test_mode || change.alert.scope.livemode;
+        is_of_its_mode && change.alert.severity >= self.min_severity
     }
 }

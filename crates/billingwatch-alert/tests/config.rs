@@ -112,11 +112,12 @@ fn files_are_read_strictly() {
     let read = |json: &str| serde_json::from_str::<AlertConfig>(json);
     let config = read(
         r#"{"email": {"to": ["a@b.c"], "smtp_tls": "implicit", "min_severity": "high"},
-            "webhook": {"url": "https://example.com", "timeout_secs": 5}}"#,
+            "webhook": {"url": "https://example.com", "timeout_secs": 5, "test_mode": false}}"#,
     )
     .unwrap();
     assert_eq!(config.email.min_severity, Severity::High);
     assert_eq!(config.webhook.timeout_secs, 5);
+    assert!(config.email.test_mode && !config.webhook.test_mode);
     for bad in [
         r#"{"mail": {}}"#,
         r#"{"email": {"recipients": []}}"#,
@@ -142,6 +143,24 @@ fn who_was_told_that_it_fired_is_told_that_it_ended() {
         for mut change in [testing::firing(), testing::escalated(), testing::resolved()] {
             change.alert.severity = severity;
             assert_eq!(route.wants(&change), wanted);
+        }
+    }
+}
+
+#[test]
+fn a_channel_can_do_without_test_mode() {
+    let mut config = from_env(EVERYTHING);
+    config.email.test_mode = false;
+    config.webhook.test_mode = false;
+    config.slack.test_mode = false;
+    for channel in build(&config).unwrap() {
+        let route = Route::of(channel.as_ref());
+        let is_discord = channel.name() == "discord";
+        for mut change in [testing::firing(), testing::escalated(), testing::resolved()] {
+            change.alert.scope.livemode = true;
+            assert!(route.wants(&change), "{}", channel.name());
+            change.alert.scope.livemode = false;
+            assert_eq!(route.wants(&change), is_discord, "{}", channel.name());
         }
     }
 }

@@ -187,6 +187,7 @@ pub(crate) const KEYS: &[Key] = &[
     .env("SMTP_TLS"),
     key("alert.email.smtp_ca_file", Kind::Text).env("SMTP_CA_FILE"),
     key("alert.email.min_severity", Kind::Word(SEVERITIES)),
+    key("alert.email.test_mode", Kind::Bool),
     key("alert.email.timeout_secs", TIMEOUT_SECS),
     key("alert.webhook.url", Kind::Text)
         .env("ALERT_WEBHOOK_URL")
@@ -195,17 +196,20 @@ pub(crate) const KEYS: &[Key] = &[
         .env("ALERT_WEBHOOK_SECRET")
         .secret(),
     key("alert.webhook.min_severity", Kind::Word(SEVERITIES)),
+    key("alert.webhook.test_mode", Kind::Bool),
     key("alert.webhook.timeout_secs", TIMEOUT_SECS),
     key("alert.webhook.link_local_hosts", Kind::List),
     key("alert.slack.url", Kind::Text)
         .env("SLACK_WEBHOOK_URL")
         .secret(),
     key("alert.slack.min_severity", Kind::Word(SEVERITIES)),
+    key("alert.slack.test_mode", Kind::Bool),
     key("alert.slack.timeout_secs", TIMEOUT_SECS),
     key("alert.discord.url", Kind::Text)
         .env("DISCORD_WEBHOOK_URL")
         .secret(),
     key("alert.discord.min_severity", Kind::Word(SEVERITIES)),
+    key("alert.discord.test_mode", Kind::Bool),
     key("alert.discord.timeout_secs", TIMEOUT_SECS),
     key("heartbeat.url", Kind::Text)
         .env("HEARTBEAT_URL")

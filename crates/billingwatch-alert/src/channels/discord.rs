@@ -41,6 +41,8 @@ pub struct DiscordConfig {
     pub url: Secret,
     /// The mildest severity sent.
     pub min_severity: Severity,
+    /// Whether alerts on test mode are sent as well.
+    pub test_mode: bool,
     /// How long an attempt may take, 1 to 60.
     pub timeout_secs: u32,
 }
@@ -50,6 +52,7 @@ impl Default for DiscordConfig {
         Self {
             url: Secret::default(),
             min_severity: Severity::Low,
+            test_mode: true,
             timeout_secs: TIMEOUT_SECS_DEFAULT,
         }
     }
@@ -73,6 +76,7 @@ impl DiscordConfig {
 pub struct Discord {
     client: HttpClient,
     min_severity: Severity,
+    sends_test_mode: bool,
 }
 
 impl Discord {
@@ -88,6 +92,7 @@ impl Discord {
         Ok(Self {
             client: HttpClient::new(target, timeout),
             min_severity: config.min_severity,
+            sends_test_mode: config.test_mode,
         })
     }
 }
@@ -99,6 +104,10 @@ impl Channel for Discord {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn sends_test_mode(&self) -> bool {
+        self.sends_test_mode
     }
 
     fn time_limit(&self) -> Span {

@@ -43,6 +43,8 @@ pub struct SlackConfig {
     pub url: Secret,
     /// The mildest severity sent.
     pub min_severity: Severity,
+    /// Whether alerts on test mode are sent as well.
+    pub test_mode: bool,
     /// How long an attempt may take, 1 to 60.
     pub timeout_secs: u32,
 }
@@ -52,6 +54,7 @@ impl Default for SlackConfig {
         Self {
             url: Secret::default(),
             min_severity: Severity::Low,
+            test_mode: true,
             timeout_secs: TIMEOUT_SECS_DEFAULT,
         }
     }
@@ -75,6 +78,7 @@ impl SlackConfig {
 pub struct Slack {
     client: HttpClient,
     min_severity: Severity,
+    sends_test_mode: bool,
 }
 
 impl Slack {
@@ -90,6 +94,7 @@ impl Slack {
         Ok(Self {
             client: HttpClient::new(target, timeout),
             min_severity: config.min_severity,
+            sends_test_mode: config.test_mode,
         })
     }
 }
@@ -101,6 +106,10 @@ impl Channel for Slack {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn sends_test_mode(&self) -> bool {
+        self.sends_test_mode
     }
 
     fn time_limit(&self) -> Span {

@@ -176,6 +176,7 @@ pub fn make_pump(
     let route = |channel: &str, min_severity| Route {
         channel: channel.to_owned(),
         min_severity,
+        sends_test_mode: true,
     };
     Pump::new(
         store.clone(),

@@ -68,6 +68,8 @@ pub struct EmailConfig {
     pub smtp_ca_file: Option<PathBuf>,
     /// The mildest severity sent.
     pub min_severity: Severity,
+    /// Whether alerts on test mode are sent as well.
+    pub test_mode: bool,
     /// How long to wait for a connection, and for each reply, 1 to 60.
     pub timeout_secs: u32,
 }
@@ -84,6 +86,7 @@ impl Default for EmailConfig {
             smtp_tls: None,
             smtp_ca_file: None,
             min_severity: Severity::Low,
+            test_mode: true,
             timeout_secs: TIMEOUT_SECS_DEFAULT,
         }
     }

@@ -50,6 +50,7 @@ pub struct Email {
     to: Vec<Mailbox>,
     session: Session,
     min_severity: Severity,
+    sends_test_mode: bool,
     /// Who needs no further attempt, by delivery id, oldest first.
     settled: RefCell<VecDeque<(String, Vec<Address>)>>,
 }
@@ -66,6 +67,7 @@ impl Email {
             to: config.recipients()?,
             session: config.session()?,
             min_severity: config.min_severity,
+            sends_test_mode: config.test_mode,
             settled: RefCell::default(),
         })
     }
@@ -155,6 +157,10 @@ impl Channel for Email {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn sends_test_mode(&self) -> bool {
+        self.sends_test_mode
     }
 
     fn time_limit(&self) -> Span {

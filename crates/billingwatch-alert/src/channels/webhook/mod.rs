@@ -44,6 +44,8 @@ pub struct WebhookConfig {
     pub secrets: Vec<Secret>,
     /// The mildest severity sent.
     pub min_severity: Severity,
+    /// Whether alerts on test mode are sent as well.
+    pub test_mode: bool,
     /// How long an attempt may take, 1 to 60.
     pub timeout_secs: u32,
     /// Hosts that may be posted to although they lead to link-local addresses or to a cloud's
@@ -57,6 +59,7 @@ impl Default for WebhookConfig {
             url: Secret::default(),
             secrets: Vec::new(),
             min_severity: Severity::Low,
+            test_mode: true,
             timeout_secs: TIMEOUT_SECS_DEFAULT,
             link_local_hosts: Vec::new(),
         }
@@ -85,6 +88,7 @@ pub struct Webhook {
     client: HttpClient,
     keys: Vec<SigningKey>,
     min_severity: Severity,
+    sends_test_mode: bool,
 }
 
 impl Webhook {
@@ -109,6 +113,7 @@ impl Webhook {
             client: HttpClient::new(target, timeout),
             keys,
             min_severity: config.min_severity,
+            sends_test_mode: config.test_mode,
         })
     }
 }
@@ -120,6 +125,10 @@ impl Channel for Webhook {
 
     fn min_severity(&self) -> Severity {
         self.min_severity
+    }
+
+    fn sends_test_mode(&self) -> bool {
+        self.sends_test_mode
     }
 
     fn time_limit(&self) -> Span {

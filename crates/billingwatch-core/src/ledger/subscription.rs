@@ -318,7 +318,8 @@ impl SubscriptionRecord {
             return Err(NothingDue::Free);
         }
         let is_price_known = self.amount().is_some() && !self.has_opaque_discounts;
-        if self.largest_paid <= 0 && (!is_price_known || self.has_schedule) {
+        let may_be_free = self.has_schedule && !self.has_turned_unpaid();
+        if self.largest_paid <= 0 && (!is_price_known || may_be_free) {
             return Err(NothingDue::UnknownPrice);
         }
         let turn = self.next_unpaid_turn().ok_or(NothingDue::NoPeriod)?;
@@ -330,6 +331,17 @@ impl SubscriptionRecord {
             return Err(NothingDue::Ending);
         }
         Ok(turn + self.payment_term())
+    }
+
+    /// Whether its period was seen to turn and no invoice was paid for it, not even one of zero. What a schedule makes free of
+    /// charge for a phase is invoiced all the same: Stripe makes an invoice at every turn, and one that asks for nothing is
+    /// paid at once (Stripe API reference: The Invoice object). So what its items show then is what it owes.
+    fn has_turned_unpaid(&self) -> bool {
+        let start = self.period_start.filter(|_| self.is_renewed);
+        start.is_some_and(|start| {
+            let paid = self.paid_through.unwrap_or(start);
+            paid <= start + self.boundary_slack()
+        })
     }
 
     /// When its current period began, where that was a renewal and is paid.

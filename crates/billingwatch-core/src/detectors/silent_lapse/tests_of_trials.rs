@@ -114,3 +114,43 @@ fn where_ends_of_trials_are_not_told_nothing_is_said() {
     ";
     assert!(!told_after(&without_ends, "", silence).contains("firing"));
 }
+
+/// A trial with a schedule, whose period turns when it is over; and what is heard of it then.
+fn told_of_schedule(first: &str, after: &str) -> String {
+    check(
+        "silent_lapse",
+        &format!(
+            "
+    +0s   customer.subscription.created sub=sub_1 amt=600 schedule status=trialing trial=14d to=14d
+    +1s   invoice.paid sub=sub_1 in=in_0 total=0 through=14d
+    +13d23h59m59s customer.subscription.updated sub=sub_1 {first} schedule trial=0s to=30d
+    {after}
+    +20d  wait
+    "
+        ),
+    )
+}
+
+#[test]
+fn after_a_trial_what_a_schedule_shows_is_owed_if_nothing_at_all_was_invoiced() {
+    insta::assert_snapshot!(told_of_schedule("amt=600", ""), @"d17 00:01:00 firing high sub_1: sub_1 is active, yet 6.00 USD due 2024-03-18T00:00:01Z has not been paid for 3d");
+}
+
+#[test]
+fn a_phase_that_a_schedule_makes_free_is_invoiced_with_zero() {
+    let free = "+1h invoice.paid sub=sub_1 in=in_1 total=0 through=30d";
+    assert!(!told_of_schedule("amt=600", free).contains("firing"));
+    for first in ["amt=0", "amt=600 off_bps=10000", "amt=600 opaque_discount"] {
+        let told = told_of_schedule(first, "");
+        assert!(!told.contains("firing"), "{first}: {told}");
+    }
+    // Met when the period had turned already: what came of the turn nobody knows.
+    let told = check(
+        "silent_lapse",
+        "
+    +0s   customer.subscription.updated sub=sub_1 amt=600 schedule from=-10d to=20d
+    +15d  wait
+    ",
+    );
+    assert_eq!(told, "");
+}

@@ -16,7 +16,7 @@ use crate::ids::{Key, Scope};
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
-/// The most subjects an alert names; the count goes on beyond it.
+/// The most subjects an alert names, the newest of them; the count goes on beyond it.
 pub const SUBJECTS_MAX: usize = 500;
 
 /// What a detector sees, as often as it sees it. The engine decides whether that is news.
@@ -146,7 +146,7 @@ pub struct Alert {
     pub message: String,
     /// What it is chiefly about.
     pub subject: Option<String>,
-    /// All ids it is about, at most [`SUBJECTS_MAX`].
+    /// All ids it is about; of more than [`SUBJECTS_MAX`] the newest.
     pub subjects: Vec<String>,
     /// The currency of its amounts.
     pub currency: Option<Currency>,

@@ -302,8 +302,13 @@ fn grow(alert: &mut Alert, finding: Finding, now: Timestamp) {
     alert.count = alert.count.saturating_add(finding.occurrences);
     alert.last_seen_at = now;
     for subject in finding.subjects {
-        if alert.subjects.len() < SUBJECTS_MAX && !alert.subjects.contains(&subject) {
-            alert.subjects.push(subject);
+        if alert.subjects.contains(&subject) {
+            continue;
         }
+        // Who was named first was told first: the newest are news.
+        if alert.subjects.len() >= SUBJECTS_MAX {
+            alert.subjects.remove(0);
+        }
+        alert.subjects.push(subject);
     }
 }

@@ -7,7 +7,8 @@
 //! two customers, and each is told by itself; the third of a day joins the second's alert.
 //!
 //! People are told again when an alert has doubled, and once a day of what else joined it; until
-//! it has a handful, of each within the hour. What joins meanwhile is in the alert at once.
+//! it has a handful, of each within the hour. What joins meanwhile is in the alert at once. When most of a crowd have paid, those who
+//! have not are named again a day later: they may never have been, and nobody looks for them in a list of those that paid.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -51,6 +52,12 @@ const TELL_DOUBLED_AFTER: Span = Span::minutes(10);
 /// So many at once are critical: it is the billing that is broken, not a customer.
 const CROWD: u32 = 8;
 
+/// When no more than one in so many of a crowd is left, those are told by name.
+const LEFT_PART: u32 = 2;
+
+/// How long after the last one paid they are: a mended run takes its time.
+const LEFT_AFTER: Span = Span::hours(24);
+
 /// How many are named in the message.
 const NAMED: usize = 5;
 
@@ -82,6 +89,9 @@ struct Group {
     trials: u32,
     /// Those that the alert knows of, told or not.
     noted: u32,
+    /// How many were open when they were last told, those left of a crowd among them; and when one of them last ended.
+    open_told: u32,
+    ended_at: Timestamp,
     /// What the open ones owe for a period each.
     owed: BTreeMap<Currency, i64>,
     due_from: Timestamp,
@@ -190,6 +200,8 @@ impl Groups {
                 told: 0,
                 trials: 0,
                 noted: 0,
+                open_told: 0,
+                ended_at: now,
                 owed: BTreeMap::new(),
                 due_from: lapse.due_at,
                 due_to: lapse.due_at,
@@ -236,16 +248,24 @@ impl Groups {
             let is_grown = is_doubled || waited >= wait || is_worse;
             let may_grow = fresh > 0 && waited >= TELL_DOUBLED_AFTER;
             let is_time = group.told == 0 || (may_grow && is_grown);
-            if !is_time && (!may_grow || group.noted == group.joined) {
+            let are_few = group.are_few_left(now);
+            if !is_time && !are_few && (!may_grow || group.noted == group.joined) {
                 continue;
+            }
+            if are_few {
+                let left = self.lapses.values().filter(|lapse| lapse.group == *number);
+                let mut left: Vec<&Lapse> = left.collect();
+                left.sort_by_key(|lapse| (lapse.due_at, &lapse.id));
+                group.news = left.into_iter().map(|lapse| lapse.id.clone()).collect();
             }
             let mut finding = group.describe(now);
             finding.occurrences = u64::from(group.joined - group.noted);
             group.noted = group.joined;
-            if is_time {
+            if is_time || are_few {
                 finding.is_news = group.told > 0;
                 group.told = group.joined;
                 group.told_at = now;
+                group.open_told = group.open;
                 group.news.clear();
             }
             let single = (group.joined == 1)
@@ -271,6 +291,7 @@ impl Groups {
             return Ended::Nothing;
         };
         group.open -= 1;
+        group.ended_at = now;
         if let Some((currency, amount)) = lapse.owed
             && let Some(owed) = group.owed.get_mut(&currency)
         {
@@ -288,6 +309,14 @@ impl Groups {
 }
 
 impl Group {
+    /// Whether so few of a crowd are left, for so long, that each is a customer to look after.
+    fn are_few_left(&self, now: Timestamp) -> bool {
+        self.joined >= CROWD
+            && self.open.saturating_mul(LEFT_PART) <= self.open_told
+            && usize::try_from(self.open).is_ok_and(|open| open <= SUBJECTS_MAX)
+            && now.since(self.ended_at) >= LEFT_AFTER
+    }
+
     fn describe(&mut self, now: Timestamp) -> Finding {
         let severity = if self.joined >= CROWD {
             Severity::Critical
@@ -334,7 +363,13 @@ impl Group {
             } else {
                 String::new()
             };
-            finding.message += &format!("; newest: {}{more}", named.join(", "));
+            let are_all = u32::try_from(news.len()) == Ok(self.open);
+            let which = if are_all && self.open < self.joined {
+                "left"
+            } else {
+                "newest"
+            };
+            finding.message += &format!("; {which}: {}{more}", named.join(", "));
         }
         finding.subject = Some(self.anchor.to_string());
         finding.evidence.object_ids.clone_from(&news);

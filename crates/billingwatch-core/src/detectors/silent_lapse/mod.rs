@@ -18,6 +18,8 @@ mod retries;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_crowds;
+#[cfg(test)]
 mod tests_of_imports;
 #[cfg(test)]
 mod tests_of_moments;

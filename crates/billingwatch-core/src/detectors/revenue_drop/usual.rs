@@ -106,8 +106,8 @@ pub(super) fn usual(
     let level = Level::of(&weeks_before)?;
     let holiday_bps = past.holidays.usual_bps(weeks_before.usual);
     // Day by day: a launch in one of three days shall not make a peak of all three.
-    let chunks: Vec<(i64, i64)> = (0..len.div_euclid(24).max(1))
-        .map(|day| (end - (day + 1) * len.min(24), end - day * 24))
+    let chunks: Vec<(i64, i64)> = (0..(len + 23).div_euclid(24).max(1))
+        .map(|day| (start.max(end - (day + 1) * 24), end - day * 24))
         .collect();
     let mut values = vec![(Vec::new(), Vec::new()); chunks.len()];
     let mut totals = Vec::new();

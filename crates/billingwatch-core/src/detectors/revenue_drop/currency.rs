@@ -12,7 +12,7 @@ use super::again;
 use super::days::Series;
 use super::gap::{Gap, Habits, WINDOWS};
 use super::holidays::Holidays;
-use super::hours::{Hours, WINDOW_MAX};
+use super::hours::{Hours, WEEK, WINDOW_MAX};
 use super::mute::Blind;
 use super::usual::Past;
 
@@ -112,6 +112,16 @@ impl Watched {
     pub(super) fn sale(&mut self, at: Timestamp, amount: i64, count: i32) {
         self.hours.sale(at, amount, count);
         self.habits.worth.note(amount, count);
+    }
+
+    /// The first whole hour that is known of this currency: weeks in which nobody was asked for it say nothing of it, nor does
+    /// its first, whether it began with a crowd or with friends.
+    pub(super) fn known_from(&self, known_from: i64) -> i64 {
+        let since = self
+            .hours
+            .since()
+            .filter(|since| *since >= known_from + WEEK);
+        since.map_or(known_from, |since| since + WEEK)
     }
 
     /// Judges the hours before `end`.

@@ -161,6 +161,13 @@ impl Hours {
         *self.older.get(index)?
     }
 
+    /// The oldest hour of which anything is known, as long as nothing older was forgotten: a currency that is new was not sold in
+    /// before.
+    pub(super) fn since(&self) -> Option<i64> {
+        let older = i64::try_from(self.older.len()).unwrap_or_default();
+        (!self.hours.is_empty() && older < OLDER_MAX).then_some(self.first - older)
+    }
+
     /// Whether an hour is among those kept.
     pub(super) fn knows(&self, hour: i64) -> bool {
         hour >= self.first && !self.hours.is_empty()

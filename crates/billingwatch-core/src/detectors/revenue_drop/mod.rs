@@ -32,6 +32,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_calendars;
 #[cfg(test)]
+mod tests_of_currencies;
+#[cfg(test)]
 mod tests_of_daily;
 #[cfg(test)]
 mod tests_of_discounts;
@@ -431,6 +433,7 @@ impl RevenueDrop {
             let past = Past {
                 is_gift_told: self.mrr.has_told(*currency, horizon),
                 holidays: Holidays::before(hour, *currency, ctx.calendar()),
+                known_from: watched.known_from(past.known_from),
                 ..past
             };
             let blind = |gap: &Gap, hours: &Hours| mute::lost(ctx, gap, hours, hour);
@@ -516,6 +519,7 @@ impl RevenueDrop {
             let past = Past {
                 is_gift_told: self.mrr.has_told(*currency, ctx.now()),
                 holidays: Holidays::before(hour, *currency, ctx.calendar()),
+                known_from: watched.known_from(past.known_from),
                 ..past
             };
             if watched.would_miss(past, hour, &self.settings) {

@@ -515,6 +515,7 @@ fn an_alert_lists_a_bounded_number_of_things() {
     let alert = engine.open_alerts().next().unwrap();
     assert_eq!(alert.count, 1_000);
     assert_eq!(alert.subjects.len(), SUBJECTS_MAX);
+    assert_eq!(alert.subjects[SUBJECTS_MAX - 1], "evt_999");
     assert_eq!(alert.evidence.event_ids.len(), EVIDENCE_IDS_MAX);
     assert_eq!(alert.evidence.event_ids[0], "evt_0");
     assert_eq!(alert.evidence.event_ids[EVIDENCE_IDS_MAX - 1], "evt_999");

@@ -10,16 +10,18 @@ use super::super::words::as_f64;
 use super::Settings;
 use super::again;
 use super::days::Series;
-use super::gap::{Gap, Habits, WINDOWS};
+use super::gap::{Cause, Gap, Habits, KEPT_AN_HOUR, WINDOWS};
 use super::holidays::Holidays;
-use super::hours::{Hours, WEEK, WINDOW_MAX};
+use super::hours::{Hours, WEEK, WINDOW_MAX, hour_of};
 use super::mute::Blind;
 use super::usual::Past;
+use super::worse::worse_since;
+use super::worth::{FALLEN_TO, MANY_FALLEN_TO};
 
 /// What is missing against an hour earlier or later too is missing: merchants live by local time,
 /// whose clocks are put forward and back, and nightly runs come a little sooner or later. In three days as
 /// well: the hour of a weekly sale may be the first of them, and leave.
-const SHIFTS: [i64; 2] = [-1, 1];
+pub(super) const SHIFTS: [i64; 2] = [-1, 1];
 
 /// Windows by which recovery is judged, in hours.
 const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
@@ -43,6 +45,9 @@ const LEAST_PART: i64 = 3;
 /// What is at least so likely as things were before a peak is its end: peaks end more often than checkouts break, so it need
 /// not be as unlikely as chance.
 const PEAK_OVER_CHANCE: f64 = 0.01;
+
+/// Of a day's money, what lower prices of some hours must lose, in basis points, unless they are next to nothing.
+const CHEAP_OF_DAY_MIN: i64 = 1_000;
 
 /// After so many hours an incident shows how large it is, before its end dilutes it.
 const MEASURED_HOURS: std::ops::RangeInclusive<i64> = 12..=24;
@@ -71,6 +76,8 @@ pub(super) struct Incident {
     began: i64,
     /// The first hour after that window.
     found: i64,
+    /// Since when it is as it was told last.
+    told_from: i64,
     /// Since when enough comes in again.
     calm_since: Option<i64>,
     /// Missing in hours that left the longest window.
@@ -79,8 +86,7 @@ pub(super) struct Incident {
     /// points.
     drop_bps: i64,
     lost_bps: (i64, i64),
-    /// It is not that fewer pay, but that they pay less.
-    is_of_worth: bool,
+    cause: Cause,
 }
 
 /// What became of a currency in an hour.
@@ -105,6 +111,8 @@ pub(super) struct Missing {
     pub(super) lost: i64,
     /// What a day like the newest should have brought.
     pub(super) day_expected: i64,
+    /// It is clearly worse than when it was told.
+    pub(super) is_worse: bool,
 }
 
 impl Watched {
@@ -112,6 +120,11 @@ impl Watched {
     pub(super) fn sale(&mut self, at: Timestamp, amount: i64, count: i32) {
         self.hours.sale(at, amount, count);
         self.habits.worth.note(amount, count);
+    }
+
+    /// An invoice of a metered subscription was finalised, that asks so much; the most that it ever paid is so much.
+    pub(super) fn used(&mut self, at: Timestamp, asked: i64, most: i64) {
+        self.habits.usage.note(hour_of(at), asked, most);
     }
 
     /// The first whole hour that is known of this currency: weeks in which nobody was asked for it say nothing of it, nor does
@@ -158,12 +171,36 @@ impl Watched {
                 .calm_gap_if(&self.hours, past, window, is_missing);
             gap.filter(|gap| is_implausible(gap, settings))
         };
-        let is_shifted = |len| !SHIFTS.iter().all(|by| missing(len, *by).is_some());
+        let is_missing_at = |gap: &Gap, shift| match gap.cause {
+            // How many are sold moves with the clocks, and what they pay hardly does.
+            Cause::Cheaper => self.is_cheap(past, (end, gap.hours, shift)),
+            Cause::Fewer | Cause::Used => missing(gap.hours, shift).is_some(),
+        };
+        let is_shifted = |gap: &Gap| !SHIFTS.iter().all(|by| is_missing_at(gap, *by));
         let gaps = WINDOWS.into_iter().filter_map(|len| missing(len, 0));
-        let is_monthly = |gap: &Gap| again::is_of_the_month(&self.hours, past, end, gap);
-        let missing = gaps.filter(|gap| !is_shifted(gap.hours) && !is_monthly(gap));
+        let is_monthly = |gap: &Gap| {
+            gap.cause != Cause::Used && again::is_of_the_month(&self.hours, past, end, gap)
+        };
+        let missing = gaps.filter(|gap| !is_shifted(gap) && !is_monthly(gap));
         let missing = missing.filter(|gap| !self.is_ordinary(past, end, gap, settings));
+        let missing = missing.filter(|gap| !self.is_trifle(past, end, gap));
         missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
+    }
+
+    /// Whether sales are worth as little as is asked about.
+    fn is_cheap(&self, past: Past<'_>, window: (i64, i64, i64)) -> bool {
+        let (gap, _) = self.habits.weighed(&self.hours, past, window, true);
+        let (now, usual) = gap.sales_and_usual();
+        now.part_of(&usual) <= MANY_FALLEN_TO
+    }
+
+    /// Whether a loss is of a few hours at lower prices and little of a day: such may be meant, and be over before anybody looks.
+    fn is_trifle(&self, past: Past<'_>, end: i64, gap: &Gap) -> bool {
+        let (now, usual) = gap.sales_and_usual();
+        gap.cause == Cause::Cheaper
+            && gap.hours < 24
+            && now.part_of(&usual) > FALLEN_TO
+            && share_bps(gap.missing(), self.day_expected(past, end)) < CHEAP_OF_DAY_MIN
     }
 
     /// Whether so little was nothing out of the ordinary before a peak.
@@ -197,17 +234,19 @@ impl Watched {
         self.incident = Some(Incident {
             began: end - gap.hours,
             found: end,
+            told_from: end - gap.hours,
             calm_since: None,
             lost_before: 0,
             drop_bps: drop_of(&gap),
             lost_bps: gap.lost_bps(),
-            is_of_worth: gap.is_of_worth,
+            cause: gap.cause,
         });
         Step::Missing(Missing {
             gap,
             end,
             lost: gap.missing(),
             day_expected: self.day_expected(past, end),
+            is_worse: false,
         })
     }
 
@@ -306,6 +345,10 @@ impl Watched {
             incident.drop_bps = drop_of(&gap).max(settings.drop_bps_min);
             incident.lost_bps = gap.lost_bps();
         }
+        let times = (incident.told_from, incident.found, end);
+        let worse = worse_since(&self.habits, (&self.hours, past), times, settings);
+        let worse = worse.filter(|_| !is_calm);
+        incident.told_from = worse.unwrap_or(incident.told_from);
         self.incident = Some(incident);
         if is_calm {
             return Step::Calm;
@@ -315,6 +358,7 @@ impl Watched {
             end,
             lost: gap.missing().saturating_add(incident.lost_before),
             day_expected: self.day_expected(past, end),
+            is_worse: worse.is_some(),
         })
     }
 
@@ -334,6 +378,10 @@ impl Watched {
         let is_back = |gap: &Gap| {
             let drop = drop_of(gap);
             let is_few = gap.hours == WINDOW_MAX && gap.payments() < RECOVERY_PAYMENTS;
+            if incident.cause == Cause::Used && gap.hours == WINDOW_MAX && gap.used.count < 1.0 {
+                // Who bills once a month loses no more before the next time.
+                return true;
+            }
             drop <= settings.recovery_bps_max && incident.is_refuted_by(gap)
                 || is_few && gap.chance >= USUAL_CHANCE
         };
@@ -349,7 +397,10 @@ impl Watched {
         for hour in self.judged.max(end - WINDOW_MAX)..end {
             if self.judged > 0 {
                 let left = hour - WINDOW_MAX;
-                self.habits.learn_hour(&self.hours.hour(left));
+                let known = self.hours.hour(left);
+                self.habits.learn_hour(&known);
+                let usage = &mut self.habits.usage;
+                usage.learn(left, known.is_incident, KEPT_AN_HOUR);
                 if past.holidays.has(left) {
                     // No yardstick: the poorest week must not be one with a holiday in it.
                     self.hours.mark(left, left + 1);
@@ -372,9 +423,13 @@ impl Incident {
     /// Whether what was lost is much likelier as it comes now when all is as usual than when the loss
     /// goes on (a Poisson likelihood ratio): sales say nothing of renewals, nor they of sales.
     fn is_refuted_by(&self, gap: &Gap) -> bool {
-        if self.is_of_worth {
-            let (now, usual) = gap.sales_and_usual();
-            return now.is_worth(&usual);
+        match self.cause {
+            Cause::Fewer => {}
+            Cause::Cheaper => {
+                let (now, usual) = gap.sales_and_usual();
+                return now.is_worth(&usual);
+            }
+            Cause::Used => return gap.used.is_back(gap.used_usual),
         }
         let evidence = |came: u64, expected: f64, lost_bps: i64| {
             if lost_bps < LOST_BPS_MIN {

@@ -7,6 +7,7 @@ use crate::stats::{binomial_tail, negative_binomial_head};
 use super::super::words::{as_f64, bps_of, rounded};
 use super::hours::{Hour, Hours, WINDOW_MAX};
 use super::ordinary::ordinary;
+use super::usage::{Usage, Used};
 use super::usual::{Past, Usual, by_weeks, usual, usual_for};
 use super::worth::{Sales, Worth};
 
@@ -30,7 +31,7 @@ const ASKED_PRIOR: (f64, f64) = (4.0, 50.0);
 const ASKED_SLACK: f64 = 0.03;
 
 /// What is kept of the shares from one hour to the next: a memory of about six weeks.
-const KEPT_AN_HOUR: f64 = 1.0 - 1.0 / 1_008.0;
+pub(super) const KEPT_AN_HOUR: f64 = 1.0 - 1.0 / 1_008.0;
 
 /// How far sales of a day stray from what is usual, squared, until it is known: 15 %.
 const STRAY_PRIOR: f64 = 0.022_5;
@@ -74,6 +75,19 @@ pub(super) struct Habits {
     /// By window, as in [`WINDOWS`].
     stray: [Stray; WINDOWS.len()],
     pub(super) worth: Worth,
+    pub(super) usage: Usage,
+}
+
+/// What of a gap is the least likely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Cause {
+    /// Fewer pay.
+    #[default]
+    Fewer,
+    /// They pay less.
+    Cheaper,
+    /// Less was used by metered subscriptions.
+    Used,
 }
 
 /// How far sales of a window stray from what is usual, beyond the chance of small numbers.
@@ -97,6 +111,7 @@ impl Default for Habits {
                 days: 0.0,
             }; WINDOWS.len()],
             worth: Worth::default(),
+            usage: Usage::default(),
         }
     }
 }
@@ -114,6 +129,7 @@ pub(super) struct Gap {
     pub(super) due: u64,
     pub(super) paid: u64,
     pub(super) silent: u64,
+    pub(super) silent_amount: i64,
     /// What discounts that are new took off renewals, in whole ones and in minor units.
     pub(super) given: u64,
     pub(super) given_amount: i64,
@@ -126,10 +142,13 @@ pub(super) struct Gap {
     /// Their amount, and what is usual.
     pub(super) sales_amount: i64,
     pub(super) usual_amount: i64,
+    /// Invoices of metered subscriptions, what they ask for and what is usual.
+    pub(super) used: Used,
+    pub(super) used_amount: i64,
+    pub(super) used_usual: i64,
     /// How likely so little is on any one day when nothing is wrong.
     pub(super) chance: f64,
-    /// It is not that fewer pay, but that they pay less.
-    pub(super) is_of_worth: bool,
+    pub(super) cause: Cause,
 }
 
 impl Gap {
@@ -187,7 +206,6 @@ struct Counted {
     /// With the renewals alone.
     gap: Gap,
     due_amount: i64,
-    silent_amount: i64,
     sales: i64,
     sales_amount: i64,
 }
@@ -203,6 +221,7 @@ impl Counted {
             due: 0,
             paid: 0,
             silent: 0,
+            silent_amount: 0,
             given: 0,
             given_amount: 0,
             short_count: 0,
@@ -212,10 +231,13 @@ impl Counted {
             sales: 0,
             sales_amount: 0,
             usual_amount: 0,
+            used: Used::default(),
+            used_amount: 0,
+            used_usual: 0,
             chance: 1.0,
-            is_of_worth: false,
+            cause: Cause::Fewer,
         };
-        let (mut due_amount, mut silent_amount) = (0_i64, 0_i64);
+        let mut due_amount = 0_i64;
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
         let (mut given_bps, mut short_bps) = (0_i64, 0_i64);
         for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
@@ -224,7 +246,7 @@ impl Counted {
             gap.paid += u64::try_from(hour.paid).unwrap_or_default();
             gap.silent += u64::try_from(hour.silent).unwrap_or_default();
             due_amount = due_amount.saturating_add(hour.due_amount);
-            silent_amount = silent_amount.saturating_add(hour.silent_amount);
+            gap.silent_amount = gap.silent_amount.saturating_add(hour.silent_amount);
             given_bps += hour.given_bps;
             gap.given_amount = gap.given_amount.saturating_add(hour.given_amount);
             gap.short_count += u64::try_from(hour.short).unwrap_or_default();
@@ -238,7 +260,6 @@ impl Counted {
         Self {
             gap,
             due_amount,
-            silent_amount,
             sales,
             sales_amount,
         }
@@ -280,7 +301,7 @@ impl Habits {
         end: i64,
         gap: &Gap,
     ) -> Option<Gap> {
-        if gap.is_of_worth || gap.sales_expected <= 0.0 {
+        if gap.cause != Cause::Fewer || gap.sales_expected <= 0.0 {
             return None;
         }
         let counts = |hour: &Hour| !hour.is_incident;
@@ -296,7 +317,7 @@ impl Habits {
             .expected
             .saturating_sub(gap.usual_amount.saturating_sub(amount));
         (gap.sales_expected, gap.usual_amount) = (sales, amount);
-        (gap.chance, gap.is_of_worth) = self.chance(&gap, Some(&usual));
+        (gap.chance, gap.cause) = self.chance(&gap, Some(&usual));
         Some(gap)
     }
 
@@ -306,7 +327,7 @@ impl Habits {
     }
 
     /// What should have come and what did, without how likely that is.
-    fn weighed(
+    pub(super) fn weighed(
         &self,
         hours: &Hours,
         past: Past<'_>,
@@ -330,7 +351,7 @@ impl Habits {
         }
         gap.expected = scaled(counted.due_amount, (1.0 - lost_share).max(0.0));
         gap.least = gap.expected;
-        let lost = counted.silent_amount.saturating_add(gap.given_amount);
+        let lost = gap.silent_amount.saturating_add(gap.given_amount);
         let lost = lost.saturating_add(gap.short_amount);
         gap.collected = counted.due_amount.saturating_sub(lost);
         if let Some(usual) = usual {
@@ -344,31 +365,38 @@ impl Habits {
                 .least
                 .saturating_add(scaled(gap.usual_amount, usual.least_share));
         }
+        let of_hour = |hour: i64| !only_calm || !hours.hour(hour).is_incident;
+        if let Some((used, usual)) = self.usage.of((end, len), of_hour) {
+            (gap.used_amount, gap.used_usual) = (rounded(used.asked), rounded(usual));
+            gap.used = used;
+            gap.collected = gap.collected.saturating_add(gap.used_amount);
+            gap.expected = gap.expected.saturating_add(gap.used_usual);
+            gap.least = gap.least.saturating_add(gap.used_usual);
+        }
         (gap, usual)
     }
 
     fn judged(&self, mut gap: Gap, usual: Option<&Usual>) -> Gap {
-        (gap.chance, gap.is_of_worth) = self.chance(&gap, usual);
-        if gap.is_of_worth {
+        (gap.chance, gap.cause) = self.chance(&gap, usual);
+        if gap.cause == Cause::Cheaper {
             gap.least = gap.expected;
         }
         gap
     }
 
     /// How likely so few renewals and so few or so cheap sales are together (Fisher's method), times
-    /// the looks of this length that a day has; and whether it is for being cheap.
-    fn chance(&self, gap: &Gap, usual: Option<&Usual>) -> (f64, bool) {
+    /// the looks of this length that a day has; and what is so unlikely about it.
+    fn chance(&self, gap: &Gap, usual: Option<&Usual>) -> (f64, Cause) {
         let weeks = usual.map_or(1.0, |usual| usual.weeks);
         let renewals = self.renewals_chance(gap);
-        let mut is_of_worth = false;
+        let mut cause = Cause::Fewer;
         let sales = if gap.sales_expected < 0.5 {
             None
         } else {
-            let index = WINDOWS.iter().position(|window| *window >= gap.hours);
-            let index = index.unwrap_or(WINDOWS.len() - 1);
+            let index = window_of(gap.hours);
             // What is usual is itself an average of few weeks, and a median at that.
             let of_average = 1.0 / (MEDIAN_EFFICIENCY * weeks * gap.sales_expected);
-            let mut stray = self.stray[index].squared.max(stray_min(gap.hours));
+            let mut stray = self.stray(gap.hours);
             if let Some(usual) = usual {
                 let by_chance = 1.0 / usual.sales.max(1.0);
                 let seen = (usual.short_squared - by_chance).max(0.0);
@@ -380,11 +408,13 @@ impl Habits {
             // Two questions are asked of them.
             let cheap = self.worth.chance(index, &now, &usual, weeks);
             let cheap = cheap.map(|chance| 2.0 * chance).filter(|c| *c < few);
-            is_of_worth = cheap.is_some();
+            if cheap.is_some() {
+                cause = Cause::Cheaper;
+            }
             Some(cheap.unwrap_or(few))
         };
-        let chance = match (gap.due, sales) {
-            (0, None) => return (1.0, false),
+        let mut chance = match (gap.due, sales) {
+            (0, None) => 1.0,
             (_, None) => renewals,
             (0, Some(sales)) => sales,
             (_, Some(sales)) => {
@@ -392,8 +422,20 @@ impl Habits {
                 product * (1.0 - product.ln())
             }
         };
+        // Invoices are no payments, and are asked about by themselves.
+        let used = self
+            .usage
+            .chance(&gap.used, as_f64(gap.used_usual.max(0).unsigned_abs()));
+        if let Some(used) = used.map(|used| 2.0 * used).filter(|used| *used < chance) {
+            (chance, cause) = (used, Cause::Used);
+        }
         let looks = (24.0 / as_f64(gap.hours.unsigned_abs().max(1))).max(1.0);
-        ((chance * looks).min(1.0), is_of_worth)
+        ((chance * looks).min(1.0), cause)
+    }
+
+    /// How far sales of so many hours stray, squared and relative.
+    pub(super) fn stray(&self, hours: i64) -> f64 {
+        self.stray[window_of(hours)].squared.max(stray_min(hours))
     }
 
     /// How likely it is that so many renewals are not even asked for, or given away.
@@ -504,6 +546,12 @@ impl Stray {
         self.squared += weight * (seen - by_chance - self.squared);
         self.squared = self.squared.max(0.0);
     }
+}
+
+/// Which of [`WINDOWS`] has so many hours at least.
+fn window_of(hours: i64) -> usize {
+    let index = WINDOWS.iter().position(|window| *window >= hours);
+    index.unwrap_or(WINDOWS.len() - 1)
 }
 
 /// The least that sales are taken to stray, squared: 14 % over three hours, 4 % over a day. Nobody's

@@ -52,8 +52,14 @@ mod tests_of_straying;
 #[cfg(test)]
 mod tests_of_turns;
 #[cfg(test)]
+mod tests_of_usage;
+#[cfg(test)]
+mod tests_of_worse;
+#[cfg(test)]
 mod tests_of_worth;
+mod usage;
 mod usual;
+mod worse;
 mod worth;
 
 use std::collections::BTreeMap;
@@ -381,6 +387,22 @@ impl RevenueDrop {
             let billed = billed(event).map(|billed| Billed { price, ..billed });
             self.dues
                 .invoice(subscription, billed, at, &mut self.bookings);
+            self.take_used(known, event, at);
+        }
+    }
+
+    /// An invoice of a renewal that bills nothing but use: what it asks for, before discounts and the customer's balance, held
+    /// against the most that was ever paid.
+    fn take_used(&mut self, record: Option<&SubscriptionRecord>, event: &Event, at: Timestamp) {
+        let EventData::Invoice(invoice) = &event.data else {
+            return;
+        };
+        let metered = record.filter(|record| record.is_metered && record.largest_paid > 0);
+        if invoice.billing_reason == BillingReason::SubscriptionCycle
+            && let Some((record, asked)) = metered.zip(invoice.subtotal.or(invoice.total))
+            && let Some(watched) = record.currency.and_then(|currency| self.watched(currency))
+        {
+            watched.used(at, asked, record.largest_paid);
         }
     }
 
@@ -493,13 +515,19 @@ impl RevenueDrop {
         };
         // Told again when the loss grew by a quarter, or reached a further currency.
         let is_more = chief.lost >= self.told_amount.saturating_add(self.told_amount / 4)
-            || missing.len() > self.told_currencies;
+            || missing.len() > self.told_currencies
+            || chief.is_worse;
         if !is_new && !is_more {
             return;
         }
         (self.told_amount, self.told_currencies) = (chief.lost, missing.len());
         if let Some(mut finding) = tell::describe(key, missing, &self.settings) {
             finding.occurrences = u64::from(is_new);
+            finding.is_news = chief.is_worse;
+            if chief.is_worse {
+                let reason = "it became worse: newer hours bring half of what it left, or less";
+                finding.evidence.reasons.push(reason.to_owned());
+            }
             ctx.fire(finding);
         }
     }

@@ -9,7 +9,7 @@ use crate::time::{Span, Timestamp};
 use super::Settings;
 use super::currency::{chance_max, drop_of};
 use super::dues::SETTLE;
-use super::gap::Gap;
+use super::gap::{Cause, Gap};
 use super::hours::{HOUR, Hours, hour_of};
 
 /// Sales, in basis points of what is usual, that may be missing where renewals alone are unseen.
@@ -70,6 +70,10 @@ fn part_of(amount: i64, bps: i64) -> i64 {
 /// is renewals that are missing. Sales that fall by far more than the silence was long are no matter of
 /// the silence: where a checkout is broken, few events are left.
 pub(super) fn lost(ctx: &Context<'_>, gap: &Gap, hours: &Hours, end: i64) -> Option<Blind> {
+    if gap.cause == Cause::Used {
+        // These invoices came, and said how little.
+        return None;
+    }
     let to = Timestamp::EPOCH + Span::hours(end);
     let from = to - Span::hours(gap.hours);
     let silences = || ctx.intake().silent_between(from - SETTLE - HOUR, to);

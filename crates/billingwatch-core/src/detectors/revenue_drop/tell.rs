@@ -7,6 +7,7 @@ use crate::time::{Span, Timestamp};
 use super::super::words::{percent, rounded};
 use super::Settings;
 use super::currency::Missing;
+use super::gap::Cause;
 
 /// How bad it is: by the share that is missing, and by how much of a day that is. The first hours
 /// of a total outage are not yet a lost day.
@@ -36,10 +37,10 @@ pub(super) fn describe(
     finding.currency = Some(*currency);
     finding.amount_at_stake = Some(chief.lost);
     finding.evidence.measures = measures(chief, settings);
-    let so_little = if chief.gap.is_of_worth {
-        "payments are worth so little"
-    } else {
-        "so few payments come"
+    let so_little = match chief.gap.cause {
+        Cause::Cheaper => "payments are worth so little",
+        Cause::Used => "metered subscriptions use so little",
+        Cause::Fewer => "so few payments come",
     };
     finding.evidence.reasons.push(format!(
         "{so_little} by chance with probability {:.1e}",
@@ -86,8 +87,16 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
         let count = gap.short_count;
         renewals += &format!(", invoices of {count} ask {short} less than their price");
     }
+    if gap.used.count >= 1.0 {
+        renewals += &format!(
+            ", {:.0} invoices of metered subscriptions ask for {}, where {} is usual",
+            gap.used.count,
+            Money::new(gap.used_amount, currency),
+            Money::new(gap.used_usual, currency),
+        );
+    }
     let usual_sales = rounded(gap.sales_expected);
-    let sales = if gap.is_of_worth {
+    let sales = if gap.cause == Cause::Cheaper {
         let each = |amount: i64, count: i64| Money::new(amount / count.max(1), currency);
         format!(
             "{} other payments of {} on average, where {usual_sales} of {} are usual",
@@ -136,6 +145,10 @@ fn measures(missing: &Missing, settings: &Settings) -> Vec<Measure> {
     if gap.short_amount > 0 {
         let short = gap.short_amount;
         measures.push(Measure::new("below_price", short, Unit::MinorUnits));
+    }
+    if gap.used.count >= 1.0 {
+        let used = Measure::new("metered_use", gap.used_amount, Unit::MinorUnits);
+        measures.push(used.expected(gap.used_usual));
     }
     measures
 }

@@ -16,28 +16,31 @@ use super::usual::by_weeks;
 /// yearly ones among them decide.
 const SALES_MIN: f64 = 40.0;
 
-/// The average must have fallen to this share of what is usual: a mixture of cheaper things, or half
-/// price on everything for some hours, is no fault.
-const FALLEN_TO: f64 = 0.4;
+/// The average must have fallen to this share of what is usual: a mixture of cheaper things is no fault.
+pub(super) const FALLEN_TO: f64 = 0.4;
 
-/// Windows of a day or longer, for as long as things may be cheap on purpose, if that draws customers.
+/// Windows of a day or longer, which are always many things.
 const OF_DAYS: usize = 3;
 
-/// Over these a fall to this share is asked about, more than a quarter off or things that are cheaper by chance, unless sales are
+/// A fall to this share is asked about, more than a quarter off or things that are cheaper by chance, unless sales are
 /// more than so many times the usual ones: who sells cheaper wants to sell more, and a wrong price draws nobody.
-const DAYS_FALLEN_TO: f64 = 0.75;
+pub(super) const MANY_FALLEN_TO: f64 = 0.75;
 
-/// See [`DAYS_FALLEN_TO`].
+/// See [`MANY_FALLEN_TO`].
 const DRAWN_MAX: f64 = 1.2;
 
 /// Sales of such a window, and usual ones: the average of fewer depends on which of the dear things were among them.
-const DAYS_SALES_MIN: f64 = 100.0;
+const MANY_SALES_MIN: f64 = 100.0;
 
 /// Weeks that must say what is usual then: of three, none is the middle by itself.
-const DAYS_WEEKS_MIN: f64 = 3.0;
+const MANY_WEEKS_MIN: f64 = 3.0;
+
+/// Days whose windows of some hours must have shown how far their averages stray: what is sold in the morning is not
+/// what is sold in the evening.
+const HOURS_DAYS_MIN: f64 = 14.0;
 
 /// At this share of what is usual it is back, as soon as so many payments say so.
-const BACK_AT: f64 = 0.85;
+pub(super) const BACK_AT: f64 = 0.85;
 const BACK_SALES_MIN: f64 = 10.0;
 
 /// Weeks that must say what is usual.
@@ -71,7 +74,7 @@ pub(super) struct Worth {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Stray {
-    /// The variance of its logarithm.
+    /// The variance of its logarithm beyond the chance of small numbers.
     squared: f64,
     /// Days that taught it.
     days: f64,
@@ -107,11 +110,22 @@ impl Sales {
         (is_enough && is_told).then_some(ratio)
     }
 
+    /// What one is worth of what one usually is; all of it where that cannot be said.
+    pub(super) fn part_of(&self, usual: &Self) -> f64 {
+        self.against(usual, SALES_MIN).unwrap_or(1.0)
+    }
+
     /// Whether one is worth what it usually is.
     pub(super) fn is_worth(&self, usual: &Self) -> bool {
         self.against(usual, BACK_SALES_MIN)
             .is_some_and(|ratio| ratio >= BACK_AT)
     }
+}
+
+/// How likely it is that none comes of what counts as so many payments alike: of ten terms of a school that bring most of its
+/// money, none is paid on a day now and then, and a law of the logarithm of the sum knows nothing of that.
+pub(super) fn of_none(alike: f64) -> f64 {
+    (-alike.max(0.0)).exp()
 }
 
 impl Worth {
@@ -147,11 +161,12 @@ impl Worth {
         weeks: f64,
     ) -> Option<f64> {
         let ratio = sales.against(usual, SALES_MIN)?;
+        let known = self.strays.get(index)?;
         let draws_nobody = sales.count <= usual.count * DRAWN_MAX;
-        let are_many = sales.count.min(usual.count) >= DAYS_SALES_MIN && weeks >= DAYS_WEEKS_MIN;
-        let is_of_days = index >= OF_DAYS && are_many && draws_nobody;
-        let fallen_to = if is_of_days {
-            DAYS_FALLEN_TO
+        let are_many = sales.count.min(usual.count) >= MANY_SALES_MIN && weeks >= MANY_WEEKS_MIN;
+        let is_known = index >= OF_DAYS || known.days >= HOURS_DAYS_MIN;
+        let fallen_to = if are_many && draws_nobody && is_known {
+            MANY_FALLEN_TO
         } else {
             FALLEN_TO
         };
@@ -159,13 +174,10 @@ impl Worth {
             return None;
         }
         let by_chance = self.by_chance(sales.count) + self.by_chance(usual.count * weeks);
-        let stray = self
-            .strays
-            .get(index)?
-            .squared
-            .max(by_chance)
-            .max(STRAY_MIN);
-        Some(normal_head(ratio.ln() / stray.sqrt()))
+        let stray = (known.squared + by_chance).max(STRAY_MIN);
+        let chance = normal_head(ratio.ln() / stray.sqrt());
+        let alike = sales.count.min(usual.count) / (1.0 + self.by_chance(1.0));
+        Some(chance.max(of_none(alike)))
     }
 
     /// Learns from a complete window that is no part of an incident, and how many weeks say what is usual of it.
@@ -176,6 +188,7 @@ impl Worth {
         usual: &Sales,
         (weeks, days): (f64, f64),
     ) {
+        let by_chance = self.by_chance(sales.count) + self.by_chance(usual.count * weeks);
         let Some((ratio, stray)) = sales
             .against(usual, SALES_MIN)
             .zip(self.strays.get_mut(index))
@@ -184,11 +197,12 @@ impl Worth {
         };
         // A dear day says nothing of how far prices fall; a cheap one stands for both.
         let short = (-ratio.ln()).max(0.0);
-        let most = STRAY_NEWS_MAX * stray.squared.max(STRAY_MIN);
+        let most = STRAY_NEWS_MAX * (stray.squared + by_chance).max(STRAY_MIN);
         let seen = (2.0 * short * short).min(most) / by_weeks(STRAY_SEEN, weeks);
         stray.days += days;
         let weight = (days / (stray.days + STRAY_PRIOR_DAYS)).max(STRAY_WEIGHT * days);
-        stray.squared += weight.min(1.0) * (seen - stray.squared);
+        // What small numbers do, as at night, is reckoned for each window anew.
+        stray.squared += weight.min(1.0) * (seen - by_chance - stray.squared);
         stray.squared = stray.squared.max(0.0);
     }
 }
@@ -231,25 +245,31 @@ mod tests {
     }
 
     #[test]
-    fn half_the_price_is_a_sale_for_some_hours_and_where_it_draws_customers() {
-        let mut known = Worth::default();
-        for _ in 0..21 {
-            for index in 0..WINDOWS.len() {
-                known.learn(index, &worth(1.0), &USUAL, (4.0, 1.0));
+    fn half_the_price_is_a_sale_where_it_draws_customers_and_for_some_hours_until_these_are_known()
+    {
+        let taught = |days: u32| {
+            let mut known = Worth::default();
+            for _ in 0..days {
+                for index in 0..WINDOWS.len() {
+                    known.learn(index, &worth(1.0), &USUAL, (4.0, 1.0));
+                }
             }
-        }
-        let chance = |index: usize, drawn: f64| {
+            known
+        };
+        let chance = |days: u32, index: usize, drawn: f64| {
             let sales = Sales {
                 count: USUAL.count * drawn,
                 amount: USUAL.amount * drawn * 0.5,
             };
-            known.chance(index, &sales, &USUAL, 4.0)
+            taught(days).chance(index, &sales, &USUAL, 4.0)
         };
-        assert_eq!(chance(2, 1.0), None);
-        assert!(chance(3, 1.0).unwrap() < 1e-5);
-        assert!(chance(4, 1.2).unwrap() < 1e-5);
-        assert_eq!(chance(3, 1.21), None);
-        assert_eq!(chance(3, 0.8), None, "too few");
+        assert_eq!(chance(13, 2, 1.0), None);
+        assert!(chance(21, 2, 1.0).unwrap() < 1e-5);
+        assert!(chance(21, 3, 1.0).unwrap() < 1e-5);
+        assert!(chance(21, 4, 1.2).unwrap() < 1e-5);
+        assert_eq!(chance(21, 3, 1.21), None);
+        assert_eq!(chance(21, 2, 1.21), None);
+        assert_eq!(chance(21, 3, 0.8), None, "too few");
     }
 
     #[test]
@@ -276,6 +296,31 @@ mod tests {
         };
         assert!(taught(4_000) < 1e-9, "{}", taught(4_000));
         assert!(taught(500_000) > 1e-3, "{}", taught(500_000));
+    }
+
+    #[test]
+    fn a_few_terms_of_a_school_that_nobody_pays_on_some_day_are_chance_and_many_are_not() {
+        // Of forty payments seven bring nearly all.
+        let chance = |payments: f64| {
+            let mut known = Worth::default();
+            for n in 0..1_000 {
+                known.note(if n % 6 == 0 { 170_000 } else { 2_500 }, 1);
+            }
+            for _ in 0..28 {
+                known.learn(4, &worth(1.0), &USUAL, (4.0, 1.0));
+            }
+            let usual = Sales {
+                count: payments,
+                amount: payments * 30_000.0,
+            };
+            let sales = Sales {
+                amount: usual.amount * 0.085,
+                ..usual
+            };
+            known.chance(4, &sales, &usual, 4.0).unwrap()
+        };
+        assert!(chance(40.0) > 1e-4);
+        assert!(chance(400.0) < 1e-12);
     }
 
     #[test]

@@ -163,35 +163,22 @@ impl History {
     }
 
     /// How many days' worth a stretch of days brings: what weekends lack comes on Monday, and may come
-    /// as soon as it begins. Some networks and processors send a week's at once, most of them on Mondays:
-    /// where more came on Mondays than weekends lack, that is what a Monday brings, and the other days less.
+    /// as soon as it begins.
     pub(super) fn days_worth(&self, days: impl Iterator<Item = Part>) -> f64 {
         let known = self.days.iter().filter(|day| !day.is_wave);
-        let (mondays, weekends, all) = known.fold((0, 0, 0), |(mondays, weekends, all), day| {
-            let (is_monday, is_weekend) = match weekday(day.number) {
-                MONDAY => (1, 0),
-                SATURDAY.. => (0, 1),
-                _ => (0, 0),
-            };
-            let against = day.against;
-            (
-                mondays + is_monday * against,
-                weekends + is_weekend * against,
-                all + against,
-            )
+        let (weekend, all) = known.fold((0, 0), |(weekend, all), day| {
+            let is_weekend = weekday(day.number) >= SATURDAY;
+            let against = u64::from(is_weekend) * day.against;
+            (weekend + against, all + day.against)
         });
-        let all = as_f64(all) + REST_WEIGHT;
         // What a day of the weekend brings of an even day's worth.
-        let even = (WEEK / WEEKEND * as_f64(weekends) / all).min(1.0);
-        let lacked = 1.0 + WEEKEND * (1.0 - even);
-        let monday = (WEEK * as_f64(mondays) + REST_WEIGHT * lacked) / all;
-        let monday = monday.max(lacked);
-        let other = (WEEK - WEEKEND * even - monday) / (WEEK - WEEKEND - 1.0);
+        let even = WEEK / WEEKEND * as_f64(weekend) / (as_f64(all) + REST_WEIGHT);
+        let even = even.min(1.0);
         days.map(|part| match weekday(part.day) {
-            MONDAY if part.has_begin => part.share + monday - 1.0,
-            MONDAY => part.share * monday,
+            MONDAY if part.has_begin => part.share + WEEKEND * (1.0 - even),
+            MONDAY => part.share * (1.0 + WEEKEND * (1.0 - even)),
             SATURDAY.. => part.share * even,
-            _ => part.share * other,
+            _ => part.share,
         })
         .sum()
     }
@@ -328,33 +315,6 @@ mod tests {
         }
         assert!(on(&history, 4) < 1.05, "{}", on(&history, 4));
         assert!((history.days_worth(week()) - 7.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn who_has_them_on_mondays_has_a_weeks_on_a_monday_and_few_on_a_tuesday() {
-        let on = |history: &History, day| {
-            let part = Part {
-                day,
-                share: 1.0,
-                has_begin: true,
-            };
-            history.days_worth(std::iter::once(part))
-        };
-        let week = |history: &History| (4..11).map(|day| on(history, day)).sum::<f64>();
-        let mut history = shop(0..56, 100);
-        for monday in (4..56).step_by(7) {
-            (0..2).for_each(|_| history.count_against(monday, true));
-        }
-        assert!(on(&history, 4) > 5.0, "{}", on(&history, 4));
-        assert!(on(&history, 5) < 0.5, "{}", on(&history, 5));
-        assert!((week(&history) - 7.0).abs() < 1e-9);
-        // Fewer on Mondays than a weekend lacks show nothing.
-        let mut history = shop(0..56, 100);
-        for friday in (1..56).step_by(7) {
-            history.count_against(friday, true);
-        }
-        assert!((on(&history, 4) - 3.0).abs() < 1e-9);
-        assert!((on(&history, 5) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -76,11 +76,37 @@ pub(super) struct Lateness {
     usual_slow: (f64, f64),
     /// Since when that is learned.
     learned_since: Option<Timestamp>,
-    /// Late and all deliveries of each minute of the window, and of [`COUNTED_SPAN`] at least.
-    minutes: VecDeque<(Timestamp, u64, u64)>,
+    /// The minutes of the window, and of [`COUNTED_SPAN`] at least, that had deliveries.
+    minutes: VecDeque<Minute>,
     /// Learned: late and all deliveries, decaying.
     usual: (f64, f64),
     usual_day: i64,
+}
+
+/// The deliveries received in one minute.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Minute {
+    begin: Timestamp,
+    late: u64,
+    all: u64,
+    /// Those later than usual, and when the oldest and the newest of them were made. However many come,
+    /// it is known of the whole window.
+    slow: u64,
+    slow_from: Timestamp,
+    slow_to: Timestamp,
+}
+
+impl Minute {
+    const fn new(begin: Timestamp) -> Self {
+        Self {
+            begin,
+            late: 0,
+            all: 0,
+            slow: 0,
+            slow_from: Timestamp::MAX,
+            slow_to: Timestamp::EPOCH,
+        }
+    }
 }
 
 /// A pause in the stream that is odd, and what it missed. That events of it come late says that it
@@ -126,7 +152,8 @@ impl Lateness {
         now: Timestamp,
         made_at: Timestamp,
         is_late: bool,
-        learn: Option<&Criteria>,
+        is_learning: bool,
+        criteria: &Criteria,
     ) {
         if self.newest.len() >= NEWEST_MAX {
             self.newest.pop_front();
@@ -136,23 +163,26 @@ impl Lateness {
             made_at,
             is_late,
         });
-        let minute = now.floor_to(MINUTE);
-        match self.minutes.back_mut() {
-            Some((last, late, all)) if *last == minute => {
-                *late += u64::from(is_late);
-                *all += 1;
+        let begin = now.floor_to(MINUTE);
+        if self.minutes.back().is_none_or(|last| last.begin != begin) {
+            if self.minutes.len() >= MINUTES_MAX {
+                self.minutes.pop_front();
             }
-            _ => {
-                if self.minutes.len() >= MINUTES_MAX {
-                    self.minutes.pop_front();
-                }
-                self.minutes.push_back((minute, u64::from(is_late), 1));
+            self.minutes.push_back(Minute::new(begin));
+        }
+        let is_slow = now.since(made_at) > criteria.slow;
+        if let Some(minute) = self.minutes.back_mut() {
+            minute.late += u64::from(is_late);
+            minute.all += 1;
+            if is_slow {
+                minute.slow += 1;
+                minute.slow_from = minute.slow_from.min(made_at);
+                minute.slow_to = minute.slow_to.max(made_at);
             }
         }
-        if let Some(criteria) = learn {
+        if is_learning {
             self.usual.0 += f64::from(u8::from(is_late));
             self.usual.1 += 1.0;
-            let is_slow = now.since(made_at) > criteria.slow;
             self.usual_slow.0 += f64::from(u8::from(is_slow));
             self.usual_slow.1 += 1.0;
             self.learned_since.get_or_insert(now);
@@ -171,36 +201,36 @@ impl Lateness {
         if !self.learned_since.is_some_and(is_known) {
             return None;
         }
-        let from = now - criteria.window;
+        // By the minute: the newest deliveries are a few minutes' where a hundred come in each.
+        let from = (now - criteria.window).floor_to(MINUTE);
         let newest = || {
-            let newest = self.newest.iter().rev();
-            newest.take_while(|one| one.received_at >= from)
+            let newest = self.minutes.iter().rev();
+            newest.take_while(|minute| minute.begin >= from)
         };
-        let slow_now = newest().filter(|one| one.lag() > criteria.slow).count();
+        let slow_now = newest().map(|minute| minute.slow).sum();
         let usual = share_of(self.usual_slow, slow_now).clamp(0.002, 0.95);
-        let (mut slow, mut all, mut minutes) = (0_usize, 0_usize, 0_usize);
-        let mut minute = None;
+        let (mut slow, mut all, mut minutes) = (0, 0, 0_usize);
         let (mut made_from, mut made_to) = (Timestamp::MAX, Timestamp::EPOCH);
         // A test at each doubling is enough, and keeps a stream that is always slow cheap.
         let mut test_from = 0;
         let mut found = None;
-        for one in newest() {
-            all += 1;
-            if one.lag() <= criteria.slow {
+        for minute in newest() {
+            all += minute.all;
+            if minute.slow == 0 {
                 continue;
             }
-            slow += 1;
-            let received = one.received_at.floor_to(MINUTE);
-            minutes += usize::from(minute.replace(received) != Some(received));
-            made_from = made_from.min(one.made_at);
-            made_to = made_to.max(one.made_at);
+            slow += minute.slow;
+            minutes += 1;
+            made_from = made_from.min(minute.slow_from);
+            made_to = made_to.max(minute.slow_to);
             let is_lasting = minutes >= SLOW_MINUTES && made_to.since(made_from) >= SLOW_SPAN;
-            let is_most = share_bps(as_i64(slow), as_i64(all)) >= SLOW_BPS;
+            let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            let is_most = share_bps(count(slow), count(all)) >= SLOW_BPS;
             if !is_lasting || !is_most || all < test_from {
                 continue;
             }
             test_from = 2 * all;
-            let chance = binomial_tail(slow as u64, all as u64, usual);
+            let chance = binomial_tail(slow, all, usual);
             if chance <= criteria.chance_max {
                 found = Some(chance);
                 break;
@@ -208,7 +238,10 @@ impl Lateness {
         }
         let chance = found?;
         self.set_limit(Some(criteria.slow), criteria);
-        Some(self.describe(chance, from))
+        Some(Late {
+            made_from,
+            ..self.describe(chance, from)
+        })
     }
 
     /// Late is again what is set.
@@ -221,17 +254,25 @@ impl Lateness {
     fn set_limit(&mut self, limit: Option<Span>, criteria: &Criteria) {
         self.limit = limit;
         let limit = self.limit(criteria);
-        for (_, late, _) in &mut self.minutes {
-            *late = 0;
-        }
         for one in &mut self.newest {
             one.is_late = one.lag() > limit;
-            let minute = one.received_at.floor_to(MINUTE);
-            let place = self.minutes.partition_point(|(known, ..)| *known < minute);
-            if let Some((known, late, _)) = self.minutes.get_mut(place)
-                && *known == minute
+        }
+        if limit == criteria.slow {
+            for minute in &mut self.minutes {
+                minute.late = minute.slow;
+            }
+            return;
+        }
+        for minute in &mut self.minutes {
+            minute.late = 0;
+        }
+        for one in self.newest.iter().filter(|one| one.is_late) {
+            let begin = one.received_at.floor_to(MINUTE);
+            let place = self.minutes.partition_point(|minute| minute.begin < begin);
+            if let Some(minute) = self.minutes.get_mut(place)
+                && minute.begin == begin
             {
-                *late += u64::from(one.is_late);
+                minute.late += 1;
             }
         }
     }
@@ -248,7 +289,7 @@ impl Lateness {
         while self
             .minutes
             .front()
-            .is_some_and(|(minute, ..)| *minute < from)
+            .is_some_and(|minute| minute.begin < from)
         {
             self.minutes.pop_front();
         }
@@ -333,11 +374,11 @@ impl Lateness {
     /// The numbers of the window that begins then.
     fn describe(&self, chance: f64, from: Timestamp) -> Late {
         let from = from.floor_to(MINUTE);
-        let place = self.minutes.partition_point(|(minute, ..)| *minute < from);
+        let place = self.minutes.partition_point(|minute| minute.begin < from);
         let newest = self
             .minutes
             .get(place)
-            .map_or(Timestamp::MAX, |first| first.0);
+            .map_or(Timestamp::MAX, |first| first.begin);
         let is_in = move |one: &&Delivery| one.is_late && one.received_at >= newest;
         let late = || self.newest.iter().filter(is_in);
         let mut lags: Vec<i64> = late()
@@ -395,12 +436,14 @@ impl Lateness {
 
     fn count(&self, since: Timestamp) -> (u64, u64) {
         let newest = self.minutes.iter().rev();
-        let newest = newest.take_while(|(minute, ..)| *minute >= since);
-        newest.fold((0, 0), |(late, all), one| (late + one.1, all + one.2))
+        let newest = newest.take_while(|minute| minute.begin >= since);
+        newest.fold((0, 0), |(late, all), minute| {
+            (late + minute.late, all + minute.all)
+        })
     }
 
     fn usual_share(&self) -> f64 {
-        let late_now = self.newest.iter().filter(|one| one.is_late).count();
+        let late_now = self.newest.iter().filter(|one| one.is_late).count() as u64;
         if self.limit.is_some() {
             return share_of(self.usual_slow, late_now).clamp(0.002, 0.95);
         }
@@ -410,7 +453,7 @@ impl Lateness {
 
 /// The usual share, by those that are learned. The late ones at hand are what is judged: they are no
 /// yardstick.
-fn share_of((late, all): (f64, f64), late_now: usize) -> f64 {
+fn share_of((late, all): (f64, f64), late_now: u64) -> f64 {
     let late_now = f64::from(u32::try_from(late_now).unwrap_or(u32::MAX));
     let late = (late - late_now).max(0.0);
     (late + PRIOR.0) / (all + PRIOR.1)

@@ -27,6 +27,7 @@
 //! about is decided by settings of `webhook_lag`, which also tells people of it.
 
 mod backfill;
+mod clocks;
 mod families;
 mod lateness;
 mod pauses;
@@ -370,8 +371,8 @@ impl Intake {
         if self.is_draining {
             return;
         }
-        let learn = self.open.is_none().then_some(&self.criteria);
-        self.lateness.take(now, made_at, is_late, learn);
+        let is_learning = self.open.is_none();
+        (self.lateness).take(now, made_at, is_late, is_learning, &self.criteria);
         if !is_late {
             if self.open.is_none()
                 && lag > self.criteria.slow

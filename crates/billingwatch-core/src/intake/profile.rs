@@ -18,11 +18,18 @@
 //!   is counted on in those that have next to none of them.
 //! - **The other days.** They take something off an hour that is busier than they are, and add
 //!   nothing to one that is quieter: who is closed on Sundays is not expected to open.
+//! - **Summer time.** Where nobody said which clocks the merchant lives by, an hour may be the one after
+//!   or before it for two weeks after [clocks were changed](super::clocks).
+//!
+//! All that is slow to follow a rise. But what came at a busy hour of each of the last fourteen days, be it
+//! a Monday or a Sunday, is the work of no calendar, and the least of them can be counted on.
 
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::time::{Span, Timestamp};
+
+use super::clocks;
 
 /// Hours of a week.
 const HOURS: usize = 168;
@@ -63,6 +70,14 @@ const AMENDED_MAX: Span = Span::hours(24);
 /// From so many weeks on an hour is its own measure of what is plausible.
 const WEEKS_MIN: usize = 3;
 
+/// Weeks in which an hour of each day must have been busy to be counted on, whatever was before: longer
+/// than any run of a billing calendar and its retries, and than a sale lasts.
+const LATELY_WEEKS: usize = 2;
+
+/// Busy minutes of an hour that each of these days must have had, one in four. A campaign, a season or a month of trials
+/// that ends leaves a busy shop less busy, and a small one as quiet as it was before.
+const LATELY_MIN: u8 = 15;
+
 /// How much the other days weigh against an hour's own record, in weeks.
 const POOL: f64 = 1.0;
 
@@ -82,8 +97,8 @@ pub(super) struct Profile {
     counted: [u8; QUARTERS],
     /// And of each hour of the week, decaying by a sixth a week; in [`QUARTER_UNIT`]s.
     quarters: Vec<[u16; QUARTERS]>,
-    /// The share of the hour that was last asked for, and how much of it each quarter has.
-    newest: (Timestamp, Option<f64>, [f64; QUARTERS]),
+    /// The hour that was last asked for, and the share of each of its quarters.
+    newest: (Timestamp, Option<[f64; QUARTERS]>),
     /// What the quarter of an hour has that was last asked for, and when it begins: asked several times
     /// a minute. Clocks are put forward and back between two of them alone.
     #[serde(skip)]
@@ -154,12 +169,31 @@ impl Profile {
         }
         if !self.is_in(minute, self.newest.0) {
             let hour = self.calendar.hour_start(minute);
-            self.newest = (hour, self.share(hour), self.parts(hour));
+            self.newest = (hour, self.quarters_of(hour));
         }
-        let part = self.newest.2[quarter_of(minute, self.newest.0)];
-        let share = self.newest.1.map(|share| share * part);
+        let (hour, shares) = self.newest;
+        let share = shares.map(|shares| shares[quarter_of(minute, hour)]);
         self.quarter = (minute.floor_to(QUARTER), share);
         share
+    }
+
+    /// The share of each quarter of an hour, by whatever clocks it is the least.
+    fn quarters_of(&self, hour: Timestamp) -> Option<[f64; QUARTERS]> {
+        let of = |hour| {
+            let share = self.share(hour)?;
+            Some(self.parts(hour).map(|part| part * share))
+        };
+        let mut shares = of(hour)?;
+        // Who named a zone lives by its clocks, also where they are never changed.
+        if self.calendar == Calendar::utc() {
+            let others = clocks::shifts(hour).into_iter();
+            for other in others.filter_map(|shift| of(hour + shift)) {
+                for (share, other) in shares.iter_mut().zip(other) {
+                    *share = share.min(other);
+                }
+            }
+        }
+        Some(shares)
     }
 
     /// What part of the hour's share each quarter has: all of it, unless it is quiet.
@@ -185,6 +219,20 @@ impl Profile {
         }
     }
 
+    /// The least that came at this hour in the last two weeks, on whatever day; nothing while one of them
+    /// is not known, or was not [busy](LATELY_MIN).
+    fn least_of_late(&self, hour: usize) -> f64 {
+        let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
+        let newest = same_hour.flat_map(|weeks| weeks[..LATELY_WEEKS].iter());
+        let known = |busy: &u8| if *busy == UNKNOWN { 0 } else { *busy };
+        let least = newest.map(known).min().unwrap_or(0);
+        if least < LATELY_MIN {
+            0.0
+        } else {
+            f64::from(least)
+        }
+    }
+
     /// The share of busy minutes that can be counted on in this hour; `None` while nothing is known
     /// of it, nor of the same hour of other days.
     pub(super) fn share(&self, at: Timestamp) -> Option<f64> {
@@ -202,7 +250,7 @@ impl Profile {
         let daily = capped_mean(&daily, plausible(quieter_half(&daily)));
         let mut own = self.hours.get(hour).map(known).unwrap_or_default();
         own.sort_by(f64::total_cmp);
-        let usual = counted_on(&own, daily);
+        let usual = counted_on(&own, daily).max(self.least_of_late(hour));
         Some((usual / 60.0).clamp(0.0, SHARE_MAX))
     }
 }
@@ -338,6 +386,58 @@ mod tests {
         assert!(usual > 9.5, "{usual}");
     }
 
+    /// So many days from 2 March 2026 on, with an event every other minute of some hours.
+    fn by_the_hour(busy: impl Fn(i64, i64) -> bool, days: i64, calendar: &Calendar) -> Profile {
+        let mut profile = Profile::default();
+        profile.set_calendar(calendar);
+        for minute in 0..days * 24 * 60 {
+            let (day, hour) = (minute / (24 * 60), minute / 60 % 24);
+            let is_busy = minute % 2 == 0 && busy(day, hour);
+            profile.count(SPRING + Span::minutes(minute), is_busy);
+        }
+        profile
+    }
+
+    /// Monday, 2 March 2026.
+    const SPRING: Timestamp = Timestamp::from_secs(1_772_409_600);
+
+    #[test]
+    fn after_the_clocks_were_put_forward_the_last_hour_may_be_the_one_before() {
+        let open = |_, hour| (8..22).contains(&hour);
+        // Saturday 28 March, and the Monday after.
+        let share = |calendar: &Calendar, day, hour| {
+            let mut profile = by_the_hour(open, day, calendar);
+            let at = SPRING + Span::days(day) + Span::hours(hour);
+            profile.look(at).unwrap_or_default()
+        };
+        let utc = Calendar::utc();
+        assert!(share(&utc, 26, 21) > 0.3, "{}", share(&utc, 26, 21));
+        assert!(share(&utc, 28, 21) < 0.02, "{}", share(&utc, 28, 21));
+        assert!(share(&utc, 28, 20) > 0.3, "{}", share(&utc, 28, 20));
+        // Who said where lives by those clocks, changed or not.
+        let india = Calendar::of("Asia/Kolkata").unwrap();
+        let at_half_past = |hour| share(&india, 28, hour);
+        assert!(at_half_past(20) > 0.3, "{}", at_half_past(20));
+    }
+
+    #[test]
+    fn what_came_on_each_of_fourteen_days_can_be_counted_on_and_a_fortnight_with_a_pause_not() {
+        let usual = |busy: fn(i64, i64) -> bool| {
+            let profile = by_the_hour(busy, 42, &Calendar::utc());
+            profile.share(SPRING + Span::days(42) + Span::hours(20))
+        };
+        let since_day_28 = usual(|day, hour| day >= 28 && hour == 20);
+        assert!(
+            since_day_28.is_some_and(|share| share > 0.4),
+            "{since_day_28:?}"
+        );
+        let but_a_sunday = usual(|day, hour| day >= 28 && day != 34 && hour == 20);
+        assert!(
+            but_a_sunday.is_some_and(|share| share < 0.3),
+            "{but_a_sunday:?}"
+        );
+    }
+
     #[test]
     fn an_event_a_month_is_not_rounded_away() {
         let usual = counted_on(&[0.0, 0.0, 0.0, 1.0], 0.25);
@@ -348,6 +448,8 @@ mod tests {
     fn nothing_is_counted_on_after_a_batch_that_ends_before_its_hour() {
         let share = |is_busy: fn(i64) -> bool, minute| {
             let mut profile = Profile::default();
+            // No clocks of elsewhere count.
+            profile.set_calendar(&Calendar::of("Asia/Dubai").unwrap());
             let monday = Timestamp::from_secs(1_709_510_400);
             for minute in 0..4 * 7 * 24 * 60 {
                 let at = monday + Span::minutes(minute);

@@ -1,6 +1,8 @@
 //! Bank debits come back days after they were made.
 
-use crate::testing::{check, in_order};
+use crate::alert::AlertStatus;
+use crate::engine::{Engine, Registry};
+use crate::testing::{Step, check, in_order, records};
 
 const DAY: i64 = 86_400;
 
@@ -59,6 +61,119 @@ fn what_comes_back_as_a_rule_is_quiet() {
 fn returns_that_come_before_the_successes_are_held_against_all_that_were_made() {
     // On the second morning six returns are all that is known of the collection's end.
     assert_eq!(told(&rents([6, 6, 6, 6, 6])), [""; 0]);
+}
+
+/// Fifty debits a day for ten weeks. Which come back, after how many days, is said by the day, and by the number
+/// among the day's; the others succeed on the sixth.
+fn club(returned: impl Fn(i64, i64) -> Option<i64>) -> String {
+    let mut lines = Vec::new();
+    for day in 0..70_i64 {
+        for n in 0..50 {
+            let at = day * DAY + n * 60;
+            let debit = format!("ch=ch_{day}_{n} cus=cus_{n} type=bacs_debit amt=2500");
+            lines.push((at, format!("charge.pending {debit}")));
+            let (name, after) = match returned(day, n) {
+                Some(after) => ("charge.failed code=insufficient_funds", after),
+                None => ("charge.succeeded", 6),
+            };
+            lines.push((at + after * DAY, format!("{name} {debit} made=-{after}d")));
+        }
+    }
+    in_order(lines) + "+20d wait\n"
+}
+
+/// One or two of a day's come back, after two to five days.
+fn as_usual(day: i64, n: i64) -> Option<i64> {
+    let is_one = n == 0 || (n == 1 && day % 2 == 0);
+    is_one.then(|| 2 + (day + n) % 4)
+}
+
+#[test]
+fn what_comes_back_in_three_days_of_a_weeks_debits_is_held_against_what_was_due() {
+    assert_eq!(told(&club(as_usual)), [""; 0]);
+    // On days 60 to 62 twelve come back of each fifty that are answered: of each day's some.
+    let fault = |day: i64, n: i64| {
+        let after = 2 + n % 4;
+        let is_hit = (60..=62).contains(&(day + after)) && n % 16 < 4;
+        as_usual(day, n).or_else(|| is_hit.then_some(after))
+    };
+    let told = told(&club(fault));
+    let firing = told.iter().filter(|line| line.contains(" firing "));
+    assert_eq!(firing.count(), 1, "{told:#?}");
+    assert!(told.last().is_some_and(|line| line.contains(" resolved ")));
+}
+
+#[test]
+fn what_a_long_weekend_held_up_is_no_more_than_was_due() {
+    // What should come back on days 60 to 63 comes on the next.
+    let holiday = |day: i64, n: i64| {
+        let is_one = n < 3;
+        let after = 2 + (day + n) % 4;
+        let is_held_up = (60..64).contains(&(day + after));
+        is_one.then_some(if is_held_up { 64 - day } else { after })
+    };
+    assert_eq!(told(&club(holiday)), [""; 0]);
+}
+
+/// How many events the alert counts when it is over.
+fn counted(timeline: &str) -> Vec<u64> {
+    let mut factories = crate::detectors::all();
+    factories.retain(|factory| factory.spec().name == "charge_failure_spike");
+    let mut engine = Engine::new(Registry::new(factories));
+    let mut counts = Vec::new();
+    for step in records(timeline) {
+        match step {
+            Step::Record(record) => drop(engine.apply(&record)),
+            Step::Wait(until) => engine.advance_to(until),
+        }
+        for change in engine.take_changes() {
+            let alert = change.alert;
+            if alert.status == AlertStatus::Resolved && alert.title.starts_with("Bank debits") {
+                counts.push(alert.count);
+            }
+        }
+    }
+    counts
+}
+
+#[test]
+fn what_came_back_of_a_day_before_it_was_told_of_is_counted_too() {
+    // Months of collections on two days in a row; of the last, four of the second day come back before
+    // the first day's forty make an alert, and then thirty-six more.
+    let mut lines = Vec::new();
+    for month in 0..5_i64 {
+        for (day, others) in [(0, 4), (1, 4)] {
+            let begin = (month * 30 + day) * DAY;
+            for n in 0..200 {
+                let at = begin + n * 20;
+                let debit = format!(
+                    "ch=ch_{month}_{day}_{n} cus=cus_{day}_{n} type=us_bank_account amt=90000"
+                );
+                lines.push((at, format!("charge.pending {debit}")));
+                let returned = if month < 4 { others } else { 40 };
+                let is_early = month == 4 && day == 1 && n < 4;
+                let (name, after) = match n {
+                    _ if is_early => ("charge.failed code=insufficient_funds", 1),
+                    _ if n < returned => ("charge.failed code=insufficient_funds", 3),
+                    _ => ("charge.succeeded", 4),
+                };
+                let late = if is_early { 3_600 } else { 0 };
+                lines.push((
+                    at + after * DAY + late,
+                    format!("{name} {debit} made=-{after}d"),
+                ));
+            }
+        }
+    }
+    let timeline = in_order(lines) + "+20d wait\n";
+    assert_eq!(
+        told(&timeline)
+            .iter()
+            .filter(|line| line.contains(" firing "))
+            .count(),
+        1
+    );
+    assert_eq!(counted(&timeline), [80]);
 }
 
 #[test]

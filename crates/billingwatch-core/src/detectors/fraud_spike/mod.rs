@@ -58,6 +58,10 @@ const ONE_FEWER_DOUBT: f64 = 0.2;
 /// See [`ONE_FEWER_DOUBT`]: the least that will do so.
 const FEWEST: u64 = 4;
 
+/// What is not less likely than it must be by this factor is no more than medium, whatever its rate: of the
+/// few alerts that chance brings, most are so near the line.
+const CLEARLY: f64 = 0.1;
+
 /// A spike is over when what the window holds has been more likely than this for a while.
 const CALM_CHANCE: f64 = 0.001;
 
@@ -428,7 +432,10 @@ impl FraudSpike {
             if seen.chance > doubt * chance_max || seen.rate_bps < rate_min {
                 continue;
             }
-            let severity = severity_of(&seen);
+            let mut severity = severity_of(&seen);
+            if seen.chance > doubt * chance_max * CLEARLY {
+                severity = severity.min(Severity::Medium);
+            }
             worst = Some(match worst {
                 Some((known, most)) if known.chance <= seen.chance => (known, most.max(severity)),
                 Some((_, most)) => (seen, most.max(severity)),

@@ -11,7 +11,8 @@ fn a_handful_in_a_day_is_a_spike_and_a_quiet_day_ends_it() {
         +1h  radar.early_fraud_warning.created x3/1h
         +2d  wait
     "), @"
-        d12 15:00:00 firing high all: 3 charges were disputed and 1 warned of within 1d, where 0.2 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
+        d12 15:00:00 firing medium all: 3 charges were disputed and 1 warned of within 1d, where 0.2 are usual: 16.6 % of the payments of such a time; 60.00 USD at stake
+        d12 16:00:00 escalated high all: 3 charges were disputed and 2 warned of within 1d, where 0.2 are usual: 20.8 % of the payments of such a time; 60.00 USD at stake
         d14 02:00:00 resolved high all: 0 within 1d for 12h at most, 0.1 are usual
         ");
 }

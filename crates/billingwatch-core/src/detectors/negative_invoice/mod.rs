@@ -61,7 +61,8 @@ crate::settings! {
     payments_min: i64 = 50, 10 => 1_000_000;
     /// The smallest negative total spoken of, in minor units without the sign.
     negative_min: i64 = 1, 1 => 1_000_000_000;
-    /// Charges refunded within 24 hours, six or one before a wave of refunds is spoken of.
+    /// Charges refunded within one to three days, six hours or one before a wave of refunds is spoken of; one
+    /// fewer where they are five times less likely than must be.
     wave_count_min: i64 = 8, 3 => 100_000;
     /// How likely, in millionths, so many refunds may be, as far as this merchant's days stray, before
     /// they count as a wave.

@@ -1,5 +1,5 @@
-//! A wave of refunds: many more charges given back within a day, six hours or an hour than this
-//! merchant usually gives back.
+//! A wave of refunds: many more charges given back within three days, two, one, six hours or an hour than
+//! this merchant usually gives back.
 //!
 //! Opens when at least `wave_count_min` charges were refunded within one of the [windows](Reach), so
 //! many are implausible as far as this merchant's days [stray](Usual) (negative binomial test), and are half
@@ -23,7 +23,7 @@ use crate::time::{Span, Timestamp};
 use super::wave_days::{Reach, Usual, WaveDays};
 
 /// The longest of the rolling windows.
-const WINDOW: Span = Reach::Day.span();
+const WINDOW: Span = Reach::ThreeDays.span();
 
 /// The most refunded charges remembered in the window; the oldest fall out early beyond it.
 const WINDOW_MAX: usize = 20_000;
@@ -39,6 +39,10 @@ const HIGH_TIMES: f64 = 10.0;
 
 /// Days without which nothing is said: refunds follow payments by days.
 const DAYS_MIN: i64 = 7;
+
+/// One fewer than must be will do where so many are less likely by this factor: at a small merchant seven
+/// within hours are beyond doubt.
+const ONE_FEWER_DOUBT: f64 = 0.2;
 
 /// A wave is over when what the windows hold is more likely than this.
 const CALM_CHANCE: f64 = 0.01;
@@ -88,6 +92,8 @@ pub(super) struct Wave {
     window: VecDeque<Refunded>,
     days: WaveDays,
     firing: Option<Incident>,
+    /// When the last wave was over: what belongs to it makes no second one.
+    floor_at: Timestamp,
     unreported: u64,
 }
 
@@ -116,7 +122,7 @@ impl Wave {
         };
         self.forget(ctx);
         let charge = refund.charge.unwrap_or(refund.refund);
-        let is_old = ctx.now().since(refund.at) > WINDOW;
+        let is_old = ctx.now().since(refund.at) > Reach::Day.span();
         // Several refunds of one charge are one charge refunded.
         if is_old || self.window.iter().any(|known| known.charge == charge) {
             return;
@@ -124,6 +130,7 @@ impl Wave {
         if self.window.len() >= WINDOW_MAX {
             self.window.pop_front();
         }
+        self.days.count_made(ctx.calendar().day(refund.at));
         self.window.push_back(Refunded {
             at: refund.at,
             charge,
@@ -156,14 +163,18 @@ impl Wave {
         };
         let is_plausible = |reach: Reach| {
             let usual = self.days.usual(today(ctx), reach);
-            usual.chance(self.count(reach, ctx).0) > CALM_CHANCE
+            usual.is_none_or(|usual| usual.chance(self.count(reach, ctx).0) > CALM_CHANCE)
         };
-        // A run of an hour that the day shows too is over with the day: one wave, one alert.
-        if Reach::ALL.into_iter().all(is_plausible) {
+        // A run of an hour that the day shows too is over with the day: one wave, one alert. Longer windows
+        // hold it for days after.
+        let is_calm = |reach: Reach| reach.span() > Reach::Day.span() || is_plausible(reach);
+        if Reach::ALL.into_iter().all(is_calm) {
             self.firing = None;
             self.unreported = 0;
             let (count, _) = self.count(incident.reach, ctx);
-            let expected = self.days.usual(today(ctx), incident.reach).mean;
+            let usual = self.days.usual(today(ctx), incident.reach);
+            let expected = usual.map_or(0.0, |usual| usual.mean);
+            self.floor_at = ctx.now();
             let window = incident.reach.span();
             let reason =
                 format!("{count} charges refunded within {window}, {expected:.1} are usual");
@@ -182,18 +193,32 @@ impl Wave {
         }
     }
 
+    /// When a window begins: one of several days not before the end of the last wave.
+    fn from(&self, reach: Reach, ctx: &Context<'_>) -> Timestamp {
+        let from = ctx.now() - reach.span();
+        if reach.days().is_some_and(|days| days > 1) {
+            from.max(self.floor_at)
+        } else {
+            from
+        }
+    }
+
     /// Charges refunded within a window, and how many of them in a wave.
     fn count(&self, reach: Reach, ctx: &Context<'_>) -> (u64, u64) {
-        let from = ctx.now() - reach.span();
+        let from = self.from(reach, ctx);
         let newest = self.window.iter().rev();
-        let newest = newest.take_while(|one| reach == Reach::Day || one.at > from);
+        let newest = newest.take_while(|one| one.at > from);
         newest.fold((0, 0), |(count, in_waves), one| {
             (count + 1, in_waves + u64::from(one.is_wave))
         })
     }
 
     /// The windows that hold more than is plausible.
-    fn weigh(&self, settings: &WaveSettings, ctx: &Context<'_>) -> [Option<Seen>; 3] {
+    fn weigh(
+        &self,
+        settings: &WaveSettings,
+        ctx: &Context<'_>,
+    ) -> [Option<Seen>; Reach::ALL.len()] {
         let today = today(ctx);
         let is_known = if self.days.is_unpaid() {
             self.days.refunded() >= REFUNDS_MIN
@@ -201,19 +226,21 @@ impl Wave {
             self.days.payments() >= PAYMENTS_MIN
         };
         if !is_known || self.days.known_days(today) < DAYS_MIN {
-            return [None; 3];
+            return [None; Reach::ALL.len()];
         }
         // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
         // day, so that all of them are held against it already.
         let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
         Reach::ALL.map(|reach| {
             let (count, _) = self.count(reach, ctx);
-            if i64::try_from(count).unwrap_or(i64::MAX) < settings.count_min {
-                return None;
-            }
-            let usual = self.days.usual(today, reach);
+            let doubt = match settings.count_min - i64::try_from(count).unwrap_or(i64::MAX) {
+                ..=0 => 1.0,
+                1 => ONE_FEWER_DOUBT,
+                _ => return None,
+            };
+            let usual = self.days.usual(today, reach)?;
             let chance = usual.chance(count);
-            (chance <= chance_max).then(|| Seen {
+            (chance <= doubt * chance_max).then(|| Seen {
                 reach,
                 count,
                 usual,
@@ -230,7 +257,7 @@ impl Wave {
         for seen in seen.iter().flatten() {
             // Told or not, it is no example of peace.
             self.days.note_run(today, seen.reach, seen.count);
-            let from = ctx.now() - seen.reach.span();
+            let from = self.from(seen.reach, ctx);
             for refunded in self.window.iter_mut().rev().filter(|one| one.at > from) {
                 refunded.is_wave = true;
             }
@@ -269,7 +296,7 @@ impl Wave {
             reach: seen.reach,
         });
         let window = seen.reach.span();
-        let from = ctx.now() - window;
+        let from = self.from(seen.reach, ctx);
         let Seen {
             count,
             usual,

@@ -40,7 +40,14 @@ const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
 const MEAN_MIN: f64 = 0.5;
 
 /// How many windows there are.
-const WINDOWS: usize = 3;
+const WINDOWS: usize = 5;
+
+/// Days between payments and the refunds that they bring: a window of days is held against the payments of
+/// the busiest one of so many before it.
+const REFUNDED_WITHIN: i64 = 7;
+
+/// Days that must be known before a window of days.
+const BEFORE_MIN: i64 = 7;
 
 /// The windows that are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +58,21 @@ pub(super) enum Reach {
     SixHours,
     /// 24 hours.
     Day,
+    /// 48 hours: a fault that customers meet as they come by.
+    TwoDays,
+    /// 72 hours.
+    ThreeDays,
 }
 
 impl Reach {
     /// All of them.
-    pub(super) const ALL: [Self; WINDOWS] = [Self::Day, Self::SixHours, Self::Hour];
+    pub(super) const ALL: [Self; WINDOWS] = [
+        Self::Day,
+        Self::SixHours,
+        Self::Hour,
+        Self::TwoDays,
+        Self::ThreeDays,
+    ];
 
     /// How long the window is.
     pub(super) const fn span(self) -> Span {
@@ -63,6 +80,18 @@ impl Reach {
             Self::Hour => Span::hours(1),
             Self::SixHours => Span::hours(6),
             Self::Day => Span::hours(24),
+            Self::TwoDays => Span::hours(48),
+            Self::ThreeDays => Span::hours(72),
+        }
+    }
+
+    /// The days it is long; none of a part of a day.
+    pub(super) const fn days(self) -> Option<i64> {
+        match self {
+            Self::Hour | Self::SixHours => None,
+            Self::Day => Some(1),
+            Self::TwoDays => Some(2),
+            Self::ThreeDays => Some(3),
         }
     }
 
@@ -72,6 +101,8 @@ impl Reach {
             Self::Day => 0,
             Self::SixHours => 1,
             Self::Hour => 2,
+            Self::TwoDays => 3,
+            Self::ThreeDays => 4,
         }
     }
 }
@@ -82,9 +113,9 @@ type Most = [u64; WINDOWS];
 /// What is usual of a window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usual {
-    /// So many charges refunded in the busiest such window of a day.
+    /// So many charges refunded: in the busiest such window of a day, or in so many days.
     pub(super) mean: f64,
-    /// How far days stray from it beyond chance, as a relative variance.
+    /// How far that strays beyond chance, as a relative variance.
     pub(super) stray: f64,
 }
 
@@ -103,6 +134,9 @@ impl Usual {
 struct Day {
     day: i64,
     payments: u64,
+    /// Charges refunded on it.
+    made: u64,
+    /// Of these, those refunded in peace, once that is known.
     refunded: u64,
     /// Charges refunded while the alert was open.
     in_waves: u64,
@@ -125,6 +159,13 @@ impl WaveDays {
     pub(super) fn count_payment(&mut self, day: i64) {
         if let Some(day) = self.day(day) {
             day.payments += 1;
+        }
+    }
+
+    /// A charge is refunded.
+    pub(super) fn count_made(&mut self, day: i64) {
+        if let Some(day) = self.day(day) {
+            day.made += 1;
         }
     }
 
@@ -189,14 +230,23 @@ impl WaveDays {
         today - first
     }
 
-    /// How many refunded charges are usual in a window, and how far days stray from that.
+    /// How many refunded charges are usual in a window, and how far that strays; `None` while too few days
+    /// are known before it.
+    pub(super) fn usual(&self, today: i64, reach: Reach) -> Option<Usual> {
+        match reach.days() {
+            None => Some(self.usual_of_part(today, reach)),
+            Some(days) => self.usual_of_days(today, days),
+        }
+    }
+
+    /// Of a part of a day.
     ///
     /// As many as the busiest such window of the mean day has; and no fewer than refunded charges per
     /// payment, times the payments of a day, would bring. Days differ by more than chance, each
     /// merchant's by another measure: a few refunds an hour by whoever asks hardly do, batches do. So
     /// the spread is estimated from the days themselves (method of moments), and shrunk towards
     /// [a cautious value](STRAY_PRIOR) while they are few; and a mean of few days is itself uncertain.
-    pub(super) fn usual(&self, today: i64, reach: Reach) -> Usual {
+    fn usual_of_part(&self, today: i64, reach: Reach) -> Usual {
         let parts = Reach::Day.span().as_secs() / reach.span().as_secs();
         let parts = as_f64(u64::try_from(parts).unwrap_or(1).max(1));
         let by_payments = self.a_day(today) / parts;
@@ -215,17 +265,68 @@ impl WaveDays {
         };
         // A day without any event is a day of none.
         let days = as_f64(days.max(counts.len() as u64));
-        let sum = as_f64(counts.iter().sum());
-        let squares = as_f64(counts.iter().map(|count| count * count).sum());
-        let mean = (sum / days).max(MEAN_MIN);
-        let variance = (squares - sum * sum / days) / (days - 1.0).max(1.0);
-        let seen = ((variance - mean) / (mean * mean)).max(0.0);
-        let (stray, weight) = STRAY_PRIOR;
-        let stray = (seen * days + stray * weight) / (days + weight);
+        let (mean, seen) = mean_and_stray(&counts, days);
+        let mean = mean.max(MEAN_MIN);
         Usual {
             mean: mean.max(by_payments),
-            stray: stray + 1.0 / (days * mean),
+            stray: shrunk(seen, days, STRAY_PRIOR.0) + 1.0 / (days * mean),
         }
+    }
+
+    /// Of some days: as many as all days but those of runs had, and no fewer than follow of the payments of the
+    /// busiest such days of the last week.
+    ///
+    /// A batch or a bad day is averaged over longer windows, unless such days come together: so the
+    /// spread of theirs is that of the sums over as many days in a row, shrunk towards what it is if days
+    /// know nothing of each other. Only days before the window count. A wave of two days would be its own yardstick else.
+    fn usual_of_days(&self, today: i64, days: i64) -> Option<Usual> {
+        let end = today - days;
+        let first = self.days.front()?.day.max(end - (DAYS_KNOWN - days));
+        if end - first < BEFORE_MIN - 1 {
+            return None;
+        }
+        let runs = self.days.iter().filter(|day| day.is_run);
+        let runs = runs.filter(|day| (first..end).contains(&day.day)).count();
+        // What came on most days is what is usual, however much it is.
+        let are_most_runs = i64::try_from(runs).unwrap_or(0) * 2 > end - first;
+        let all: Vec<Option<u64>> = (first..end)
+            .map(|number| match self.known_day(number) {
+                Some(day) if day.is_run && !are_most_runs => None,
+                Some(day) => Some(day.made),
+                None => Some(0),
+            })
+            .collect();
+        let each: Vec<u64> = all.iter().copied().flatten().collect();
+        let known = as_f64(each.len() as u64).max(1.0);
+        let (mean, seen) = mean_and_stray(&each, known);
+        let mean = mean.max(MEAN_MIN);
+        let in_a_row = usize::try_from(days).unwrap_or(1);
+        let sums = all.windows(in_a_row);
+        let sums: Vec<u64> = sums.filter_map(|days| days.iter().copied().sum()).collect();
+        let length = as_f64(in_a_row as u64);
+        let (_, seen_of_sums) = mean_and_stray(&sums, as_f64(sums.len() as u64));
+        // If days know nothing of each other, the spread of their sum is that of one, divided by their number.
+        let alone = shrunk(seen, known, STRAY_PRIOR.0) / length;
+        let stray = shrunk(seen_of_sums, as_f64(sums.len() as u64) / length, alone);
+        Some(Usual {
+            mean: (mean * length).max(self.by_payments(today, days)),
+            stray: stray.max(alone) + 1.0 / (known * mean),
+        })
+    }
+
+    /// Refunded charges that follow of the payments of the busiest so many days of the last week.
+    fn by_payments(&self, today: i64, days: i64) -> f64 {
+        if self.is_unpaid() {
+            return self.a_day(today) * as_f64(days.unsigned_abs());
+        }
+        let ends = today - REFUNDED_WITHIN..=today;
+        let busiest = ends.map(|end| self.payments_from(end - days + 1, end + 1));
+        self.rate() * as_f64(busiest.max().unwrap_or(0))
+    }
+
+    /// Refunded charges per payment.
+    fn rate(&self) -> f64 {
+        (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1)
     }
 
     /// Refunded charges of a day: their share of payments, times the payments of a day.
@@ -234,8 +335,7 @@ impl WaveDays {
             let days = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
             return as_f64(self.refunded() + 1) / as_f64(days);
         }
-        let rate = (as_f64(self.refunded()) + PRIOR.0) / (as_f64(self.payments()) + PRIOR.1);
-        rate * self.payments_a_day(today).max(self.payments_of_late(today))
+        self.rate() * self.payments_a_day(today).max(self.payments_of_late(today))
     }
 
     /// Payments a day of the newest week.
@@ -260,14 +360,21 @@ impl WaveDays {
 
     /// Whether so many are beyond the busiest that are usual.
     pub(super) fn is_beyond(&self, count: u64, today: i64, reach: Reach) -> bool {
-        let busiest = self.busiest(today, reach).max(self.monthly(today, reach));
+        let busiest = self.busiest(today, reach);
+        let busiest = busiest.max(self.monthly(today, reach));
+        let busiest = busiest.max(self.weekly(today, reach));
         count * BEYOND_BUSIEST.1 > busiest * BEYOND_BUSIEST.0
     }
 
     /// The most of a window, as far as that is usual: in peace, or in three waves. What came three
     /// times in four weeks comes again, and is not told for ever; twice may be two mishaps.
     fn busiest(&self, today: i64, reach: Reach) -> u64 {
-        let before = || self.days.iter().filter(|day| day.day < today);
+        // Those that lie before a window of days, not half within it.
+        let until = today
+            - reach
+                .days()
+                .map_or(0, |days| if days > 1 { days } else { 0 });
+        let before = || self.days.iter().filter(|day| day.day < until);
         let place = reach.place();
         let in_peace = before().filter(|day| !day.is_run);
         let in_peace = in_peace.map(|day| day.in_peace[place]);
@@ -275,6 +382,16 @@ impl WaveDays {
         all.sort_unstable();
         let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
         in_peace.max().unwrap_or(0).max(third)
+    }
+
+    /// The lesser of what came on this day of the week one and two weeks ago: who works off refunds on Fridays
+    /// has told so twice.
+    fn weekly(&self, today: i64, reach: Reach) -> u64 {
+        let on = |day| {
+            let day = self.known_day(day);
+            day.map_or(0, |day| day.of_all[reach.place()])
+        };
+        on(today - 7).min(on(today - 14))
     }
 
     /// The lesser of the runs of the two months before, about a month apart each: a merchant who gives
@@ -293,6 +410,10 @@ impl WaveDays {
         twice.max().unwrap_or(0)
     }
 
+    fn known_day(&self, number: i64) -> Option<&Day> {
+        self.days.iter().rev().find(|day| day.day == number)
+    }
+
     /// The record of a day; none for days before those kept.
     fn day(&mut self, day: i64) -> Option<&mut Day> {
         if self.days.back().is_none_or(|newest| day > newest.day) {
@@ -306,6 +427,24 @@ impl WaveDays {
         }
         self.days.iter_mut().rev().find(|known| known.day == day)
     }
+}
+
+/// The mean of counts, and how far they stray beyond chance, as a relative variance: the method of moments. Of
+/// `days`, those that are not among the counts had none.
+fn mean_and_stray(counts: &[u64], days: f64) -> (f64, f64) {
+    let days = days.max(1.0);
+    let sum = as_f64(counts.iter().sum());
+    let squares = as_f64(counts.iter().map(|count| count * count).sum());
+    let mean = sum / days;
+    let variance = (squares - sum * sum / days) / (days - 1.0).max(1.0);
+    let least = mean.max(MEAN_MIN);
+    (mean, ((variance - least) / (least * least)).max(0.0))
+}
+
+/// A spread seen of so many days, brought nearer to what is taken for it until it is known.
+fn shrunk(seen: f64, days: f64, until_known: f64) -> f64 {
+    let weight = STRAY_PRIOR.1;
+    (seen * days + until_known * weight) / (days + weight)
 }
 
 #[cfg(test)]

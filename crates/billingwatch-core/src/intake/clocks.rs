@@ -1,0 +1,70 @@
+//! Clocks that were put forward or back of late, where nobody said which clocks the merchant lives by.
+//!
+//! With the zone left at UTC, a shop that closes at eleven closes an hour sooner or later by its record
+//! from the day summer time begins or ends, until two weeks have shown it. Where its customers live is
+//! not known, so what is to be expected of an hour is, for those two weeks, no more than what was to be
+//! expected of it by the clocks of any of the places that changed theirs.
+
+use std::sync::LazyLock;
+
+use crate::calendar::Calendar;
+use crate::time::{Span, Timestamp};
+
+/// So long after a change the record of an hour of the week still is of the clocks before it: by then
+/// two of its weeks are not, and no more is expected than the second quietest makes plausible.
+const LEARNED: Span = Span::days(15);
+
+/// Who puts clocks forward and back together with most of the others who do: Europe, North America, the
+/// south of Australia, New Zealand and Chile.
+const PLACES: [&str; 5] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+    "America/Santiago",
+];
+
+static ZONES: LazyLock<Vec<Calendar>> = LazyLock::new(|| {
+    let zones = PLACES.into_iter();
+    zones.filter_map(|name| Calendar::of(name).ok()).collect()
+});
+
+/// How far the clocks of some places were put forward (or back, below zero) in the two weeks before; by
+/// UTC, what came at that much later an hour before comes at this hour now.
+pub(super) fn shifts(at: Timestamp) -> Vec<Span> {
+    let shift = |zone: &Calendar| {
+        let before = zone.offset_at(at - LEARNED).as_secs();
+        Span::secs(zone.offset_at(at).as_secs() - before)
+    };
+    let shifts = ZONES.iter().map(shift);
+    let mut shifts: Vec<Span> = shifts.filter(|shift| *shift != Span::secs(0)).collect();
+    shifts.sort_unstable();
+    shifts.dedup();
+    shifts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_weeks_after_a_change_of_clocks_somewhere_an_hour_is_asked_about() {
+        let hours = |date: &str| {
+            let at: jiff::Timestamp = format!("{date}T12:00:00Z").parse().unwrap();
+            let at = Timestamp::from_secs(at.as_second());
+            let shifts = shifts(at).into_iter();
+            shifts
+                .map(|shift| shift.as_secs() / 3_600)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(hours("2026-02-20"), [0; 0]);
+        // North America, then Europe, then the south.
+        assert_eq!(hours("2026-03-10"), [1]);
+        assert_eq!(hours("2026-03-28"), [0; 0]);
+        assert_eq!(hours("2026-03-30"), [1]);
+        assert_eq!(hours("2026-04-11"), [-1, 1]);
+        assert_eq!(hours("2026-05-01"), [0; 0]);
+        assert_eq!(hours("2026-10-27"), [-1]);
+        assert_eq!(hours("2026-12-01"), [0; 0]);
+    }
+}

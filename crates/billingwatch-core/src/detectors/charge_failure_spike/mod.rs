@@ -12,7 +12,6 @@
 //! saw them, and further failures of the same card or customer within the hour.
 
 mod clockwork;
-mod delays;
 mod failures;
 mod judge;
 mod known;

@@ -6,9 +6,6 @@
 //! they were made on: of how many, known from the first moment, have so many come back? What is still
 //! to come can only add to that, so the answer holds whenever it is given.
 //!
-//! What goes wrong where debits settle hits part of each of several days' debits. So what came back in three
-//! days is held as well against those of which it was [due to be known](super::delays) in them.
-//!
 //! Days that have settled say what share usually comes back. How far days differ is not known of most
 //! merchants; the share is taken to be known no better than from [`WEIGHT_MAX`] debits.
 
@@ -24,9 +21,8 @@ use crate::money::Currency;
 use crate::stats::beta_binomial_tail;
 use crate::time::{Span, Timestamp};
 
-use super::super::words::{as_f64, bps_of, decline_code, percent, rounded};
+use super::super::words::{as_f64, bps_of, decline_code, percent};
 use super::Settings;
-use super::delays::Delays;
 use super::judge::rate_bps;
 
 /// A failure this long after its charge was made is a debit that came back: no card takes as long.
@@ -39,24 +35,8 @@ const SETTLED_DAYS: i64 = 14;
 /// How many days in a row are judged together: each alone, and a long weekend's.
 const WINDOWS: [i64; 2] = [1, 3];
 
-/// Windows that are judged in a year, each once: what was told of it can only be surpassed. Two by the day
-/// they were made on, one by the day they came back.
-const WINDOWS_A_YEAR: f64 = 365.0 * 3.0;
-
-/// The days in which what comes back is held against what was due.
-const DUE_DAYS: i64 = 3;
-
-/// What did not come in so many days before them, a long weekend and its eve, may come in them.
-const HELD_UP_DAYS: i64 = 5;
-
-/// A weekend may bring answers a day sooner or later than others take.
-const DUE_SHIFTS: [i64; 3] = [-1, 0, 1];
-
-/// Settled debits without which nothing is said of what was due.
-const SETTLED_MIN: f64 = 100.0;
-
-/// The oldest debits that an alert of what was due tells of: most banks answer in a week.
-const DUE_MADE_DAYS: i64 = 7;
+/// Windows that are judged in a year, each once: what was told of it can only be surpassed.
+const WINDOWS_A_YEAR: f64 = 365.0 * 2.0;
 
 /// The part of the chance of false alerts that is left to this: the days are few, and how far they
 /// differ is guessed.
@@ -112,8 +92,6 @@ struct Told {
     chance: f64,
     usual: f64,
     event_ids: Vec<String>,
-    /// How many came back of those that were due, where that is what showed it.
-    due: Option<(u64, u64)>,
 }
 
 /// One scope's bank debits.
@@ -124,9 +102,6 @@ pub(super) struct Returns {
     /// Returned and made, of days that have settled; decaying.
     usual: (f64, f64),
     settled_until: i64,
-    delays: Delays,
-    /// How many came back on each of the last days.
-    came: VecDeque<(i64, u64)>,
     told: Option<Told>,
 }
 
@@ -168,9 +143,7 @@ impl Returns {
             return;
         }
         day.note(attempt, decline_code(event));
-        let today = ctx.event_at().day();
-        self.note_came(made_on, today);
-        let is_new = self.judge(made_on, settings, ctx) || self.judge_due(today, settings, ctx);
+        let is_new = self.judge(made_on, settings, ctx);
         let after = self.of_told();
         let is_of_told = |told: &&mut Told| (told.from_day..=told.to_day).contains(&made_on);
         if let Some(told) = self.told.as_mut().filter(is_of_told) {
@@ -203,7 +176,6 @@ impl Returns {
         let passed = i32::try_from(today - SETTLED_DAYS - self.settled_until).unwrap_or(i32::MAX);
         let kept = KEPT_A_DAY.powi(passed.clamp(0, 10_000));
         self.usual = (self.usual.0 * kept, self.usual.1 * kept);
-        self.delays.fade(kept);
         self.settled_until = today - SETTLED_DAYS;
         while let Some(day) = self.days.front()
             && day.day <= self.settled_until
@@ -265,8 +237,9 @@ impl Returns {
     /// Says whether it is new.
     fn judge(&mut self, made_on: i64, settings: &Settings, ctx: &Context<'_>) -> bool {
         let usual = self.usual_share();
-        let weight = self.weight();
-        let allowed = chance_max(settings);
+        let weight = (self.usual.1 + PRIOR.1).min(WEIGHT_MAX);
+        let allowed =
+            as_f64(settings.chance_alerts_per_year.unsigned_abs()) * CHANCE_PART / WINDOWS_A_YEAR;
         for days in WINDOWS {
             for to in made_on..made_on + days {
                 let from = to - days + 1;
@@ -292,7 +265,6 @@ impl Returns {
                     chance,
                     usual,
                     event_ids: Vec::new(),
-                    due: None,
                 });
                 (told.from_day, told.to_day) = (told.from_day.min(from), told.to_day.max(to));
                 told.chance = told.chance.min(chance);
@@ -300,80 +272,6 @@ impl Returns {
             }
         }
         false
-    }
-
-    /// How well the usual share is known.
-    fn weight(&self) -> f64 {
-        (self.usual.1 + PRIOR.1).min(WEIGHT_MAX)
-    }
-
-    /// A debit made on that day came back today.
-    fn note_came(&mut self, made_on: i64, today: i64) {
-        self.delays.note(today - made_on);
-        let oldest = today - DUE_DAYS - HELD_UP_DAYS;
-        self.came.retain(|(day, _)| *day > oldest);
-        match self.came.iter_mut().find(|(day, _)| *day == today) {
-            Some((_, count)) => *count += 1,
-            None => self.came.push_back((today, 1)),
-        }
-    }
-
-    fn came_between(&self, from: i64, to: i64) -> u64 {
-        let days = self.came.iter();
-        let days = days.filter(|(day, _)| (from..=to).contains(day));
-        days.map(|(_, count)| count).sum()
-    }
-
-    /// Of how many debits it was due to be known in the last days whether they come back.
-    fn due(&self, today: i64, usual: f64) -> f64 {
-        let from = today - DUE_DAYS + 1;
-        let within = |from: i64, to: i64| {
-            let days = self.days.iter();
-            let due = days
-                .map(|day| as_f64(day.made) * self.delays.between(from - day.day, to - day.day));
-            due.sum::<f64>()
-        };
-        let due = DUE_SHIFTS.map(|shift| within(from + shift, today + shift));
-        let held_up = within(from - HELD_UP_DAYS, from - 1);
-        let came = as_f64(self.came_between(from - HELD_UP_DAYS, from - 1)) / usual;
-        due.into_iter().fold(0.0, f64::max) + (held_up - came).max(0.0)
-    }
-
-    /// Holds what came back in the last days to what was due in them: opens the alert. Says whether it did.
-    fn judge_due(&mut self, today: i64, settings: &Settings, ctx: &Context<'_>) -> bool {
-        if self.told.is_some() || self.usual.1 < SETTLED_MIN || !self.delays.are_known() {
-            return false;
-        }
-        let returned = self.came_between(today - DUE_DAYS + 1, today);
-        if returned < settings.failures_min.unsigned_abs() {
-            return false;
-        }
-        let usual = self.usual_share();
-        let due = u64::try_from(rounded(self.due(today, usual))).unwrap_or(0);
-        let due = due.max(returned);
-        if rate_bps(returned, due) <= settings.rate_bps_max {
-            return false;
-        }
-        let chance = beta_binomial_tail(returned, due, usual, self.weight());
-        if chance > chance_max(settings) {
-            return false;
-        }
-        let (from, to) = (today - DUE_MADE_DAYS, today - 1);
-        let within = |day: &&mut Collection| (from..=to).contains(&day.day);
-        for day in self.days.iter_mut().filter(within) {
-            day.is_told = true;
-        }
-        self.told = Some(Told {
-            from_day: from,
-            to_day: to,
-            last_at: ctx.now(),
-            unreported: 0,
-            chance,
-            usual,
-            event_ids: Vec::new(),
-            due: Some((returned, due)),
-        });
-        true
     }
 
     fn report(&mut self, settings: &Settings, ctx: &mut Context<'_>) {
@@ -429,12 +327,6 @@ impl Returns {
                 .reasons
                 .push(format!("{count} with the code `{code}`"));
         }
-        if let Some((returned, due)) = told.due {
-            finding.evidence.reasons.push(format!(
-                "within {DUE_DAYS} days {returned} came back of some {due} of which that was due \
-                 to be known"
-            ));
-        }
         finding.evidence.reasons.push(format!(
             "at the usual rate so many come back by chance with probability {:.1e}",
             told.chance
@@ -466,11 +358,6 @@ impl Told {
             self.event_ids.push(event.id.to_string());
         }
     }
-}
-
-/// How likely what is told may be by chance.
-fn chance_max(settings: &Settings) -> f64 {
-    as_f64(settings.chance_alerts_per_year.unsigned_abs()) * CHANCE_PART / WINDOWS_A_YEAR
 }
 
 fn date(day: i64) -> String {

@@ -63,58 +63,6 @@ fn returns_that_come_before_the_successes_are_held_against_all_that_were_made() 
     assert_eq!(told(&rents([6, 6, 6, 6, 6])), [""; 0]);
 }
 
-/// Fifty debits a day for ten weeks. Which come back, after how many days, is said by the day, and by the number
-/// among the day's; the others succeed on the sixth.
-fn club(returned: impl Fn(i64, i64) -> Option<i64>) -> String {
-    let mut lines = Vec::new();
-    for day in 0..70_i64 {
-        for n in 0..50 {
-            let at = day * DAY + n * 60;
-            let debit = format!("ch=ch_{day}_{n} cus=cus_{n} type=bacs_debit amt=2500");
-            lines.push((at, format!("charge.pending {debit}")));
-            let (name, after) = match returned(day, n) {
-                Some(after) => ("charge.failed code=insufficient_funds", after),
-                None => ("charge.succeeded", 6),
-            };
-            lines.push((at + after * DAY, format!("{name} {debit} made=-{after}d")));
-        }
-    }
-    in_order(lines) + "+20d wait\n"
-}
-
-/// One or two of a day's come back, after two to five days.
-fn as_usual(day: i64, n: i64) -> Option<i64> {
-    let is_one = n == 0 || (n == 1 && day % 2 == 0);
-    is_one.then(|| 2 + (day + n) % 4)
-}
-
-#[test]
-fn what_comes_back_in_three_days_of_a_weeks_debits_is_held_against_what_was_due() {
-    assert_eq!(told(&club(as_usual)), [""; 0]);
-    // On days 60 to 62 twelve come back of each fifty that are answered: of each day's some.
-    let fault = |day: i64, n: i64| {
-        let after = 2 + n % 4;
-        let is_hit = (60..=62).contains(&(day + after)) && n % 16 < 4;
-        as_usual(day, n).or_else(|| is_hit.then_some(after))
-    };
-    let told = told(&club(fault));
-    let firing = told.iter().filter(|line| line.contains(" firing "));
-    assert_eq!(firing.count(), 1, "{told:#?}");
-    assert!(told.last().is_some_and(|line| line.contains(" resolved ")));
-}
-
-#[test]
-fn what_a_long_weekend_held_up_is_no_more_than_was_due() {
-    // What should come back on days 60 to 63 comes on the next.
-    let holiday = |day: i64, n: i64| {
-        let is_one = n < 3;
-        let after = 2 + (day + n) % 4;
-        let is_held_up = (60..64).contains(&(day + after));
-        is_one.then_some(if is_held_up { 64 - day } else { after })
-    };
-    assert_eq!(told(&club(holiday)), [""; 0]);
-}
-
 /// How many events the alert counts when it is over.
 fn counted(timeline: &str) -> Vec<u64> {
     let mut factories = crate::detectors::all();

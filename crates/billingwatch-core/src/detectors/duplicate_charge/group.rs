@@ -180,6 +180,9 @@ fn reasons(members: &[&Paid], kind: Kind) -> Vec<String> {
         _ if cards.iter().all(Option::is_some) => "different cards of the same customer".to_owned(),
         _ => "no card to compare".to_owned(),
     });
+    if members.iter().any(|paid| paid.is_as_other) {
+        reasons.push("one order, paid in part as another customer".to_owned());
+    }
     let is_same = |word: fn(&Paid) -> Option<Key>| {
         let first = members.first().and_then(|paid| word(paid));
         first.is_some() && members.iter().all(|paid| word(paid) == first)

@@ -15,6 +15,7 @@
 mod bills;
 mod crowd;
 mod group;
+mod orders;
 mod paid;
 mod telling;
 
@@ -28,14 +29,15 @@ use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{Invoice, InvoiceStatus};
 use crate::event::{Event, EventData, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
-use crate::ledger::{Fact, Generations, PaymentFact, RefundFact};
-use crate::money::Money;
+use crate::ledger::{Fact, Generations, IdText, PaymentFact, RefundFact};
+use crate::money::{Currency, Money};
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use bills::Bills;
 use crowd::Crowds;
 use group::{Group, Kind, Member, Set, alert_key_begin, describe};
+use orders::Orders;
 use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
 
 /// How long a payment waits for its twin, in engine time: pairs delivered late still meet.
@@ -97,6 +99,7 @@ pub(super) struct DuplicateCharge {
     /// Invoices by customer, amount and currency.
     invoices: Generations<Vec<Key>>,
     bills: Bills,
+    orders: Orders,
     /// What was given back of a charge, and when the last of it was.
     refunds: Generations<(Timestamp, i64)>,
     groups: BTreeMap<String, Group>,
@@ -114,6 +117,7 @@ impl Default for DuplicateCharge {
             waiting: BTreeSet::new(),
             invoices: Generations::new(MEMORY, MEMORY_MAX / 2),
             bills: Bills::default(),
+            orders: Orders::default(),
             refunds: Generations::new(MEMORY, MEMORY_MAX / 2),
             groups: BTreeMap::new(),
             group_of: KeyMap::default(),
@@ -168,6 +172,7 @@ impl Detector for DuplicateCharge {
         let now = ctx.now();
         self.invoices.advance_to(now);
         self.bills.advance_to(now);
+        self.orders.advance_to(now);
         self.refunds.advance_to(now);
         while let Some((until, charge)) = self.waiting.first().copied()
             && until <= now
@@ -211,25 +216,36 @@ impl DuplicateCharge {
         let Some((payer_id, paid)) = read else {
             return;
         };
-        let amount = payment.amount.to_string();
-        let key = Key::of_parts(&[&payer_id, &amount, payment.currency.as_str()]);
         if self.order.len() >= MEMORY_MAX {
             self.forget_oldest();
         }
+        self.order.push_back((ctx.now(), paid.charge));
         let charge = paid.charge;
-        self.order.push_back((ctx.now(), charge));
-        self.set_of.insert(charge, key);
+        if self.put(payer_id, paid, (payment.amount, payment.currency)) > 1 {
+            self.judge(charge, true, ctx);
+        }
+    }
+
+    /// Puts a payment beside the equal ones of its payer; how many they are.
+    fn put(
+        &mut self,
+        own_id: IdText,
+        mut paid: Paid,
+        (amount, currency): (i64, Currency),
+    ) -> usize {
+        let payer_id = self.orders.payer(own_id.clone(), &paid, (amount, currency));
+        paid.is_as_other = payer_id != own_id;
+        let key = Key::of_parts(&[&payer_id, &amount.to_string(), currency.as_str()]);
+        self.set_of.insert(paid.charge, key);
         let set = self.sets.entry(key).or_insert_with(|| Set {
             payer_id,
-            amount: payment.amount,
-            currency: payment.currency,
+            amount,
+            currency,
             // Nearly all stay alone.
             paid: Vec::with_capacity(1),
         });
         set.insert(paid);
-        if set.paid.len() > 1 {
-            self.judge(charge, true, ctx);
-        }
+        set.paid.len()
     }
 
     /// What was given back of a charge, by its own running total.
@@ -244,7 +260,10 @@ impl DuplicateCharge {
     /// full.
     fn hear_of(&mut self, charge: &Charge, event: &Event, ctx: &mut Context<'_>) {
         let key = charge.id.key();
-        let Some(set) = self.set_of.get(&key).and_then(|set| self.sets.get_mut(set)) else {
+        let Some(of) = self.set_of.get(&key).copied() else {
+            return;
+        };
+        let Some(set) = self.sets.get_mut(&of) else {
             return;
         };
         if let Some(place) = set.place(key).filter(|place| set.paid[*place].is_sketch)
@@ -252,7 +271,11 @@ impl DuplicateCharge {
             && payer_id == set.payer_id
         {
             set.paid.remove(place);
-            set.insert(paid);
+            let worth = (set.amount, set.currency);
+            self.put(payer_id, paid, worth);
+            if self.sets.get(&of).is_some_and(|set| set.paid.is_empty()) {
+                self.sets.swap_remove(&of);
+            }
             self.judge(key, false, ctx);
         }
     }

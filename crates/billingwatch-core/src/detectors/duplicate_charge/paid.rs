@@ -41,10 +41,10 @@ const COUNTED_WORDS: [&str; 2] = ["attempt", "try"];
 /// White space to Unicode and to `str`, and none to `u8::is_ascii_whitespace`.
 const VERTICAL_TAB: u8 = 0x0b;
 
-/// What an idempotency key is made from when it names the thing bought.
-const ORDER_WORDS: [&str; 5] = ["order", "cart", INVOICE_WORD, "booking", "basket"];
+/// What metadata is called, and what an idempotency key is made from, when it names the thing bought.
+pub(super) const ORDER_WORDS: [&str; 4] = ["order", "cart", "booking", "basket"];
 
-/// One of them: two invoices that bill one thing have different names all the same.
+/// An idempotency key may be made from this, too: two invoices that bill one thing have different names all the same.
 const INVOICE_WORD: &str = "invoice";
 
 /// The most words of a description that are remembered as possible numbers of invoices.
@@ -63,6 +63,8 @@ pub(super) struct Paid {
     pub(super) purchase: Option<Key>,
     pub(super) at: Timestamp,
     pub(super) card: Option<Key>,
+    /// Paid as another customer than the one that stands for the order.
+    pub(super) is_as_other: bool,
     /// See [`thing_described`].
     pub(super) description: Option<Key>,
     /// Words of the description that may name an invoice.
@@ -262,6 +264,7 @@ pub(super) fn of_charge(
         purchase: charge.payment_intent.as_ref().map(|id| id.key()),
         at,
         card: card.map(Key::of),
+        is_as_other: false,
         description: charge.description.as_deref().map(thing_described),
         words: telling_words(charge.description.as_deref()),
         metadata: keyed(&charge.metadata),
@@ -291,6 +294,7 @@ pub(super) fn of_intent(
         purchase: Some(intent.id.key()),
         at: ctx.event_at(),
         card: None,
+        is_as_other: false,
         description: intent.description.as_deref().map(thing_described),
         words: telling_words(intent.description.as_deref()),
         metadata: keyed(&intent.metadata),
@@ -418,8 +422,8 @@ fn speaks_of_invoice(description: Option<&str>) -> bool {
 fn name_different_orders(a: &str, b: &str, is_billed_twice: bool) -> bool {
     let order_of = |key: &str| {
         let key = key.to_ascii_lowercase();
-        let words = ORDER_WORDS.iter();
-        let mut words = words.filter(|word| !(is_billed_twice && **word == INVOICE_WORD));
+        let invoice = (!is_billed_twice).then_some(INVOICE_WORD);
+        let mut words = ORDER_WORDS.into_iter().chain(invoice);
         words.find_map(|word| {
             let (_, rest) = key.split_once(word)?;
             let rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());

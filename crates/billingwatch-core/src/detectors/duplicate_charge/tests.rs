@@ -490,3 +490,47 @@ fn a_crowd_that_arrives_in_another_order_is_the_same_crowd() {
     }
     assert_eq!((lasting(&forth), lasting(&back)), (1, 1));
 }
+
+#[test]
+fn one_order_paid_by_one_card_as_two_customers_is_one_thing_paid_twice() {
+    assert_snapshot!(check("duplicate_charge", "
+        +0s    charge.succeeded ch=ch_1 cus=cus_1 amt=4900 card=visa meta.order_id=A7
+        +2m    charge.succeeded ch=ch_2 cus=cus_2 amt=4900 card=visa meta.order_id=A7
+        +1h    refund.created ch=ch_2 amt=4900
+    "), @"
+    d0 00:02:00 firing high cus_1:4900usd:2024-03-04: cus_1 was charged 49.00 USD 2 times within 2m, with nothing that tells the purchases apart
+    d0 01:02:00 resolved high cus_1:4900usd:2024-03-04: 49.00 USD of the surplus was refunded
+    ");
+    // The intent's own event may come first, and says nothing of the card.
+    let told = check(
+        "duplicate_charge",
+        "
+        +0s    charge.succeeded ch=ch_1 pi=pi_1 cus=cus_1 amt=4900 card=visa meta.order_id=A7
+        +2m    payment_intent.succeeded pi=pi_2 ch=ch_2 cus=cus_2 amt=4900 meta.order_id=A7
+        +1s    charge.succeeded ch=ch_2 pi=pi_2 cus=cus_2 amt=4900 card=visa meta.order_id=A7
+    ",
+    );
+    assert_eq!(firing(&told), 1, "{told}");
+}
+
+#[test]
+fn a_card_that_several_share_is_not_charged_twice() {
+    for second in [
+        "cus=cus_2 amt=4900 card=visa meta.order_id=A8",
+        "cus=cus_2 amt=4900 card=visa",
+        "cus=cus_2 amt=4900 card=amex meta.order_id=A7",
+        "cus=cus_2 amt=4901 card=visa meta.order_id=A7",
+        "cus=cus_2 amt=4900 cur=eur card=visa meta.order_id=A7",
+    ] {
+        let told = check(
+            "duplicate_charge",
+            &format!(
+                "
+        +0s  charge.succeeded ch=ch_1 cus=cus_1 amt=4900 card=visa meta.order_id=A7
+        +2m  charge.succeeded ch=ch_2 {second}
+    "
+            ),
+        );
+        assert_eq!(told, "", "{second}");
+    }
+}

@@ -25,6 +25,7 @@ mod hours;
 mod mrr;
 mod mute;
 mod ordinary;
+mod pauses;
 mod tell;
 mod terms;
 #[cfg(test)]

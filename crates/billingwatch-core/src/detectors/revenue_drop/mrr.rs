@@ -14,6 +14,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
+use super::pauses::{Pause, Pauses};
 use super::terms::{Terms, Told};
 use super::{CURRENCIES_MAX, Settings};
 
@@ -48,8 +49,8 @@ const NO_NEWS: Span = Span::days(35);
 
 /// What one subscription is committed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Commitment {
-    currency: Currency,
+pub(super) struct Commitment {
+    pub(super) currency: Currency,
     /// Minor units a month.
     amount: i64,
 }
@@ -59,7 +60,9 @@ enum Standing {
     Committed(Commitment),
     /// It will not renew, or for nothing.
     Gone,
-    /// Nothing can be said, as in a trial or pause: like is compared with like, without it.
+    /// It is on hold: gone for a day, and excluded after.
+    Paused,
+    /// Nothing can be said, as in a trial: like is compared with like, without it.
     Excluded,
 }
 
@@ -107,6 +110,7 @@ pub(super) struct Discounted {
 pub(super) struct Mrr {
     known: KeyMap<Commitment>,
     terms: Terms,
+    pauses: Pauses,
     sums: BTreeMap<Currency, Sum>,
     /// The currency that the open incident is named after: several that drop together are one.
     incident: Option<Currency>,
@@ -138,6 +142,7 @@ impl Mrr {
         told: Told,
     ) {
         let old = self.known.swap_remove(&key);
+        let paused = self.pauses.end(key);
         let mut standing = match standing_of(record) {
             Standing::Committed(_) if self.terms.is_given_up(key, record, old.is_some(), told) => {
                 Standing::Gone
@@ -160,18 +165,20 @@ impl Mrr {
         {
             sum.add(old.amount, -1);
             match standing {
-                Standing::Excluded => {
-                    for hour in &mut sum.hours {
-                        hour.amount = hour.amount.saturating_sub(old.amount);
-                        hour.subscriptions -= 1;
-                        hour.wholes_bps -= WHOLE_BPS;
-                    }
-                    sum.average = None;
-                }
+                Standing::Excluded => sum.leave_out(old.amount, 0),
+                Standing::Paused => self.pauses.begin(key, self.stretch, old),
                 Standing::Committed(new) if new.currency == old.currency => {
                     let most = old.amount.max(new.amount);
                     sum.wholes_bps += share_bps(new.amount.saturating_sub(old.amount), most);
                 }
+                Standing::Committed(_) | Standing::Gone => {}
+            }
+        }
+        if let Some(paused) = paused {
+            match standing {
+                // Still on hold.
+                Standing::Paused => self.pauses.keep(key, paused),
+                Standing::Excluded => self.leave_out(paused),
                 Standing::Committed(_) | Standing::Gone => {}
             }
         }
@@ -186,6 +193,15 @@ impl Mrr {
             .or_default()
             .add(new.amount, 1);
         self.known.insert(key, new);
+    }
+
+    /// A pause is news no longer, and the week before it is told without it: unless it is told just now, when the week
+    /// has to pass before what is left is the ordinary.
+    fn leave_out(&mut self, pause: Pause) {
+        let sum = self.sums.get_mut(&pause.commitment.currency);
+        if let Some(sum) = sum.filter(|sum| !sum.is_firing) {
+            sum.leave_out(pause.commitment.amount, pause.hours_since(self.stretch));
+        }
     }
 
     /// Whether a drop of this currency was told not long ago: what renewals bring less for it is no news.
@@ -205,6 +221,11 @@ impl Mrr {
         let mut changes = Vec::new();
         let is_stretch =
             now.floor_to(STRETCH) != std::mem::replace(&mut self.stretch, now.floor_to(STRETCH));
+        if passed.is_some() {
+            for pause in self.pauses.take_old(now) {
+                self.leave_out(pause);
+            }
+        }
         for (currency, sum) in &mut self.sums {
             if is_stretch {
                 sum.end_stretch();
@@ -222,6 +243,7 @@ impl Mrr {
                 Step::Dropped(mut finding) => {
                     finding.key = key;
                     finding.occurrences = u64::from(is_new);
+                    self.pauses.describe(*currency, &mut finding);
                     changes.push(Change::Fired(finding));
                 }
                 Step::Back(reason) => changes.push(Change::Over(key, reason)),
@@ -244,6 +266,17 @@ impl Sum {
         self.amount = self.amount.saturating_add(amount.saturating_mul(sign));
         self.subscriptions += sign;
         self.wholes_bps += sign * WHOLE_BPS;
+    }
+
+    /// The hours before are told without one of this amount, all but the newest, in which it was not.
+    fn leave_out(&mut self, amount: i64, newest: usize) {
+        let before = self.hours.len().saturating_sub(newest);
+        for hour in self.hours.iter_mut().take(before) {
+            hour.amount = hour.amount.saturating_sub(amount);
+            hour.subscriptions -= 1;
+            hour.wholes_bps -= WHOLE_BPS;
+        }
+        self.average = None;
     }
 
     /// An hour is over.
@@ -335,8 +368,7 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
     let Some(record) = record else {
         return Standing::Gone;
     };
-    let is_excluded = record.is_paused
-        || record.is_metered
+    let is_excluded = record.is_metered
         || record.has_test_clock
         || record.has_opaque_discounts
         || matches!(
@@ -361,6 +393,9 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
     });
     if !is_live || is_ending {
         return Standing::Gone;
+    }
+    if record.is_paused {
+        return Standing::Paused;
     }
     let amount = record
         .amount()

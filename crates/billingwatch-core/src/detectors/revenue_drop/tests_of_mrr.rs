@@ -173,3 +173,48 @@ fn who_leaves_at_the_end_of_a_notice_is_not_told_again() {
     );
     assert_eq!(told.matches("firing").count(), 1, "{told}");
 }
+
+/// So many are put on hold, one `every` so often.
+fn paused(count: usize, every: &str) -> String {
+    let one =
+        |n| format!("+{every} customer.subscription.updated sub=sub_{n} from=-9d to=31d paused\n");
+    (0..count).map(one).collect()
+}
+
+fn resumed(count: usize) -> String {
+    let one = |n| format!("+1s customer.subscription.updated sub=sub_{n} from=-9d to=31d\n");
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn a_third_put_on_hold_in_an_afternoon_is_a_loss() {
+    assert_snapshot!(after_nine_days(&paused(33, "5m")), @"d9 01:32:00 firing medium mrr:usd: subscriptions will renew for 1,640.00 USD a month, 17.9 % below the 7-day average of 1,998.57 USD: 82 of them where 99 were; collection of 18 was paused within a day");
+}
+
+#[test]
+fn a_hold_of_an_hour_is_none() {
+    let back = format!("{}+40m wait\n{}", paused(33, "1s"), resumed(33));
+    assert_eq!(after_nine_days(&back), "");
+}
+
+#[test]
+fn customers_who_pause_day_by_day_are_left_out_of_the_week_before() {
+    assert_eq!(after_nine_days(&paused(45, "4h")), "");
+}
+
+#[test]
+fn who_is_gone_for_good_after_a_pause_is_no_second_loss() {
+    let gone = paused(12, "1s") + "+30h wait\n" + &cancelled(12, "1s");
+    assert_eq!(after_nine_days(&gone), "");
+    let at_once = paused(12, "1s") + &cancelled(14, "1s") + "+3h wait\n";
+    assert_eq!(after_nine_days(&at_once), "");
+}
+
+#[test]
+fn a_told_pause_ends_when_they_go_on() {
+    let told = after_nine_days(&format!("{}+30h wait\n{}", paused(33, "5m"), resumed(33)));
+    assert_snapshot!(told, @"
+    d9 01:32:00 firing medium mrr:usd: subscriptions will renew for 1,640.00 USD a month, 17.9 % below the 7-day average of 1,998.57 USD: 82 of them where 99 were; collection of 18 was paused within a day
+    d10 08:47:00 resolved medium mrr:usd: committed 1,720.00 USD a month, where the 7-day average is 1,877.85 USD by now
+    ");
+}

@@ -4,6 +4,9 @@
 //! from the day summer time begins or ends, until two weeks have shown it. Where its customers live is
 //! not known, so what is to be expected of an hour is, for those two weeks, no more than what was to be
 //! expected of it by the clocks of any of the places that changed theirs.
+//!
+//! Where the zone is named, sales follow its clocks, and renewals do not: Stripe makes a period's invoice
+//! at the same instant of UTC all year round. By the merchant's clocks these come an hour sooner or later.
 
 use std::sync::LazyLock;
 
@@ -29,14 +32,26 @@ static ZONES: LazyLock<Vec<Calendar>> = LazyLock::new(|| {
     zones.filter_map(|name| Calendar::of(name).ok()).collect()
 });
 
+/// How much later, by whatever an hour's events go, they came before the clocks were changed: by the merchant's own clocks, or,
+/// where nobody named them, by those of others.
+pub(super) fn others(calendar: &Calendar, at: Timestamp) -> Vec<Span> {
+    if *calendar == Calendar::utc() {
+        return shifts(at);
+    }
+    let own = Span::secs(-shift(calendar, at).as_secs());
+    (own != Span::ZERO).then_some(own).into_iter().collect()
+}
+
+/// How far the clocks of a place were put forward, or back, in the two weeks before.
+fn shift(zone: &Calendar, at: Timestamp) -> Span {
+    let before = zone.offset_at(at - LEARNED).as_secs();
+    Span::secs(zone.offset_at(at).as_secs() - before)
+}
+
 /// How far the clocks of some places were put forward (or back, below zero) in the two weeks before; by
 /// UTC, what came at that much later an hour before comes at this hour now.
-pub(super) fn shifts(at: Timestamp) -> Vec<Span> {
-    let shift = |zone: &Calendar| {
-        let before = zone.offset_at(at - LEARNED).as_secs();
-        Span::secs(zone.offset_at(at).as_secs() - before)
-    };
-    let shifts = ZONES.iter().map(shift);
+fn shifts(at: Timestamp) -> Vec<Span> {
+    let shifts = ZONES.iter().map(|zone| shift(zone, at));
     let mut shifts: Vec<Span> = shifts.filter(|shift| *shift != Span::secs(0)).collect();
     shifts.sort_unstable();
     shifts.dedup();
@@ -66,5 +81,17 @@ mod tests {
         assert_eq!(hours("2026-05-01"), [0; 0]);
         assert_eq!(hours("2026-10-27"), [-1]);
         assert_eq!(hours("2026-12-01"), [0; 0]);
+    }
+
+    #[test]
+    fn renewals_come_an_hour_later_by_clocks_that_were_put_forward() {
+        let berlin = Calendar::of("Europe/Berlin").unwrap();
+        let at = Timestamp::from_secs(1_774_872_000);
+        assert_eq!(others(&berlin, at), [Span::hours(-1)]);
+        assert_eq!(others(&berlin, at + Span::days(30)), [Span::ZERO; 0]);
+        assert_eq!(
+            others(&Calendar::of("Asia/Kolkata").unwrap(), at),
+            [Span::ZERO; 0]
+        );
     }
 }

@@ -18,8 +18,7 @@
 //!   is counted on in those that have next to none of them.
 //! - **The other days.** They take something off an hour that is busier than they are, and add
 //!   nothing to one that is quieter: who is closed on Sundays is not expected to open.
-//! - **Summer time.** Where nobody said which clocks the merchant lives by, an hour may be the one after
-//!   or before it for two weeks after [clocks were changed](super::clocks).
+//! - **Summer time.** For two weeks after [clocks were changed](super::clocks), an hour may be the one after or before it.
 //!
 //! All that is slow to follow a rise. But what came at a busy hour of each of the last fourteen days, be it
 //! a Monday or a Sunday, is the work of no calendar, and the least of them can be counted on.
@@ -184,13 +183,10 @@ impl Profile {
             Some(self.parts(hour).map(|part| part * share))
         };
         let mut shares = of(hour)?;
-        // Who named a zone lives by its clocks, also where they are never changed.
-        if self.calendar == Calendar::utc() {
-            let others = clocks::shifts(hour).into_iter();
-            for other in others.filter_map(|shift| of(hour + shift)) {
-                for (share, other) in shares.iter_mut().zip(other) {
-                    *share = share.min(other);
-                }
+        let others = clocks::others(&self.calendar, hour).into_iter();
+        for other in others.filter_map(|shift| of(hour + shift)) {
+            for (share, other) in shares.iter_mut().zip(other) {
+                *share = share.min(other);
             }
         }
         Some(shares)
@@ -418,6 +414,20 @@ mod tests {
         let india = Calendar::of("Asia/Kolkata").unwrap();
         let at_half_past = |hour| share(&india, 28, hour);
         assert!(at_half_past(20) > 0.3, "{}", at_half_past(20));
+    }
+
+    #[test]
+    fn renewals_keep_to_utc_when_the_merchants_clocks_are_put_forward() {
+        let berlin = Calendar::of("Europe/Berlin").unwrap();
+        let share = |day, hour| {
+            let mut profile = by_the_hour(|_, hour| (1..4).contains(&hour), day, &berlin);
+            let at = SPRING + Span::days(day) + Span::hours(hour);
+            profile.look(at).unwrap_or_default()
+        };
+        // Friday 27 March, and the Monday after: by the clocks there they were at two, and are at three.
+        assert!(share(25, 1) > 0.3, "{}", share(25, 1));
+        assert!(share(28, 0) < 0.02, "{}", share(28, 0));
+        assert!(share(28, 2) > 0.3, "{}", share(28, 2));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::ledger::SubscriptionRecord;
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
+use super::coupons::Coupons;
+
 /// The time a payment is given after it is due. Stripe finalises a renewal invoice about an hour
 /// after the period turns, and charges it at once.
 pub(super) const SETTLE: Span = Span::hours(2);
@@ -69,6 +71,8 @@ pub(super) struct Billed {
     pub(super) subtotal: i64,
     /// What they take off.
     pub(super) off: i64,
+    /// How much less it asks than was ever paid.
+    pub(super) below_paid: i64,
     /// What it should ask for at least by what is known of its subscription, and what it asks for so.
     pub(super) price: Option<Price>,
 }
@@ -91,6 +95,8 @@ pub(super) struct Booking {
     pub(super) outcome: Outcome,
     /// What of the amount is given away.
     pub(super) given: i64,
+    /// What discounts take off it, new or not.
+    pub(super) off: i64,
     /// What of the amount is not asked for, and nothing says why.
     pub(super) short: i64,
     /// 1 to write it in, −1 to take it back.
@@ -107,6 +113,7 @@ pub(super) struct Dues {
     booked_until: Timestamp,
     /// Payments told, as far as they need to be counted.
     paid: u32,
+    coupons: Coupons,
 }
 
 impl Dues {
@@ -120,6 +127,7 @@ impl Dues {
         bookings: &mut Vec<Booking>,
     ) {
         let next = record.and_then(foretell);
+        self.coupons.look(key, record);
         if let Some(record) = record {
             self.explain(key, record, bookings);
         }
@@ -242,10 +250,11 @@ impl Dues {
         }
         let none = Key::of("");
         let range = (self.booked_until, none)..(due_before, none);
-        for ((at, _), due) in self.by_time.range_mut(range) {
+        for ((at, key), due) in self.by_time.range_mut(range) {
             if !due.is_booked {
                 due.is_booked = true;
-                bookings.push(due.booking(*at, 1));
+                let off = self.coupons.off(*key, *at);
+                bookings.push(due.booking(*at, off, 1));
             }
         }
         self.booked_until = due_before;
@@ -273,7 +282,7 @@ impl Dues {
     fn put(&mut self, key: Key, at: Timestamp, mut due: Due, bookings: &mut Vec<Booking>) {
         if at < self.booked_until {
             due.is_booked = true;
-            bookings.push(due.booking(at, 1));
+            bookings.push(due.booking(at, self.coupons.off(key, at), 1));
         }
         self.by_time.insert((at, key), due);
     }
@@ -295,18 +304,14 @@ impl Dues {
             return;
         }
         if due.is_booked {
-            bookings.push(due.booking(at, -1));
+            bookings.push(due.booking(at, self.coupons.off(key, at), -1));
         }
         due.outcome = outcome;
         if let Some(billed) = billed {
-            if due.is_cut {
-                (due.less_part, due.is_short) = (due.given_away(billed), false);
-            } else if let Some(price) = billed.price {
-                due.fall_short(due.amount.min(price.most).saturating_sub(price.asked));
-            }
+            due.bill(billed, |part| self.coupons.note(key, at, part));
         }
         if due.is_booked {
-            bookings.push(due.booking(at, 1));
+            bookings.push(due.booking(at, self.coupons.off(key, at), 1));
         }
     }
 
@@ -323,12 +328,13 @@ impl Dues {
         if price >= due.amount {
             return;
         }
+        let off = self.coupons.off(key, at);
         if due.is_booked {
-            bookings.push(due.booking(at, -1));
+            bookings.push(due.booking(at, off, -1));
         }
         due.fall_short(price.saturating_sub(asked));
         if due.is_booked {
-            bookings.push(due.booking(at, 1));
+            bookings.push(due.booking(at, off, 1));
         }
     }
 
@@ -340,7 +346,7 @@ impl Dues {
             && let Some(due) = self.by_time.remove(&(at, key))
             && due.is_booked
         {
-            bookings.push(due.booking(at, -1));
+            bookings.push(due.booking(at, self.coupons.off(key, at), -1));
         }
     }
 }
@@ -359,6 +365,21 @@ impl Due {
             }
         }
         self.is_cut = is_cut;
+    }
+
+    /// Its invoice came. A discount of the subscription, new since it was foretold, is what it gives away; one of which the
+    /// subscription says nothing is as far as it pays less than it ever did. `new_of` says what of a part is new.
+    fn bill(&mut self, billed: Billed, new_of: impl FnOnce(u32) -> u32) {
+        let mut given = new_of(self.given_away(billed));
+        if !self.is_cut {
+            given = given.min(self.part(billed.below_paid));
+        }
+        let is_given = given > 0 && !(self.is_short && given < self.less_part);
+        if self.is_cut || is_given {
+            (self.less_part, self.is_short) = (given, false);
+        } else if let Some(price) = billed.price {
+            self.fall_short(self.amount.min(price.most).saturating_sub(price.asked));
+        }
     }
 
     /// What of the amount the discounts of an invoice take off: no more than all of it, and nothing of what was off already
@@ -381,8 +402,13 @@ impl Due {
         (self.less_part, self.is_short) = (self.part(by), by > 0);
     }
 
+    /// A part of the amount.
+    fn of(&self, part: u32) -> i64 {
+        rounded_ratio(self.amount, i64::from(part), i64::from(WHOLE))
+    }
+
     fn less(&self) -> i64 {
-        rounded_ratio(self.amount, i64::from(self.less_part), i64::from(WHOLE))
+        self.of(self.less_part)
     }
 
     fn short(&self) -> i64 {
@@ -393,13 +419,14 @@ impl Due {
         self.less() - self.short()
     }
 
-    fn booking(&self, at: Timestamp, sign: i32) -> Booking {
+    fn booking(&self, at: Timestamp, off: u32, sign: i32) -> Booking {
         Booking {
             at: at + SETTLE,
             amount: self.amount,
             currency: self.currency,
             outcome: self.outcome,
             given: self.given(),
+            off: self.of(off),
             short: self.short(),
             sign,
         }
@@ -474,6 +501,7 @@ mod tests {
                 due.less_part = due.given_away(Billed {
                     subtotal,
                     off,
+                    below_paid: 0,
                     price: None,
                 });
                 assert_eq!(due.given(), off.clamp(0, amount), "{off} of {amount}");
@@ -484,6 +512,7 @@ mod tests {
         due.less_part = due.given_away(Billed {
             subtotal,
             off,
+            below_paid: 0,
             price: None,
         });
         assert_eq!(due.given(), i64::MAX);

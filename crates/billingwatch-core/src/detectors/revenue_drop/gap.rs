@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{binomial_tail, negative_binomial_head};
 
 use super::super::words::{as_f64, bps_of, rounded};
+use super::coupons::UsualOff;
 use super::hours::{Hour, Hours, WINDOW_MAX};
 use super::ordinary::ordinary;
 use super::usage::{Usage, Used};
@@ -68,6 +69,8 @@ pub(super) struct Habits {
     silent: (f64, f64),
     /// What discounts that are new took off renewals, in whole ones, of all due.
     given: (f64, f64),
+    /// What discounts take off renewals, new or not.
+    off: UsualOff,
     /// What renewals asked less than their price, likewise.
     short: (f64, f64),
     /// Renewals asked for and not paid at once, of all due.
@@ -104,6 +107,7 @@ impl Default for Habits {
         Self {
             silent: (0.0, 0.0),
             given: (0.0, 0.0),
+            off: UsualOff::default(),
             short: (0.0, 0.0),
             asked: (0.0, 0.0),
             stray: [Stray {
@@ -441,7 +445,7 @@ impl Habits {
     /// How likely it is that so many renewals are not even asked for, or given away.
     pub(super) fn renewals_chance(&self, gap: &Gap) -> f64 {
         let given = if gap.given > 0 {
-            self.given_share()
+            self.given_share().max(self.off.share())
         } else {
             0.0
         };
@@ -482,6 +486,7 @@ impl Habits {
         }
         let kept = |old: f64, new: i32| old * KEPT_AN_HOUR + f64::from(new.max(0));
         let given = as_f64(hour.given_bps.max(0).unsigned_abs()) / 10_000.0;
+        self.off.learn(hour);
         self.given = (
             self.given.0 * KEPT_AN_HOUR + given,
             kept(self.given.1, hour.due),

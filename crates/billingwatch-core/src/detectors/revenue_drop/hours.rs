@@ -42,6 +42,8 @@ pub(super) struct Hour {
     /// Foretold payments that discounts make smaller, each by its part, in basis points; and by how much.
     pub(super) given_bps: i64,
     pub(super) given_amount: i64,
+    /// What discounts take off beyond the price that was foretold, new or not, likewise.
+    pub(super) off_bps: i64,
     /// Foretold payments that invoices ask less for than their price: how many, by which part of each in basis points,
     /// and by how much.
     pub(super) short: i32,
@@ -92,6 +94,8 @@ impl Hours {
         let given = booking.given.saturating_mul(i64::from(booking.sign));
         hour.given_amount = hour.given_amount.saturating_add(given);
         hour.given_bps += share_bps(given, booking.amount);
+        let off = booking.off.saturating_mul(i64::from(booking.sign));
+        hour.off_bps += share_bps(off, booking.amount);
         if booking.short > 0 {
             let short = booking.short.saturating_mul(i64::from(booking.sign));
             hour.short = hour.short.saturating_add(booking.sign);

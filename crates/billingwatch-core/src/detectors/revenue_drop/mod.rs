@@ -16,6 +16,7 @@
 //! Hours of an incident are no yardstick for later ones.
 
 mod again;
+mod coupons;
 mod currency;
 mod days;
 mod dues;
@@ -312,13 +313,14 @@ fn turned(event: &Event) -> Option<&Subscription> {
 }
 
 /// What an invoice's event says of its discounts.
-fn billed(event: &Event) -> Option<Billed> {
+fn billed(event: &Event, record: Option<&SubscriptionRecord>) -> Option<Billed> {
     let EventData::Invoice(invoice) = &event.data else {
         return None;
     };
     Some(Billed {
         subtotal: invoice.subtotal?,
         off: invoice.discount_amount,
+        below_paid: coupons::below_paid(invoice, record),
         price: None,
     })
 }
@@ -385,7 +387,7 @@ impl RevenueDrop {
             let at = ctx.event_at();
             let known = ctx.ledger().subscription(subscription);
             let price = known.and_then(|known| price(event, known));
-            let billed = billed(event).map(|billed| Billed { price, ..billed });
+            let billed = billed(event, known).map(|billed| Billed { price, ..billed });
             self.dues
                 .invoice(subscription, billed, at, &mut self.bookings);
             self.take_used(known, event, at);
@@ -413,8 +415,13 @@ impl RevenueDrop {
     fn take_foretold(&mut self, subscription: Key, invoice: Key, event: &Event, ctx: &Context<'_>) {
         let record = ctx.ledger().subscription(subscription);
         let at = ctx.event_at();
-        self.dues
-            .pay(subscription, record, billed(event), at, &mut self.bookings);
+        self.dues.pay(
+            subscription,
+            record,
+            billed(event, record),
+            at,
+            &mut self.bookings,
+        );
         let has_term = record.is_some_and(|record| record.payment_term_days > 0);
         let is_sale_or_by_hand = matches!(&event.data, EventData::Invoice(invoice)
             if invoice.is_paid_out_of_band

@@ -162,6 +162,7 @@ mod tests {
                 currency: Currency::USD,
                 outcome: Outcome::Silent,
                 given: 0,
+                off: 0,
                 short: 0,
                 sign: 1,
             });

@@ -66,7 +66,7 @@ fn a_coupon_of_unknown_size_for_all_is_told_by_what_renewals_bring() {
 fn half_the_price_for_all_is_told_and_for_a_few_it_is_not() {
     // Within the first week: what is committed has no average yet.
     assert_snapshot!(told(48, "off_bps=5000", 2_450), @"
-    d5 10:02:00 firing high usd: 24 hours brought 196.00 USD, 49.4 % less than the 388.08 USD that subscriptions and usual sales foretold: 8 of 8 renewals paid, new discounts take 196.00 USD off them; 0 other payments where 0 are usual
+    d5 12:02:00 firing high usd: 24 hours brought 245.00 USD, 49.4 % less than the 485.10 USD that subscriptions and usual sales foretold: 10 of 10 renewals paid, new discounts take 245.00 USD off them; 0 other payments where 0 are usual
     d7 00:08:00 firing high mrr:usd: subscriptions will renew for 1,176.00 USD a month, 36.1 % below the 7-day average of 1,841.00 USD: 48 of them where 48 were, at lower prices or with discounts
     d7 04:02:00 resolved high usd: the last 12 hours brought 490.00 USD of 485.10 USD expected
     ");

@@ -16,6 +16,9 @@ enum How {
     Lines(&'static str, i64),
     /// A discount of the customer, of which the subscription knows nothing.
     OffCustomer(i64),
+    /// The same, and every other renewal of the weeks before had one, too: by turns, or the same ones each time.
+    OffByTurns(i64),
+    OffAsEver(i64),
     /// The price itself is changed so, and the subscription's event says so some seconds before the turn, or after it.
     Repriced(i64, i64),
     /// It ends a part of a period later.
@@ -51,6 +54,15 @@ fn told(in_sixteen: i64, how: How, always: bool) -> String {
             ),
             How::OffCustomer(off) => {
                 let left = 2_900 - off;
+                (2_900, format!("total={left} subtotal=2900 off={off}"), left)
+            }
+            How::OffByTurns(off) | How::OffAsEver(off) => {
+                let is_off = match how {
+                    How::OffByTurns(_) => (n + n / (7 * 48)) % 2 == 0,
+                    _ => id % 2 == 0,
+                };
+                let left = 2_900 - if is_off { off } else { 0 };
+                let off = 2_900 - left;
                 (2_900, format!("total={left} subtotal=2900 off={off}"), left)
             }
             How::Repriced(price, _) => (price, format!("total={price} subtotal={price}"), price),
@@ -109,7 +121,6 @@ fn what_an_invoice_itself_explains_is_no_gap() {
     assert_eq!(told(16, How::FromBalance(2_610), false), "");
     assert_eq!(told(16, How::Lines("2900,-2610p", 290), false), "");
     assert_eq!(told(16, How::Lines("2900,-2610", 290), false), "");
-    assert_eq!(told(16, How::OffCustomer(2_610), false), "");
     assert_eq!(told(16, How::Ends(290), false), "");
 }
 
@@ -128,4 +139,28 @@ fn a_price_that_the_subscription_has_too_is_no_gap_however_late_it_is_heard_of()
 #[test]
 fn who_always_asks_less_than_the_price_is_not_told() {
     assert_eq!(told(16, How::Asks(290), true), "");
+}
+
+#[test]
+fn a_discount_of_the_customer_that_all_renewals_have_at_once_is_told_on_that_day() {
+    for off in [1_450, 2_320, 2_900] {
+        let told = told(16, How::OffCustomer(off), false);
+        assert!(told.starts_with("d20 "), "{off}: {told}");
+        assert!(told.contains("new discounts take"), "{off}: {told}");
+        assert!(told.contains("resolved"), "{off}: {told}");
+    }
+}
+
+#[test]
+fn a_discount_that_few_renewals_have_or_that_was_there_before_is_nothing() {
+    // To one in sixteen, as an offer to those who want to leave; and to all, but small.
+    assert_eq!(told(1, How::OffCustomer(2_900), false), "");
+    assert_eq!(told(16, How::OffCustomer(290), false), "");
+    for how in [
+        How::OffByTurns(2_320),
+        How::OffAsEver(2_320),
+        How::OffCustomer(2_320),
+    ] {
+        assert_eq!(told(16, how, true), "");
+    }
 }

@@ -161,7 +161,7 @@ impl Newcomers {
         let burst = self.judge(price, (at, count_min), ctx)?;
         let from = at - WINDOW;
         let same = (self.newest.iter()).filter(|one| one.price == price && one.at > from);
-        let finding = describe(&burst, price, same.collect(), event);
+        let finding = describe(&burst, price, &same.collect::<Vec<_>>(), event);
         let first = (self.newest.iter()).find(|one| one.price == price && one.at > from);
         let first_at = first.map_or(at, |one| one.at);
         let is_going_on = self.told.is_some_and(|(_, told)| told == price);
@@ -278,7 +278,7 @@ fn key_of((_, currency): Price) -> String {
     format!("alike:{}", currency.as_str())
 }
 
-fn describe(burst: &Burst, price: Price, same: Vec<&Newcomer>, event: &Event) -> Finding {
+fn describe(burst: &Burst, price: Price, same: &[&Newcomer], event: &Event) -> Finding {
     let (amount, currency) = price;
     let title = "Many new customers pay the same at once";
     let mut finding = Finding::new(key_of(price), Severity::Medium, title);

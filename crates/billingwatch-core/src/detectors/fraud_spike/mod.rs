@@ -12,6 +12,7 @@
 mod busiest;
 mod card_rate;
 mod history;
+mod newcomers;
 mod programme;
 mod report;
 mod velocity;
@@ -100,6 +101,9 @@ crate::settings! {
     /// customers and more, within 3 hours before that is spoken of; more, where the busiest of eight
     /// weeks had half so many, and twice as many while no week is known.
     guest_payments_min: i64 = 6, 3 => 100;
+    /// New customers who pay one and the same price within an hour before that is spoken of; more, where
+    /// such hours of eight weeks had half so many.
+    newcomers_min: i64 = 10, 5 => 400;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
@@ -195,7 +199,11 @@ impl Detector for FraudSpike {
                         if let Some(network) = brand.and_then(Network::of_brand) {
                             self.programme.count_payment(network, payment.at);
                         }
-                        let least = (self.settings.velocity_min, self.settings.guest_payments_min);
+                        let least = (
+                            self.settings.velocity_min,
+                            self.settings.guest_payments_min,
+                            self.settings.newcomers_min,
+                        );
                         self.velocity.take(charge, event, least, ctx);
                     }
                 }

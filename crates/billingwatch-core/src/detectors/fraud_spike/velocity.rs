@@ -1,5 +1,5 @@
 //! One card on many new customers or [again and again](super::card_rate), one customer with many cards,
-//! and bursts of new customers whose payments look risky.
+//! and bursts of new customers whose payments look risky, or are [all the same](super::newcomers).
 //!
 //! Cards that are tried and never pay are card testing, which `charge_failure_spike` tells; what a card that
 //! pays for several customers was declined for counts with what it paid. A launch or a flash sale brings many new customers too; each with
@@ -22,6 +22,7 @@ use crate::time::{Span, Timestamp};
 
 use super::busiest::Busiest;
 use super::card_rate::CardRate;
+use super::newcomers::Newcomers;
 
 /// How long cards and customers are counted together.
 const WINDOW: Span = Span::days(1);
@@ -73,6 +74,7 @@ pub(super) struct Velocity {
     burst: VecDeque<(Timestamp, IdText, bool)>,
     /// Learned of new customers: risky, and all; decaying.
     usual: (f64, f64),
+    newcomers: Newcomers,
     /// When each open alert was last seen to go on.
     open: BTreeMap<String, Timestamp>,
 }
@@ -89,6 +91,7 @@ impl Default for Velocity {
             busiest_customers: Busiest::default(),
             burst: VecDeque::new(),
             usual: (0.0, 0.0),
+            newcomers: Newcomers::default(),
             open: BTreeMap::new(),
         }
     }
@@ -100,18 +103,22 @@ impl Velocity {
         &mut self,
         charge: &Charge,
         event: &Event,
-        (count_min, payments_min): (i64, i64),
+        (count_min, payments_min, newcomers_min): (i64, i64, i64),
         ctx: &mut Context<'_>,
     ) {
-        let Some(fingerprint) = fingerprint_of(charge) else {
-            return;
-        };
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
         if ctx.now().since(at) > WINDOW {
             return;
         }
+        let Some(fingerprint) = fingerprint_of(charge) else {
+            if event.request.is_some() {
+                self.newcomers.take_other(at, ctx);
+            }
+            return;
+        };
         let day = ctx.calendar().day(at);
         let Some(customer) = &charge.customer else {
+            self.newcomers.take_other(at, ctx);
             let often = (self.guests).take((charge, fingerprint), event, (at, day), payments_min);
             return self.tell(often, ctx);
         };
@@ -145,6 +152,9 @@ impl Velocity {
             }
         }
         if !is_new {
+            if is_by_call {
+                self.newcomers.take_other(at, ctx);
+            }
             return;
         }
         let customers = self.cards.entry(card_key, one_partner);
@@ -166,6 +176,11 @@ impl Velocity {
             }
         }
         self.take_new(charge, event, at, ctx);
+        if let Some(card) = &charge.card {
+            let of = (card, card_key);
+            let alike = (self.newcomers).take_new(charge, of, event, (at, newcomers_min), ctx);
+            self.tell(alike, ctx);
+        }
     }
 
     /// Takes in a charge on which a card was declined.
@@ -196,6 +211,7 @@ impl Velocity {
         self.guests.advance_to(now);
         self.buyers.advance_to(now);
         self.forget_burst(now);
+        self.newcomers.forget(now);
         if self
             .open
             .values()
@@ -212,6 +228,7 @@ impl Velocity {
             .collect();
         for key in over {
             self.open.remove(&key);
+            self.newcomers.clear(&key);
             ctx.clear(key, format!("no more of it within {WINDOW}"));
         }
     }
@@ -314,6 +331,7 @@ impl Velocity {
         self.busiest_customers.start_day(day);
         if self.busiest_cards.start_day(day) {
             self.usual = (self.usual.0 * KEPT_A_DAY, self.usual.1 * KEPT_A_DAY);
+            self.newcomers.start_day();
         }
     }
 }

@@ -1,0 +1,142 @@
+//! Timelines: what is a burst, and what brings as many new customers and is none.
+
+use crate::testing::{check, in_order};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+/// Day of the night that is judged, a Friday.
+const NIGHT: i64 = 39;
+
+/// A payment of somebody new at a second.
+fn new(at: i64, name: &str, amount: i64) -> (i64, String) {
+    let line =
+        format!("charge.succeeded cus=cus_{name} card=fp_{name} req=req_1 amt={amount} brand=visa");
+    (at, line)
+}
+
+/// So many days of a shop: by day two an hour are new, pay this and that, and one an hour bought before.
+fn shop(days: i64, price: impl Fn(i64) -> i64) -> Vec<(i64, String)> {
+    let mut lines = Vec::new();
+    for day in 0..days {
+        for hour in 8..22 {
+            let at = day * DAY + hour * HOUR;
+            for n in 0..2 {
+                let serial = (day * 24 + hour) * 2 + n;
+                lines.push(new(at + n * 1_500, &format!("s{serial}"), price(serial)));
+            }
+            let regular = format!(
+                "charge.succeeded cus=cus_r{} card=fp_r{} req=req_1 amt=2500",
+                hour % 8,
+                hour % 8
+            );
+            lines.push((at + 2_000, regular));
+        }
+    }
+    lines
+}
+
+fn varied(serial: i64) -> i64 {
+    1_500 + serial * 7 % 23 * 250
+}
+
+/// So many new customers, one every 80 seconds, from an hour of a day on.
+fn burst(day: i64, hour: i64, count: i64, price: impl Fn(i64) -> i64) -> Vec<(i64, String)> {
+    let at = day * DAY + hour * HOUR + 120;
+    let one = |n| new(at + n * 80, &format!("b{day}x{n}"), price(n));
+    (0..count).map(one).collect()
+}
+
+fn told(parts: [Vec<(i64, String)>; 2]) -> String {
+    let timeline = in_order(parts.concat());
+    check("fraud_spike", &(timeline + "+2d wait\n"))
+}
+
+#[test]
+fn twenty_who_pay_the_same_at_night_are_told_once_and_it_ends() {
+    let told = told([shop(NIGHT, varied), burst(NIGHT, 3, 20, |_| 12_000)]);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+    assert!(
+        told.contains(" firing medium alike:usd: 12 new customers paid 120.00 USD each within 1h"),
+        "{told}"
+    );
+    assert!(told.contains("0 others paid"), "{told}");
+}
+
+#[test]
+fn fewer_or_at_prices_as_varied_as_ever_are_none() {
+    assert_eq!(
+        told([shop(NIGHT, varied), burst(NIGHT, 3, 9, |_| 12_000)]),
+        ""
+    );
+    assert_eq!(told([shop(NIGHT, varied), burst(NIGHT, 3, 20, varied)]), "");
+}
+
+#[test]
+fn a_merchant_of_one_price_learns_nothing_from_it() {
+    // A newsletter that is read at night.
+    assert_eq!(
+        told([shop(NIGHT, |_| 990), burst(NIGHT, 3, 30, |_| 990)]),
+        ""
+    );
+}
+
+#[test]
+fn a_sale_brings_others_as_well() {
+    // To two who are new one who bought before, or a guest: as ever.
+    for other in ["cus=cus_r3 card=fp_r3", "guest card=new"] {
+        let mut sale = burst(NIGHT, 3, 20, |_| 12_000);
+        let at = NIGHT * DAY + 3 * HOUR + 130;
+        let line = format!("charge.succeeded {other} req=req_1 amt=9900");
+        sale.extend((0..10).map(|n| (at + n * 160, line.clone())));
+        assert_eq!(told([shop(NIGHT, varied), sale]), "", "{other}");
+    }
+}
+
+#[test]
+fn a_weekly_drop_is_usual_at_its_hour() {
+    let mut lines = shop(NIGHT, varied);
+    for week in 1..5 {
+        lines.extend(burst(NIGHT - 7 * week, 3, 9, |_| 4_500));
+    }
+    assert_eq!(told([lines.clone(), burst(NIGHT, 3, 18, |_| 5_500)]), "");
+    // On another night, at another hour, it is none.
+    let other = told([lines, burst(NIGHT - 3, 1, 18, |_| 5_500)]);
+    assert_eq!(other.matches(" firing ").count(), 1, "{other}");
+}
+
+#[test]
+fn a_record_of_less_than_four_weeks_says_nothing() {
+    assert_eq!(told([shop(27, varied), burst(27, 3, 20, |_| 12_000)]), "");
+    // Nor does what was imported before it.
+    let mut imported = shop(27, varied);
+    imported
+        .iter_mut()
+        .for_each(|(_, line)| *line += " historical");
+    assert_eq!(told([imported, burst(27, 3, 20, |_| 12_000)]), "");
+}
+
+#[test]
+fn who_holds_the_card_and_what_one_card_pays_are_no_burst() {
+    let counter = |(at, line): (i64, String)| (at, line + " type=card_present");
+    let at_counter = burst(NIGHT, 3, 20, |_| 12_000).into_iter().map(counter);
+    assert_eq!(told([shop(NIGHT, varied), at_counter.collect()]), "");
+    // Staff who try the checkout: accounts of all kinds, and two cards.
+    let staff = (0..20).map(|n| {
+        let line = format!(
+            "charge.succeeded cus=cus_t{n} card=fp_t{} req=req_1 amt=100",
+            n % 5
+        );
+        (NIGHT * DAY + 3 * HOUR + n * 80, line)
+    });
+    let told = told([shop(NIGHT, varied), staff.collect()]);
+    assert!(!told.contains("alike"), "{told}");
+}
+
+#[test]
+fn what_stripe_renews_is_nobody_new() {
+    let renewed = |(at, line): (i64, String)| (at, line.replace(" req=req_1", ""));
+    let renewals = burst(NIGHT, 3, 20, |_| 12_000).into_iter().map(renewed);
+    assert_eq!(told([shop(NIGHT, varied), renewals.collect()]), "");
+}

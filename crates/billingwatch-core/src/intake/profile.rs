@@ -19,9 +19,6 @@
 //! - **The other days.** They take something off an hour that is busier than they are, and add
 //!   nothing to one that is quieter: who is closed on Sundays is not expected to open.
 //! - **Summer time.** For two weeks after [clocks were changed](super::clocks), an hour may be the one after or before it.
-//!
-//! All that is slow to follow a rise. But what came at a busy hour of each of the last fourteen days, be it
-//! a Monday or a Sunday, is the work of no calendar, and the least of them can be counted on.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,14 +65,6 @@ const AMENDED_MAX: Span = Span::hours(24);
 
 /// From so many weeks on an hour is its own measure of what is plausible.
 const WEEKS_MIN: usize = 3;
-
-/// Weeks in which an hour of each day must have been busy to be counted on, whatever was before: longer
-/// than any run of a billing calendar and its retries, and than a sale lasts.
-const LATELY_WEEKS: usize = 2;
-
-/// Busy minutes of an hour that each of these days must have had, one in four. A campaign, a season or a month of trials
-/// that ends leaves a busy shop less busy, and a small one as quiet as it was before.
-const LATELY_MIN: u8 = 15;
 
 /// How much the other days weigh against an hour's own record, in weeks.
 const POOL: f64 = 1.0;
@@ -215,20 +204,6 @@ impl Profile {
         }
     }
 
-    /// The least that came at this hour in the last two weeks, on whatever day; nothing while one of them
-    /// is not known, or was not [busy](LATELY_MIN).
-    fn least_of_late(&self, hour: usize) -> f64 {
-        let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
-        let newest = same_hour.flat_map(|weeks| weeks[..LATELY_WEEKS].iter());
-        let known = |busy: &u8| if *busy == UNKNOWN { 0 } else { *busy };
-        let least = newest.map(known).min().unwrap_or(0);
-        if least < LATELY_MIN {
-            0.0
-        } else {
-            f64::from(least)
-        }
-    }
-
     /// The share of busy minutes that can be counted on in this hour; `None` while nothing is known
     /// of it, nor of the same hour of other days.
     pub(super) fn share(&self, at: Timestamp) -> Option<f64> {
@@ -246,7 +221,7 @@ impl Profile {
         let daily = capped_mean(&daily, plausible(quieter_half(&daily)));
         let mut own = self.hours.get(hour).map(known).unwrap_or_default();
         own.sort_by(f64::total_cmp);
-        let usual = counted_on(&own, daily).max(self.least_of_late(hour));
+        let usual = counted_on(&own, daily);
         Some((usual / 60.0).clamp(0.0, SHARE_MAX))
     }
 }
@@ -428,24 +403,6 @@ mod tests {
         assert!(share(25, 1) > 0.3, "{}", share(25, 1));
         assert!(share(28, 0) < 0.02, "{}", share(28, 0));
         assert!(share(28, 2) > 0.3, "{}", share(28, 2));
-    }
-
-    #[test]
-    fn what_came_on_each_of_fourteen_days_can_be_counted_on_and_a_fortnight_with_a_pause_not() {
-        let usual = |busy: fn(i64, i64) -> bool| {
-            let profile = by_the_hour(busy, 42, &Calendar::utc());
-            profile.share(SPRING + Span::days(42) + Span::hours(20))
-        };
-        let since_day_28 = usual(|day, hour| day >= 28 && hour == 20);
-        assert!(
-            since_day_28.is_some_and(|share| share > 0.4),
-            "{since_day_28:?}"
-        );
-        let but_a_sunday = usual(|day, hour| day >= 28 && day != 34 && hour == 20);
-        assert!(
-            but_a_sunday.is_some_and(|share| share < 0.3),
-            "{but_a_sunday:?}"
-        );
     }
 
     #[test]

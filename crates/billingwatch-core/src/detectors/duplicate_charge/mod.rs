@@ -221,7 +221,7 @@ impl DuplicateCharge {
         }
         self.order.push_back((ctx.now(), paid.charge));
         let charge = paid.charge;
-        if self.put(payer_id, paid, (payment.amount, payment.currency)) > 1 {
+        if self.put(&payer_id, paid, (payment.amount, payment.currency)) > 1 {
             self.judge(charge, true, ctx);
         }
     }
@@ -229,12 +229,12 @@ impl DuplicateCharge {
     /// Puts a payment beside the equal ones of its payer; how many they are.
     fn put(
         &mut self,
-        own_id: IdText,
+        own_id: &IdText,
         mut paid: Paid,
         (amount, currency): (i64, Currency),
     ) -> usize {
-        let payer_id = self.orders.payer(own_id.clone(), &paid, (amount, currency));
-        paid.is_as_other = payer_id != own_id;
+        let payer_id = self.orders.payer(own_id, &paid, (amount, currency));
+        paid.is_as_other = payer_id != *own_id;
         let key = Key::of_parts(&[&payer_id, &amount.to_string(), currency.as_str()]);
         self.set_of.insert(paid.charge, key);
         let set = self.sets.entry(key).or_insert_with(|| Set {
@@ -272,7 +272,7 @@ impl DuplicateCharge {
         {
             set.paid.remove(place);
             let worth = (set.amount, set.currency);
-            self.put(payer_id, paid, worth);
+            self.put(&payer_id, paid, worth);
             if self.sets.get(&of).is_some_and(|set| set.paid.is_empty()) {
                 self.sets.swap_remove(&of);
             }

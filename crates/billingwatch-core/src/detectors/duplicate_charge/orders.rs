@@ -38,15 +38,15 @@ impl Orders {
     /// Who stands for `own`, who paid: somebody who paid this order with this card before, or `own`.
     pub(super) fn payer(
         &mut self,
-        own: IdText,
+        own: &IdText,
         paid: &Paid,
         (amount, currency): (i64, Currency),
     ) -> IdText {
         let Some((card, order)) = paid.card.zip(order_of(paid)) else {
-            return own;
+            return own.clone();
         };
         let key = Key::of_all([card, order, Key::of(currency.as_str())]).with([amount, 0]);
-        self.payers.entry(key, || own).clone()
+        self.payers.entry(key, || own.clone()).clone()
     }
 }
 

@@ -47,14 +47,14 @@ fn burst(day: i64, hour: i64, count: i64, price: impl Fn(i64) -> i64) -> Vec<(i6
     (0..count).map(one).collect()
 }
 
-fn told(parts: [Vec<(i64, String)>; 2]) -> String {
+fn told(parts: &[Vec<(i64, String)>; 2]) -> String {
     let timeline = in_order(parts.concat());
     check("fraud_spike", &(timeline + "+2d wait\n"))
 }
 
 #[test]
 fn twenty_who_pay_the_same_at_night_are_told_once_and_it_ends() {
-    let told = told([shop(NIGHT, varied), burst(NIGHT, 3, 20, |_| 12_000)]);
+    let told = told(&[shop(NIGHT, varied), burst(NIGHT, 3, 20, |_| 12_000)]);
     assert_eq!(told.matches(" firing ").count(), 1, "{told}");
     assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
     assert!(
@@ -67,17 +67,20 @@ fn twenty_who_pay_the_same_at_night_are_told_once_and_it_ends() {
 #[test]
 fn fewer_or_at_prices_as_varied_as_ever_are_none() {
     assert_eq!(
-        told([shop(NIGHT, varied), burst(NIGHT, 3, 9, |_| 12_000)]),
+        told(&[shop(NIGHT, varied), burst(NIGHT, 3, 9, |_| 12_000)]),
         ""
     );
-    assert_eq!(told([shop(NIGHT, varied), burst(NIGHT, 3, 20, varied)]), "");
+    assert_eq!(
+        told(&[shop(NIGHT, varied), burst(NIGHT, 3, 20, varied)]),
+        ""
+    );
 }
 
 #[test]
 fn a_merchant_of_one_price_learns_nothing_from_it() {
     // A newsletter that is read at night.
     assert_eq!(
-        told([shop(NIGHT, |_| 990), burst(NIGHT, 3, 30, |_| 990)]),
+        told(&[shop(NIGHT, |_| 990), burst(NIGHT, 3, 30, |_| 990)]),
         ""
     );
 }
@@ -90,7 +93,7 @@ fn a_sale_brings_others_as_well() {
         let at = NIGHT * DAY + 3 * HOUR + 130;
         let line = format!("charge.succeeded {other} req=req_1 amt=9900");
         sale.extend((0..10).map(|n| (at + n * 160, line.clone())));
-        assert_eq!(told([shop(NIGHT, varied), sale]), "", "{other}");
+        assert_eq!(told(&[shop(NIGHT, varied), sale]), "", "{other}");
     }
 }
 
@@ -100,28 +103,28 @@ fn a_weekly_drop_is_usual_at_its_hour() {
     for week in 1..5 {
         lines.extend(burst(NIGHT - 7 * week, 3, 9, |_| 4_500));
     }
-    assert_eq!(told([lines.clone(), burst(NIGHT, 3, 18, |_| 5_500)]), "");
+    assert_eq!(told(&[lines.clone(), burst(NIGHT, 3, 18, |_| 5_500)]), "");
     // On another night, at another hour, it is none.
-    let other = told([lines, burst(NIGHT - 3, 1, 18, |_| 5_500)]);
+    let other = told(&[lines, burst(NIGHT - 3, 1, 18, |_| 5_500)]);
     assert_eq!(other.matches(" firing ").count(), 1, "{other}");
 }
 
 #[test]
 fn a_record_of_less_than_four_weeks_says_nothing() {
-    assert_eq!(told([shop(27, varied), burst(27, 3, 20, |_| 12_000)]), "");
+    assert_eq!(told(&[shop(27, varied), burst(27, 3, 20, |_| 12_000)]), "");
     // Nor does what was imported before it.
     let mut imported = shop(27, varied);
     imported
         .iter_mut()
         .for_each(|(_, line)| *line += " historical");
-    assert_eq!(told([imported, burst(27, 3, 20, |_| 12_000)]), "");
+    assert_eq!(told(&[imported, burst(27, 3, 20, |_| 12_000)]), "");
 }
 
 #[test]
 fn who_holds_the_card_and_what_one_card_pays_are_no_burst() {
     let counter = |(at, line): (i64, String)| (at, line + " type=card_present");
     let at_counter = burst(NIGHT, 3, 20, |_| 12_000).into_iter().map(counter);
-    assert_eq!(told([shop(NIGHT, varied), at_counter.collect()]), "");
+    assert_eq!(told(&[shop(NIGHT, varied), at_counter.collect()]), "");
     // Staff who try the checkout: accounts of all kinds, and two cards.
     let staff = (0..20).map(|n| {
         let line = format!(
@@ -130,7 +133,7 @@ fn who_holds_the_card_and_what_one_card_pays_are_no_burst() {
         );
         (NIGHT * DAY + 3 * HOUR + n * 80, line)
     });
-    let told = told([shop(NIGHT, varied), staff.collect()]);
+    let told = told(&[shop(NIGHT, varied), staff.collect()]);
     assert!(!told.contains("alike"), "{told}");
 }
 
@@ -138,5 +141,5 @@ fn who_holds_the_card_and_what_one_card_pays_are_no_burst() {
 fn what_stripe_renews_is_nobody_new() {
     let renewed = |(at, line): (i64, String)| (at, line.replace(" req=req_1", ""));
     let renewals = burst(NIGHT, 3, 20, |_| 12_000).into_iter().map(renewed);
-    assert_eq!(told([shop(NIGHT, varied), renewals.collect()]), "");
+    assert_eq!(told(&[shop(NIGHT, varied), renewals.collect()]), "");
 }

@@ -208,7 +208,8 @@ impl Lateness {
             newest.take_while(|minute| minute.begin >= from)
         };
         let slow_now = newest().map(|minute| minute.slow).sum();
-        let usual = share_of(self.usual_slow, slow_now).clamp(0.002, 0.95);
+        let all_now = newest().map(|minute| minute.all).sum();
+        let usual = share_of(self.usual_slow, (slow_now, all_now)).clamp(0.002, 0.95);
         let (mut slow, mut all, mut minutes) = (0, 0, 0_usize);
         let (mut made_from, mut made_to) = (Timestamp::MAX, Timestamp::EPOCH);
         // A test at each doubling is enough, and keeps a stream that is always slow cheap.
@@ -444,18 +445,21 @@ impl Lateness {
 
     fn usual_share(&self) -> f64 {
         let late_now = self.newest.iter().filter(|one| one.is_late).count() as u64;
+        let now = (late_now, self.newest.len() as u64);
         if self.limit.is_some() {
-            return share_of(self.usual_slow, late_now).clamp(0.002, 0.95);
+            return share_of(self.usual_slow, now).clamp(0.002, 0.95);
         }
-        share_of(self.usual, late_now).clamp(0.002, 0.5)
+        share_of(self.usual, now).clamp(0.002, 0.5)
     }
 }
 
-/// The usual share, by those that are learned. The late ones at hand are what is judged: they are no
-/// yardstick.
-fn share_of((late, all): (f64, f64), late_now: u64) -> f64 {
-    let late_now = f64::from(u32::try_from(late_now).unwrap_or(u32::MAX));
-    let late = (late - late_now).max(0.0);
+/// The usual share, by those that are learned. The deliveries at hand are what is judged: they are no
+/// yardstick, neither the late ones nor the others. Without the late ones alone, a stream of which two in three are always slow
+/// would seem slower than usual in its busiest hour.
+fn share_of((late, all): (f64, f64), (late_now, all_now): (u64, u64)) -> f64 {
+    let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let late = (late - number(late_now)).max(0.0);
+    let all = (all - number(all_now)).max(late);
     (late + PRIOR.0) / (all + PRIOR.1)
 }
 

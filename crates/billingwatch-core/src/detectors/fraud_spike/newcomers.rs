@@ -117,9 +117,11 @@ impl Newcomers {
     pub(super) fn take_other(&mut self, at: Timestamp, ctx: &Context<'_>) {
         self.hours.begin(at);
         let minute = at.floor_to(Span::minutes(1));
-        match self.others.back_mut() {
-            Some((newest, count)) if *newest == minute => *count += 1,
-            _ => self.others.push_back((minute, 1)),
+        // Nearly always the newest; whatever the order of delivery, no more are kept than minutes passed.
+        let mut newest = self.others.iter_mut().rev();
+        match newest.find(|(known, _)| *known == minute) {
+            Some((_, count)) => *count += 1,
+            None => self.others.push_back((minute, 1)),
         }
         self.forget(ctx.now());
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use crate::key::Digits;
 pub use crate::key::{Entry, Key, KeyMap};
 
 macro_rules! ids {

@@ -21,31 +21,54 @@ pub struct Key(NonZeroU64);
 /// Ends a part: no text has such a byte.
 const PART_END: u8 = 0xff;
 
-/// Parts of so many bytes together are hashed at once.
+/// Parts of so many bytes together are hashed at once: nearly all are no more than the first.
+const TOGETHER: usize = 64;
+/// See [`TOGETHER`].
 const TOGETHER_MAX: usize = 256;
 
 impl Key {
     /// The key of a text; the same on every machine and in every release.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        Self::of_hash(XxHash3_64::oneshot(text.as_bytes()))
+        Self::of_bytes(text.as_bytes())
+    }
+
+    /// The same of the bytes of a text.
+    #[must_use]
+    pub(crate) fn of_bytes(text: &[u8]) -> Self {
+        Self::of_hash(XxHash3_64::oneshot(text))
     }
 
     /// The key of several parts, kept apart from any other division of the same text.
     #[must_use]
     pub fn of_parts(parts: &[&str]) -> Self {
+        Self::of_all_parts(parts)
+    }
+
+    /// The same of the bytes of texts.
+    #[must_use]
+    pub(crate) fn of_byte_parts(parts: &[&[u8]]) -> Self {
+        Self::of_all_parts(parts)
+    }
+
+    fn of_all_parts<P: AsRef<[u8]> + ?Sized>(parts: &[&P]) -> Self {
         // At once, as long as it fits: what hashes piece by piece is large and slow to set up.
-        let mut together = [0; TOGETHER_MAX];
+        Self::of_parts_within::<P, TOGETHER>(parts)
+            .or_else(|| Self::of_parts_within::<P, TOGETHER_MAX>(parts))
+            .unwrap_or_else(|| Self::of_long_parts(parts))
+    }
+
+    fn of_parts_within<P: AsRef<[u8]> + ?Sized, const N: usize>(parts: &[&P]) -> Option<Self> {
+        let mut together = [0; N];
         let mut len = 0;
         for part in parts {
-            let Some(place) = together.get_mut(len..=len + part.len()) else {
-                return Self::of_long_parts(parts);
-            };
-            place[..part.len()].copy_from_slice(part.as_bytes());
+            let part: &[u8] = part.as_ref();
+            let place = together.get_mut(len..=len + part.len())?;
+            place[..part.len()].copy_from_slice(part);
             place[part.len()] = PART_END;
             len += part.len() + 1;
         }
-        Self::of_hash(XxHash3_64::oneshot(&together[..len]))
+        Some(Self::of_hash(XxHash3_64::oneshot(&together[..len])))
     }
 
     /// The key of this one together with numbers.
@@ -68,10 +91,10 @@ impl Key {
         Self::of_hash(sum)
     }
 
-    fn of_long_parts(parts: &[&str]) -> Self {
+    fn of_long_parts<P: AsRef<[u8]> + ?Sized>(parts: &[&P]) -> Self {
         let mut hasher = XxHash3_64::new();
         for part in parts {
-            hasher.write(part.as_bytes());
+            hasher.write(part.as_ref());
             hasher.write(&[PART_END]);
         }
         Self::of_hash(hasher.finish())
@@ -88,6 +111,38 @@ impl Key {
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0.get()
+    }
+}
+
+/// A number's decimal digits, as a part of a key: they take no memory of their own.
+pub(crate) struct Digits {
+    bytes: [u8; DIGITS_MAX],
+    from: usize,
+}
+
+/// The longest number: nineteen digits and a sign.
+const DIGITS_MAX: usize = 20;
+
+impl Digits {
+    pub(crate) fn of(number: i64) -> Self {
+        let mut bytes = [b'-'; DIGITS_MAX];
+        let mut from = DIGITS_MAX;
+        let mut rest = number.unsigned_abs();
+        for place in bytes.iter_mut().rev() {
+            from -= 1;
+            *place = b"0123456789"[(rest % 10) as usize];
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        // What stands before them is a minus.
+        from -= usize::from(number < 0);
+        Self { bytes, from }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.from..]
     }
 }
 
@@ -156,7 +211,7 @@ impl<V> KeyMap<V> {
                 Some(std::mem::replace(known, value))
             }
             hash_table::Entry::Vacant(free) => {
-                push(free, &mut self.entries, (key, value));
+                free.insert(place_of(push(&mut self.entries, (key, value))));
                 None
             }
         }
@@ -169,14 +224,7 @@ impl<V> KeyMap<V> {
             .find_entry(key.as_u64(), at(&self.entries, *key))
             .ok()?
             .remove();
-        let last = place_of(self.entries.len().saturating_sub(1));
-        let (_, value) = self.entries.swap_remove(place as usize);
-        if let Some((moved, _)) = self.entries.get(place as usize)
-            && let Some(known) = self.places.find_mut(moved.as_u64(), |known| *known == last)
-        {
-            *known = place;
-        }
-        Some(value)
+        Some(self.fill(place as usize))
     }
 
     /// Takes out every entry that is not to be kept, as [`swap_remove`](Self::swap_remove) does.
@@ -185,11 +233,39 @@ impl<V> KeyMap<V> {
         while let Some((key, value)) = self.entries.get(place) {
             if keeps(key, value) {
                 place += 1;
-            } else {
-                let key = *key;
-                self.swap_remove(&key);
+                continue;
             }
+            let (key, its) = (*key, place_of(place));
+            if let Ok(found) = self.places.find_entry(key.as_u64(), |known| *known == its) {
+                found.remove();
+            }
+            self.fill(place);
         }
+    }
+
+    /// Takes out the entry at a place that nothing points to any more; the last one moves there.
+    fn fill(&mut self, place: usize) -> V {
+        let last = place_of(self.entries.len().saturating_sub(1));
+        let (_, value) = self.entries.swap_remove(place);
+        if let Some((moved, _)) = self.entries.get(place)
+            && let Some(known) = self.places.find_mut(moved.as_u64(), |known| *known == last)
+        {
+            *known = place_of(place);
+        }
+        value
+    }
+
+    /// Takes out all entries, and keeps their room.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.places.clear();
+    }
+
+    /// Whether its room is worth keeping for so many entries: it is no more than they may need, and not so much that
+    /// what stands empty of it counts.
+    pub(crate) fn has_room_for(&self, len: usize) -> bool {
+        let room = self.entries.capacity();
+        room <= DOUBLES_BELOW && room <= 4 * len
     }
 
     /// The place of a key, taken or not.
@@ -207,9 +283,24 @@ impl<V> KeyMap<V> {
         self.entries.iter().map(|(_, value)| value)
     }
 
-    fn place(&self, key: Key) -> Option<usize> {
+    /// The place of a key, until anything is put in or taken out.
+    pub(crate) fn place(&self, key: Key) -> Option<usize> {
         let place = self.places.find(key.as_u64(), at(&self.entries, key))?;
         Some(*place as usize)
+    }
+
+    /// What stands at a [`place`](Self::place).
+    pub(crate) fn at_mut(&mut self, place: usize) -> &mut V {
+        &mut self.entries[place].1
+    }
+
+    /// Puts a value under a key that is known not to be there, without looking for it; its place.
+    pub(crate) fn push_new(&mut self, key: Key, value: V) -> usize {
+        let place = push(&mut self.entries, (key, value));
+        let hash_of = |place: &u32| hash_at(&self.entries, *place);
+        self.places
+            .insert_unique(key.as_u64(), place_of(place), hash_of);
+        place
     }
 }
 
@@ -224,17 +315,12 @@ fn slot<'a, V>(
 }
 
 /// Adds an entry under a key that is not there; its place.
-fn push<V>(
-    free: hash_table::VacantEntry<'_, u32>,
-    entries: &mut Vec<(Key, V)>,
-    entry: (Key, V),
-) -> usize {
+fn push<V>(entries: &mut Vec<(Key, V)>, entry: (Key, V)) -> usize {
     let len = entries.len();
     if len == entries.capacity() && len >= DOUBLES_BELOW {
         entries.reserve_exact(len / 8);
     }
     entries.push(entry);
-    free.insert(place_of(len));
     len
 }
 
@@ -270,7 +356,11 @@ impl<'a, V> Entry<'a, V> {
         let entries = &mut self.map.entries;
         let place = match slot(&mut self.map.places, entries, self.key) {
             hash_table::Entry::Occupied(place) => *place.get() as usize,
-            hash_table::Entry::Vacant(free) => push(free, entries, (self.key, new())),
+            hash_table::Entry::Vacant(free) => {
+                let place = push(entries, (self.key, new()));
+                free.insert(place_of(place));
+                place
+            }
         };
         &mut self.map.entries[place].1
     }
@@ -338,12 +428,24 @@ mod tests {
         // Snapshots hold keys: a changed hash would silently forget everything in them.
         assert_eq!(Key::of("ch_1").as_u64(), Key::of("ch_1").as_u64());
         assert_ne!(Key::of_parts(&["a", "bc"]), Key::of_parts(&["ab", "c"]));
-        for len in [0, 1, 100, 125, 126, 127, 128, 129, 300] {
+        for len in [0, 1, 29, 30, 31, 100, 125, 126, 127, 128, 129, 300] {
             let part = "x".repeat(len);
             let parts = [part.as_str(), "y", part.as_str()];
             assert_eq!(Key::of_parts(&parts), Key::of_long_parts(&parts));
         }
         assert_eq!(Key::of("").as_u64(), 0x2d06_8005_38d3_94c2);
+    }
+
+    #[test]
+    fn digits_are_those_that_a_number_is_written_with() {
+        for number in [0, 7, 10, 4_990, -1, -120, i64::MAX, i64::MIN] {
+            let written = number.to_string();
+            assert_eq!(Digits::of(number).as_bytes(), written.as_bytes());
+            let parts = ["cus_1", &written, "usd"];
+            let digits = Digits::of(number);
+            let bytes = [b"cus_1", digits.as_bytes(), b"usd"];
+            assert_eq!(Key::of_byte_parts(&bytes), Key::of_parts(&parts));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod detector;
 pub mod detectors;
 pub mod engine;
 pub mod event;
+mod few;
 pub mod ids;
 pub mod intake;
 mod key;

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 7
-        legacy: 11d45747a0fd3d14
-        basil: 08a5efe92c10ced1
+        version 8
+        legacy: 4d0637683f82da14
+        basil: a61bab6bacce367c
         ");
 }

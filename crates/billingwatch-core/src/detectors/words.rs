@@ -1,5 +1,6 @@
 //! Small shared readings: percentages in words, and details of the event at hand.
 
+use crate::event::charge::Charge;
 use crate::event::{Event, EventData};
 
 pub(super) use crate::stats::rounded;
@@ -36,6 +37,15 @@ pub(super) fn charge_of(event: &Event) -> Option<&str> {
         EventData::PaymentIntent(intent) => intent.latest_charge.as_ref().map(|id| id.as_str()),
         _ => None,
     }
+}
+
+/// Whether a charge pays an invoice: it names it, or Stripe's own description says so, which comes in
+/// every API version.
+pub(super) fn is_for_invoice(charge: &Charge) -> bool {
+    let description = charge.description.as_deref().unwrap_or_default();
+    charge.invoice.is_some()
+        || description.starts_with("Subscription ")
+        || description.starts_with("Payment for Invoice")
 }
 
 /// Why a charge failed, in Stripe's word.

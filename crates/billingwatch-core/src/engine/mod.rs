@@ -125,7 +125,8 @@ impl Engine {
         if to <= self.now {
             return;
         }
-        if self.scopes.is_empty() {
+        // Most events come before the next tick.
+        if self.scopes.is_empty() || to < self.now.floor_to(TICK) + TICK {
             self.now = to;
             return;
         }

@@ -138,9 +138,13 @@ impl Quiet {
     /// Forgets mutes that ended, and incidents not seen for a while.
     pub(super) fn advance_to(&mut self, now: Timestamp) {
         self.mutes.retain(|mute| now < mute.until);
-        self.held
-            .retain(|_, seen_at| now.since(*seen_at) < REOPEN_SPAN);
-        self.closed
-            .retain(|_, closed| now.since(closed.seen_at) < REOPEN_SPAN);
+        if !self.held.is_empty() {
+            self.held
+                .retain(|_, seen_at| now.since(*seen_at) < REOPEN_SPAN);
+        }
+        if !self.closed.is_empty() {
+            self.closed
+                .retain(|_, closed| now.since(closed.seen_at) < REOPEN_SPAN);
+        }
     }
 }

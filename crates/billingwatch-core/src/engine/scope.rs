@@ -47,10 +47,29 @@ struct Slot {
 }
 
 impl Slot {
-    /// Lets the detector work; a panic in it costs this detector, not the engine.
-    fn run(&mut self, work: impl FnOnce(&mut dyn Detector)) {
-        let guarded = std::panic::AssertUnwindSafe(|| work(&mut *self.detector));
-        self.is_broken = std::panic::catch_unwind(guarded).is_err();
+    /// Whether there is anything to hand in: seldom.
+    const fn has_output(&self, ctx: &Context<'_>) -> bool {
+        self.is_broken || !ctx.outputs.is_empty()
+    }
+
+    /// Hands what the detector put out to the book.
+    fn hand_in(
+        &self,
+        ctx: &mut Context<'_>,
+        book: &mut Book,
+        changes: &mut Vec<AlertChange>,
+        suppressed: &mut Vec<Suppressed>,
+    ) {
+        if self.is_broken {
+            tell_broken(self.name, ctx.outputs);
+        }
+        let verdict = Verdict {
+            detector: self.name,
+            scope: ctx.scope,
+            now: ctx.now,
+            is_historical: ctx.is_historical,
+        };
+        book.judge(&verdict, ctx.outputs, changes, suppressed);
     }
 
     const fn is_at_work(&self) -> bool {
@@ -149,36 +168,28 @@ impl ScopeState {
         }
         self.facts.clear();
         self.ledger.learn(event, event_at, &mut self.facts);
-        for slot in &mut self.slots {
-            if !slot.is_at_work() || !slot.listens.contains(family) {
-                continue;
+        let mut ctx = Context {
+            now,
+            event_at,
+            is_historical,
+            scope,
+            calendar: &self.calendar,
+            ledger: &self.ledger,
+            intake: &self.intake,
+            facts: &self.facts,
+            outputs: &mut self.outputs,
+        };
+        take_turns(&mut self.slots, |slot, is_detector_at_work| {
+            if slot.listens.contains(family) {
+                if !slot.is_broken {
+                    slot.detector.event(event, &mut ctx);
+                }
+                *is_detector_at_work = false;
+                if slot.has_output(&ctx) {
+                    slot.hand_in(&mut ctx, &mut self.book, changes, suppressed);
+                }
             }
-            let mut ctx = Context {
-                now,
-                event_at,
-                is_historical,
-                scope,
-                calendar: &self.calendar,
-                ledger: &self.ledger,
-                intake: &self.intake,
-                facts: &self.facts,
-                outputs: &mut self.outputs,
-            };
-            slot.run(|detector| detector.event(event, &mut ctx));
-            if slot.is_broken {
-                tell_broken(slot.name, &mut self.outputs);
-            }
-            if !self.outputs.is_empty() {
-                let verdict = Verdict {
-                    detector: slot.name,
-                    scope,
-                    now,
-                    is_historical,
-                };
-                self.book
-                    .judge(&verdict, &mut self.outputs, changes, suppressed);
-            }
-        }
+        });
         true
     }
 
@@ -194,36 +205,26 @@ impl ScopeState {
         self.ledger.advance_to(now);
         self.intake.tick(now, self.ledger.renewals());
         self.book.advance_to(now);
-        for slot in &mut self.slots {
-            if !slot.is_at_work() {
-                continue;
+        let mut ctx = Context {
+            now,
+            event_at: now,
+            is_historical,
+            scope,
+            calendar: &self.calendar,
+            ledger: &self.ledger,
+            intake: &self.intake,
+            facts: &[],
+            outputs: &mut self.outputs,
+        };
+        take_turns(&mut self.slots, |slot, is_detector_at_work| {
+            if !slot.is_broken {
+                slot.detector.tick(&mut ctx);
             }
-            let mut ctx = Context {
-                now,
-                event_at: now,
-                is_historical,
-                scope,
-                calendar: &self.calendar,
-                ledger: &self.ledger,
-                intake: &self.intake,
-                facts: &[],
-                outputs: &mut self.outputs,
-            };
-            slot.run(|detector| detector.tick(&mut ctx));
-            if slot.is_broken {
-                tell_broken(slot.name, &mut self.outputs);
+            *is_detector_at_work = false;
+            if slot.has_output(&ctx) {
+                slot.hand_in(&mut ctx, &mut self.book, changes, suppressed);
             }
-            if !self.outputs.is_empty() {
-                let verdict = Verdict {
-                    detector: slot.name,
-                    scope,
-                    now,
-                    is_historical,
-                };
-                self.book
-                    .judge(&verdict, &mut self.outputs, changes, suppressed);
-            }
-        }
+        });
     }
 
     pub(super) fn save(&self) -> Result<SavingScope<'_>, SnapshotError> {
@@ -265,6 +266,35 @@ impl ScopeState {
         state.seen = saved.seen;
         state.book = saved.book;
         Ok(state)
+    }
+}
+
+/// Gives each detector that is at work its turn, in which it works and hands in what it found. A panic in one costs this
+/// detector, not the engine: it gets a turn more, broken, to hand in that it is out.
+///
+/// All are guarded at once, as to guard each by itself costs more than most have to do.
+fn take_turns(slots: &mut [Slot], mut turn: impl FnMut(&mut Slot, &mut bool)) {
+    let (mut place, mut is_detector_at_work) = (0, false);
+    loop {
+        let turns = std::panic::AssertUnwindSafe(|| {
+            for slot in slots.get_mut(place..).unwrap_or_default() {
+                if slot.is_at_work() {
+                    is_detector_at_work = true;
+                    turn(slot, &mut is_detector_at_work);
+                }
+                place += 1;
+            }
+        });
+        let Err(panic) = std::panic::catch_unwind(turns) else {
+            return;
+        };
+        let Some(slot) = slots.get_mut(place).filter(|_| is_detector_at_work) else {
+            // None of its doing.
+            std::panic::resume_unwind(panic);
+        };
+        slot.is_broken = true;
+        turn(slot, &mut is_detector_at_work);
+        place += 1;
     }
 }
 

@@ -8,6 +8,7 @@
 //! Where the zone is named, sales follow its clocks, and renewals do not: Stripe makes a period's invoice
 //! at the same instant of UTC all year round. By the merchant's clocks these come an hour sooner or later.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use crate::calendar::Calendar;
@@ -32,11 +33,21 @@ static ZONES: LazyLock<Vec<Calendar>> = LazyLock::new(|| {
     zones.filter_map(|name| Calendar::of(name).ok()).collect()
 });
 
+thread_local! {
+    /// The answer that was given last: several rhythms ask for the same hour, one after the other.
+    static NEWEST: RefCell<(Option<Timestamp>, Vec<Span>)> = const { RefCell::new((None, Vec::new())) };
+}
+
 /// How much later, by whatever an hour's events go, they came before the clocks were changed: by the merchant's own clocks, or,
 /// where nobody named them, by those of others.
 pub(super) fn others(calendar: &Calendar, at: Timestamp) -> Vec<Span> {
     if *calendar == Calendar::utc() {
-        return shifts(at);
+        return NEWEST.with_borrow_mut(|(newest, known)| {
+            if *newest != Some(at) {
+                (*newest, *known) = (Some(at), shifts(at));
+            }
+            known.clone()
+        });
     }
     let own = Span::secs(-shift(calendar, at).as_secs());
     (own != Span::ZERO).then_some(own).into_iter().collect()

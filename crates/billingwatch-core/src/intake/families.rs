@@ -7,10 +7,10 @@ use crate::event::Family;
 use crate::ledger::{Awaited, Foretold};
 use crate::time::Timestamp;
 
-use super::WATCHED;
 use super::recurrence::Recurrence;
 use super::rhythm::{Pause, Rhythm};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, TroubleKind};
+use super::{FAMILY_PAUSE_MIN, Intake, WATCHED};
 
 /// A family with fewer busy minutes a day than this has no rhythm worth the name: one renewal run a
 /// month, say.
@@ -24,6 +24,17 @@ pub(super) struct FamilyWatch {
     pub(super) open: Option<Trouble>,
     pub(super) foretold: Foretold,
     recurrence: Recurrence,
+}
+
+/// Where a family stands among those that are [`WATCHED`].
+pub(super) const fn place_of(family: Family) -> Option<usize> {
+    match family {
+        Family::Charge => Some(0),
+        Family::PaymentIntent => Some(1),
+        Family::Invoice => Some(2),
+        Family::Subscription => Some(3),
+        _ => None,
+    }
 }
 
 /// The events of this family that a period's turn foretells.
@@ -56,5 +67,62 @@ impl FamilyWatch {
         } else {
             self.rhythm.foretold_pause(others, ppm_a_day, self.foretold)
         }
+    }
+}
+
+impl Intake {
+    /// The families that fell silent while the rest of the stream goes on, as bits.
+    pub(crate) const fn silent_families(&self) -> u16 {
+        self.silent
+    }
+
+    /// Notes them anew.
+    pub(super) fn note_silent(&mut self) {
+        let silent = self.family_troubles().map(|trouble| match trouble.kind {
+            TroubleKind::FamilySilence(family) => family as u16,
+            _ => 0,
+        });
+        self.silent = silent.fold(0, |bits, bit| bits | bit);
+    }
+
+    /// A point on the time grid, for one family.
+    pub(super) fn tick_family(&mut self, index: usize, now: Timestamp, is_busy: bool, share: f64) {
+        let is_troubled = self.open.is_some();
+        let (ppm, is_watched) = (
+            self.criteria.silences_ppm_a_day,
+            self.criteria.is_family_watched && self.criteria.is_silence_watched,
+        );
+        let Some(watch) = self.families.get_mut(index) else {
+            return;
+        };
+        watch.rhythm.tick(now);
+        watch.others.0 += f64::from(u8::from(is_busy));
+        watch.others.1 += share;
+        let last_at = watch.rhythm.last_at().unwrap_or(now);
+        let is_long = now.since(last_at) >= FAMILY_PAUSE_MIN;
+        if is_troubled || !is_watched || !is_long || watch.open.is_some() {
+            return;
+        }
+        let Some(pause) = watch.pause(ppm) else {
+            return;
+        };
+        if pause.is_certain {
+            let kind = TroubleKind::FamilySilence(WATCHED[index]);
+            watch.open = Some(Trouble::new(kind, pause.since, now));
+            self.silent |= WATCHED[index] as u16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_stand_where_they_are_looked_for() {
+        for (place, family) in WATCHED.into_iter().enumerate() {
+            assert_eq!(place_of(family), Some(place));
+        }
+        assert_eq!(place_of(Family::InvoicePayment), None);
     }
 }

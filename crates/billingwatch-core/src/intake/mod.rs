@@ -47,7 +47,7 @@ use crate::time::{Span, Timestamp};
 
 use backfill::Backfill;
 pub(crate) use backfill::RETRIED;
-use families::{FamilyWatch, awaited_of};
+use families::{FamilyWatch, awaited_of, place_of};
 pub(crate) use lateness::Late;
 use lateness::{Lateness, OddPause};
 use pauses::Pauses;
@@ -132,6 +132,9 @@ pub struct Intake {
     /// Periods that turned in the pause since the last event.
     foretold: Foretold,
     families: Vec<FamilyWatch>,
+    /// Which of them are silent, as bits: asked with every event.
+    #[serde(skip)]
+    silent: u16,
     lateness: Lateness,
     open: Option<Trouble>,
     past: VecDeque<Trouble>,
@@ -159,6 +162,7 @@ impl Default for Intake {
             stream: Rhythm::default(),
             foretold: Foretold::default(),
             families: Vec::new(),
+            silent: 0,
             lateness: Lateness::default(),
             open: None,
             past: VecDeque::new(),
@@ -184,6 +188,9 @@ impl Intake {
     /// What is wrong for events of this family now, be it with the whole stream or with it alone.
     #[must_use]
     pub fn trouble_of(&self, family: Family) -> Option<&Trouble> {
+        if self.silent == 0 {
+            return self.open.as_ref();
+        }
         self.open.as_ref().or_else(|| {
             self.family_troubles()
                 .find(|trouble| trouble.affects(family))
@@ -207,7 +214,7 @@ impl Intake {
             return made_from.min(now);
         }
         match self.stream.last_at() {
-            Some(last_at) if self.stream.missing() >= ODD => last_at.min(now),
+            Some(last_at) if self.stream.misses(ODD) => last_at.min(now),
             _ => now,
         }
     }
@@ -266,7 +273,7 @@ impl Intake {
 
     /// The pause of a family since its last event.
     pub(crate) fn pause_of(&self, family: Family) -> Option<Pause> {
-        let index = WATCHED.iter().position(|watched| *watched == family)?;
+        let index = place_of(family)?;
         self.families
             .get(index)?
             .pause(self.criteria.silences_ppm_a_day)
@@ -315,6 +322,7 @@ impl Intake {
         for rhythm in families.chain([&mut self.stream]) {
             rhythm.set_calendar(calendar);
         }
+        self.note_silent();
     }
 
     /// A historical event: it says when events are made, and nothing of their delivery.
@@ -334,7 +342,7 @@ impl Intake {
         if now.since(last_at) >= self.criteria.lag {
             self.pauses.note(last_at, now);
         }
-        if self.stream.missing() >= ODD {
+        if self.stream.misses(ODD) {
             self.odd = OddPause {
                 from: last_at,
                 to: now,
@@ -524,7 +532,7 @@ impl Intake {
     }
 
     fn watch(&mut self, family: Family) -> Option<usize> {
-        let index = WATCHED.iter().position(|watched| *watched == family)?;
+        let index = place_of(family)?;
         if self.families.len() <= index {
             self.families
                 .resize_with(WATCHED.len(), FamilyWatch::default);
@@ -554,6 +562,7 @@ impl Intake {
             trouble.ended_at = Some(now);
             trouble.expected = watch.pause(1).map_or(0.0, |pause| pause.expected);
             self.past.push_back(trouble);
+            self.silent &= !(family as u16);
         }
         watch.others = (0.0, 0.0);
         watch.foretold = Foretold::default();
@@ -565,32 +574,6 @@ impl Intake {
             for trouble in families.take(1) {
                 trouble.recover(made_at);
             }
-        }
-    }
-
-    fn tick_family(&mut self, index: usize, now: Timestamp, is_busy: bool, share: f64) {
-        let is_troubled = self.open.is_some();
-        let (ppm, is_watched) = (
-            self.criteria.silences_ppm_a_day,
-            self.criteria.is_family_watched && self.criteria.is_silence_watched,
-        );
-        let Some(watch) = self.families.get_mut(index) else {
-            return;
-        };
-        watch.rhythm.tick(now);
-        watch.others.0 += f64::from(u8::from(is_busy));
-        watch.others.1 += share;
-        let last_at = watch.rhythm.last_at().unwrap_or(now);
-        let is_long = now.since(last_at) >= FAMILY_PAUSE_MIN;
-        if is_troubled || !is_watched || !is_long || watch.open.is_some() {
-            return;
-        }
-        let Some(pause) = watch.pause(ppm) else {
-            return;
-        };
-        if pause.is_certain {
-            let kind = TroubleKind::FamilySilence(WATCHED[index]);
-            watch.open = Some(Trouble::new(kind, pause.since, now));
         }
     }
 }

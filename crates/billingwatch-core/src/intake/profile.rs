@@ -26,9 +26,13 @@ use crate::calendar::Calendar;
 use crate::time::{Span, Timestamp};
 
 use super::clocks;
+use super::rhythm::MINUTE;
 
 /// Hours of a week.
 const HOURS: usize = 168;
+
+/// Days of a week.
+const DAYS: usize = HOURS / 24;
 
 /// Weeks of each hour that are remembered.
 const WEEKS: usize = 6;
@@ -86,11 +90,31 @@ pub(super) struct Profile {
     /// And of each hour of the week, decaying by a sixth a week; in [`QUARTER_UNIT`]s.
     quarters: Vec<[u16; QUARTERS]>,
     /// The hour that was last asked for, and the share of each of its quarters.
-    newest: (Timestamp, Option<[f64; QUARTERS]>),
-    /// What the quarter of an hour has that was last asked for, and when it begins: asked several times
+    newest: (Timestamp, Option<[Share; QUARTERS]>),
+    /// What the quarter of an hour has that was last asked for, when it begins and ends: asked several times
     /// a minute. Clocks are put forward and back between two of them alone.
     #[serde(skip)]
-    quarter: (Timestamp, Option<f64>),
+    quarter: (Timestamp, Timestamp, Option<Share>),
+}
+
+/// What part of the minutes of a quarter of an hour are busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Share {
+    /// What can be counted on, whatever clocks were changed of late.
+    pub(super) least: f64,
+    /// What the record says: pauses are remembered by this, or those of the two weeks after a change
+    /// would pass for shorter ones when the leeway is over.
+    pub(super) recorded: f64,
+}
+
+impl Share {
+    /// The same part by either.
+    pub(super) const fn plain(share: f64) -> Self {
+        Self {
+            least: share,
+            recorded: share,
+        }
+    }
 }
 
 impl Profile {
@@ -101,14 +125,43 @@ impl Profile {
 
     /// Takes in a minute that is over. Minutes come in the order of time.
     pub(super) fn count(&mut self, minute: Timestamp, is_busy: bool) {
+        self.turn_to(minute);
+        self.hour.2 += 1;
+        if is_busy {
+            self.hour.1 += 1;
+            self.counted[quarter_of(minute, self.hour.0)] += 1;
+        }
+    }
+
+    /// Takes in all minutes from one to before another, which were not busy: as many as there are of each quarter of an
+    /// hour. No zone's hours begin or end within one.
+    pub(super) fn count_empty(
+        &mut self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = u8> {
+        let mut minute = from;
+        std::iter::from_fn(move || {
+            if minute >= until {
+                return None;
+            }
+            self.turn_to(minute);
+            let next = until.min(minute.floor_to(QUARTER) + QUARTER);
+            let minutes = next.since(minute).as_millis() / MINUTE.as_millis();
+            let minutes = u8::try_from(minutes).unwrap_or_default();
+            self.hour.2 += minutes;
+            minute = next;
+            Some(minutes)
+        })
+    }
+
+    /// The hour of a minute is the one being counted.
+    fn turn_to(&mut self, minute: Timestamp) {
         if !self.is_in(minute, self.hour.0) {
             self.remember();
             self.hour = (self.calendar.hour_start(minute), 0, 0);
             self.counted = [0; QUARTERS];
         }
-        self.hour.1 += u8::from(is_busy);
-        self.counted[quarter_of(minute, self.hour.0)] += u8::from(is_busy);
-        self.hour.2 += 1;
     }
 
     /// The hours that lie in between were quiet, though they were not counted.
@@ -150,32 +203,38 @@ impl Profile {
 
     /// The share of busy minutes that can be counted on at this minute: that of its
     /// [hour](Self::share), or less in a quarter of it that is quiet. Looked up once an hour.
-    pub(super) fn look(&mut self, minute: Timestamp) -> Option<f64> {
-        let (begin, share) = self.quarter;
-        if begin <= minute && minute < begin + QUARTER {
+    #[inline]
+    pub(super) fn look(&mut self, minute: Timestamp) -> Option<Share> {
+        let (begin, end, share) = self.quarter;
+        if begin <= minute && minute < end {
             return share;
         }
+        self.look_anew(minute)
+    }
+
+    fn look_anew(&mut self, minute: Timestamp) -> Option<Share> {
         if !self.is_in(minute, self.newest.0) {
             let hour = self.calendar.hour_start(minute);
             self.newest = (hour, self.quarters_of(hour));
         }
         let (hour, shares) = self.newest;
         let share = shares.map(|shares| shares[quarter_of(minute, hour)]);
-        self.quarter = (minute.floor_to(QUARTER), share);
+        let begin = minute.floor_to(QUARTER);
+        self.quarter = (begin, begin + QUARTER, share);
         share
     }
 
     /// The share of each quarter of an hour, by whatever clocks it is the least.
-    fn quarters_of(&self, hour: Timestamp) -> Option<[f64; QUARTERS]> {
+    fn quarters_of(&self, hour: Timestamp) -> Option<[Share; QUARTERS]> {
         let of = |hour| {
             let share = self.share(hour)?;
             Some(self.parts(hour).map(|part| part * share))
         };
-        let mut shares = of(hour)?;
+        let mut shares = of(hour)?.map(Share::plain);
         let others = clocks::others(&self.calendar, hour).into_iter();
         for other in others.filter_map(|shift| of(hour + shift)) {
             for (share, other) in shares.iter_mut().zip(other) {
-                *share = share.min(other);
+                share.least = share.least.min(other);
             }
         }
         Some(shares)
@@ -208,27 +267,35 @@ impl Profile {
     /// of it, nor of the same hour of other days.
     pub(super) fn share(&self, at: Timestamp) -> Option<f64> {
         let hour = self.calendar.local(at).hour_of_week();
-        let known = |weeks: &[u8; WEEKS]| {
-            let known = weeks.iter().copied().filter(|busy| *busy != UNKNOWN);
-            known.map(f64::from).collect::<Vec<f64>>()
-        };
+        let mut place = [0.0; DAYS * WEEKS];
         let same_hour = self.hours.iter().skip(hour % 24).step_by(24);
-        let mut daily: Vec<f64> = same_hour.flat_map(known).collect();
-        daily.sort_by(f64::total_cmp);
+        let daily = sorted(same_hour.flatten(), &mut place);
         if daily.is_empty() {
             return None;
         }
-        let daily = capped_mean(&daily, plausible(quieter_half(&daily)));
-        let mut own = self.hours.get(hour).map(known).unwrap_or_default();
-        own.sort_by(f64::total_cmp);
-        let usual = counted_on(&own, daily);
+        let daily = capped_mean(daily, plausible(quieter_half(daily)));
+        let own = self.hours.get(hour).into_iter().flatten();
+        let usual = counted_on(sorted(own, &mut place), daily);
         Some((usual / 60.0).clamp(0.0, SHARE_MAX))
     }
 }
 
+/// Busy minutes, as far as they are known, in order of size.
+fn sorted<'a>(counts: impl Iterator<Item = &'a u8>, place: &mut [f64; DAYS * WEEKS]) -> &mut [f64] {
+    let known = counts.filter(|busy| **busy != UNKNOWN);
+    let mut len = 0;
+    for (busy, free) in known.zip(&mut *place) {
+        *free = f64::from(*busy);
+        len += 1;
+    }
+    let counts = &mut place[..len];
+    counts.sort_unstable_by(f64::total_cmp);
+    counts
+}
+
 /// Which quarter of the hour a minute of it is in.
 fn quarter_of(minute: Timestamp, hour: Timestamp) -> usize {
-    let quarter = minute.since(hour).as_secs().div_euclid(15 * 60);
+    let quarter = minute.since(hour).as_millis() / QUARTER.as_millis();
     usize::try_from(quarter).unwrap_or(0).min(QUARTERS - 1)
 }
 
@@ -250,8 +317,7 @@ fn counted_on(own: &[f64], daily: f64) -> f64 {
 
 /// The mean of counts, none of them counting for more than that.
 fn capped_mean(counts: &[f64], most: f64) -> f64 {
-    let capped: Vec<f64> = counts.iter().map(|busy| busy.min(most)).collect();
-    mean(&capped)
+    mean_of(counts.iter().map(|busy| busy.min(most)))
 }
 
 /// What the mean of the quieter ones makes plausible: two standard deviations of a Poisson count above
@@ -278,8 +344,12 @@ fn quieter_half(counts: &[f64]) -> f64 {
 }
 
 fn mean(values: &[f64]) -> f64 {
+    mean_of(values.iter().copied())
+}
+
+fn mean_of(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX).max(1);
-    values.iter().sum::<f64>() / f64::from(count)
+    values.sum::<f64>() / f64::from(count)
 }
 
 #[cfg(test)]
@@ -379,7 +449,7 @@ mod tests {
         let share = |calendar: &Calendar, day, hour| {
             let mut profile = by_the_hour(open, day, calendar);
             let at = SPRING + Span::days(day) + Span::hours(hour);
-            profile.look(at).unwrap_or_default()
+            profile.look(at).unwrap_or_default().least
         };
         let utc = Calendar::utc();
         assert!(share(&utc, 26, 21) > 0.3, "{}", share(&utc, 26, 21));
@@ -397,7 +467,7 @@ mod tests {
         let share = |day, hour| {
             let mut profile = by_the_hour(|_, hour| (1..4).contains(&hour), day, &berlin);
             let at = SPRING + Span::days(day) + Span::hours(hour);
-            profile.look(at).unwrap_or_default()
+            profile.look(at).unwrap_or_default().least
         };
         // Friday 27 March, and the Monday after: by the clocks there they were at two, and are at three.
         assert!(share(25, 1) > 0.3, "{}", share(25, 1));
@@ -424,7 +494,7 @@ mod tests {
             }
             profile.count(monday + Span::days(28), false);
             let at = monday + Span::days(28) + Span::minutes(minute);
-            profile.look(at).unwrap_or_default()
+            profile.look(at).unwrap_or_default().least
         };
         // Only Mondays have it, so the other days take a fifth off.
         let batch = |minute| minute < 40;

@@ -20,7 +20,7 @@ use crate::calendar::Calendar;
 use crate::ledger::Foretold;
 use crate::time::{Span, Timestamp};
 
-use super::profile::Profile;
+use super::profile::{Profile, Share};
 
 pub(super) const MINUTE: Span = Span::minutes(1);
 
@@ -95,6 +95,8 @@ pub(crate) struct Rhythm {
     /// What the pause since the last event misses, and how many busy minutes it should have had.
     missing: f64,
     missing_minutes: f64,
+    /// What it misses by the record alone, without leeway for changed clocks.
+    missing_recorded: f64,
     /// Busy minutes of late: seen and expected.
     lively: (f64, f64),
     /// Of pauses that missed more than [`EXCESS_OVER`]: what they missed beyond it, and their
@@ -113,7 +115,10 @@ pub(crate) struct Rhythm {
     /// What a minute without events was last found to miss, and by which share of busy ones: that
     /// changes once an hour.
     #[serde(skip)]
-    missed: (f64, f64),
+    missed: (Share, f64, f64),
+    /// Likewise what is kept of the liveliness from one busy minute to the next.
+    #[serde(skip)]
+    kept: (f64, f64),
 }
 
 /// A pause in the stream.
@@ -145,41 +150,40 @@ impl Rhythm {
         if let Some(last_at) = self.last_at.filter(is_usual)
             && self.missing_minutes > 0.0
         {
-            let mut empty = last_at.floor_to(MINUTE) + MINUTE;
-            while empty < self.minute {
-                self.count(empty, false);
-                empty = empty + MINUTE;
-            }
+            self.count_empty(last_at.floor_to(MINUTE) + MINUTE, self.minute);
             self.enliven(0.0, self.missing_minutes);
             self.note_longest(now);
         }
         self.is_busy = true;
         self.missing = 0.0;
         self.missing_minutes = 0.0;
+        self.missing_recorded = 0.0;
         self.last_at = self.last_at.max(Some(now));
     }
 
     /// Time passed.
     pub(super) fn tick(&mut self, now: Timestamp) {
-        let minute = now.floor_to(MINUTE);
-        if minute <= self.minute {
+        if now < self.minute + MINUTE {
             return;
         }
+        let minute = now.floor_to(MINUTE);
         if self.last_at.is_none() {
             // Nothing of it ever came.
             self.minute = minute;
             return;
         }
-        let share = self.share(self.minute);
+        let share = self.look(self.minute);
         if self.is_busy {
-            self.enliven(1.0, share);
+            self.enliven(1.0, share.least);
             self.count(self.minute, true);
         } else {
-            if self.missed.0.to_bits() != share.to_bits() {
-                self.missed = (share, (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX));
+            if self.missed.0 != share {
+                self.missed = (share, missed(share.least), missed(share.recorded));
             }
-            self.missing += self.missed.1 * self.liveliness();
-            self.missing_minutes += share.max(f64::MIN_POSITIVE);
+            let lively = self.liveliness();
+            self.missing += self.missed.1 * lively;
+            self.missing_recorded += self.missed.2 * lively;
+            self.missing_minutes += share.least.max(f64::MIN_POSITIVE);
         }
         self.minute = minute;
         self.is_busy = false;
@@ -192,11 +196,7 @@ impl Rhythm {
             return;
         }
         if self.taught > Timestamp::EPOCH && minute.since(self.taught) < Span::days(3) {
-            let mut empty = self.taught + MINUTE;
-            while empty < minute {
-                self.count(empty, false);
-                empty = empty + MINUTE;
-            }
+            self.count_empty(self.taught + MINUTE, minute);
         }
         self.count(minute, true);
         self.taught = minute;
@@ -217,6 +217,12 @@ impl Rhythm {
             return 0.0;
         }
         self.missing / self.stretch()
+    }
+
+    /// Whether the pause misses at least so much.
+    pub(super) fn misses(&self, least: f64) -> bool {
+        // What is missing is never stretched to more than it is.
+        self.missing >= least && self.missing() >= least
     }
 
     /// Whether the minute being watched has had an event.
@@ -295,8 +301,14 @@ impl Rhythm {
     }
 
     /// The share of busy minutes that can be counted on at this hour of the week.
+    #[inline]
     pub(super) fn share(&mut self, at: Timestamp) -> f64 {
-        self.profile.look(at).unwrap_or_else(|| self.average())
+        self.look(at).least
+    }
+
+    fn look(&mut self, at: Timestamp) -> Share {
+        let known = self.profile.look(at);
+        known.unwrap_or_else(|| Share::plain(self.average()))
     }
 
     /// How lively the stream was of late, against its usual self: 1 at most.
@@ -306,7 +318,10 @@ impl Rhythm {
     }
 
     fn enliven(&mut self, seen: f64, expected: f64) {
-        let kept = (-expected / LIVELY_MEMORY).exp();
+        if self.kept.0.to_bits() != expected.to_bits() || self.kept.1 <= 0.0 {
+            self.kept = (expected, (-expected / LIVELY_MEMORY).exp());
+        }
+        let kept = self.kept.1;
         self.lively = (self.lively.0 * kept + seen, self.lively.1 * kept + expected);
     }
 
@@ -342,10 +357,11 @@ impl Rhythm {
         }
         // In the first week the hours are not known: what it seems to miss means nothing.
         if self.known >= KNOWN_MIN {
-            self.longest[0] = self.longest[0].max(self.missing);
+            let missing = self.missing_recorded;
+            self.longest[0] = self.longest[0].max(missing);
             for (over, excess) in EXCESS_OVER.iter().zip(&mut self.excess) {
-                if self.missing > *over {
-                    excess.0 = excess.0 * EXCESS_KEPT + self.missing - over;
+                if missing > *over {
+                    excess.0 = excess.0 * EXCESS_KEPT + missing - over;
                     excess.1 = excess.1 * EXCESS_KEPT + 1.0;
                 }
             }
@@ -378,6 +394,21 @@ impl Rhythm {
         self.all = (self.all.0 * KEPT + busy, self.all.1 * KEPT + 1.0);
         self.known = self.known.saturating_add(1);
     }
+
+    /// Counts all minutes from one to before another, which had no event.
+    fn count_empty(&mut self, from: Timestamp, until: Timestamp) {
+        for minutes in self.profile.count_empty(from, until) {
+            for _ in 0..minutes {
+                self.all = (self.all.0 * KEPT, self.all.1 * KEPT + 1.0);
+            }
+            self.known = self.known.saturating_add(u32::from(minutes));
+        }
+    }
+}
+
+/// What a minute without events misses where such a share of them is busy.
+fn missed(share: f64) -> f64 {
+    (-(1.0 - share).ln()).min(MISSING_A_MINUTE_MAX)
 }
 
 #[cfg(test)]
@@ -455,6 +486,55 @@ mod tests {
         assert!((rhythm.longest_usual() - 27.0).abs() < 1e-9);
         rhythm.longest = [10.0, 0.0, 0.0, 0.0];
         assert!((rhythm.longest_usual() - 11.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_leeway_for_changed_clocks_takes_off_a_pause_is_remembered_of_it() {
+        // Four weeks from 2 March 2026 on, so that Europe's clocks were changed on the day before the
+        // pause: from three to six on a Monday afternoon.
+        let begin = Timestamp::from_secs(1_772_409_600);
+        let mut rhythm = Rhythm::default();
+        let closes = |day| if day == 28 { 15 } else { 18 };
+        for minute in 0..(29 * 24 * 60) {
+            let (day, hour) = (minute / (24 * 60), minute / 60 % 24);
+            rhythm.tick(begin + Span::minutes(minute));
+            if (8..closes(day)).contains(&hour) && minute % 7 == 0 {
+                rhythm.arrive(begin + Span::minutes(minute), false);
+            }
+        }
+        let (missing, recorded) = (rhythm.missing, rhythm.missing_recorded);
+        assert!(missing * 1.3 < recorded, "{missing} {recorded}");
+        rhythm.arrive(begin + Span::days(29), false);
+        assert!(rhythm.longest[0] >= recorded, "{rhythm:?}");
+    }
+
+    #[test]
+    fn empty_minutes_counted_at_once_are_what_they_are_one_by_one() {
+        for zone in ["UTC", "Asia/Kathmandu", "Europe/Berlin"] {
+            let calendar = Calendar::of(zone).unwrap();
+            let mut at_once = Rhythm::default();
+            at_once.set_calendar(&calendar);
+            let mut one_by_one = at_once.clone();
+            // Over the end of March, when clocks are put forward.
+            let mut minute = MONDAY + Span::days(10);
+            let mut state = 7_u64;
+            while minute < MONDAY + Span::days(60) {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                let next = minute + Span::minutes(i64::try_from((state >> 33) % 200).unwrap());
+                at_once.count_empty(minute, next);
+                while minute < next {
+                    one_by_one.count(minute, false);
+                    minute = minute + MINUTE;
+                }
+                at_once.count(minute, true);
+                one_by_one.count(minute, true);
+                minute = minute + MINUTE;
+            }
+            let [at_once, one_by_one] = [at_once, one_by_one].map(|one| format!("{one:?}"));
+            assert_eq!(at_once, one_by_one, "{zone}");
+        }
     }
 
     #[test]

@@ -32,11 +32,13 @@ impl<V> Generations<V> {
         }
     }
 
-    /// Forgets the old half when the young one is due to replace it.
-    pub(crate) fn advance_to(&mut self, now: Timestamp) {
+    /// Forgets the old half when the young one is due to replace it; when it will be due next. Nothing but this changes
+    /// that, so who has several memories need not ask each of them every minute.
+    pub(crate) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
         if now.since(self.rotated_at) >= self.half_life {
             self.rotate(now);
         }
+        self.rotated_at + self.half_life
     }
 
     /// What is remembered under this key.
@@ -51,12 +53,11 @@ impl<V> Generations<V> {
 
     /// What is remembered under this key, to be changed; it counts as young again.
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut V> {
-        if !self.young.contains_key(&key)
-            && let Some(value) = self.old.swap_remove(&key)
-        {
-            self.young.insert(key, value);
-        }
-        self.young.get_mut(&key)
+        let place = match self.young.place(key) {
+            Some(place) => place,
+            None => self.young.push_new(key, self.old.swap_remove(&key)?),
+        };
+        Some(self.young.at_mut(place))
     }
 
     /// Remembers a value; makes room when the young half is full.
@@ -68,17 +69,23 @@ impl<V> Generations<V> {
 
     /// What is remembered under this key, or a new value put there.
     pub(crate) fn entry(&mut self, key: Key, new: impl FnOnce() -> V) -> &mut V {
-        if !self.young.contains_key(&key) {
-            let known = self.old.swap_remove(&key);
-            if known.is_none() {
-                self.make_room();
+        let place = match self.young.place(key) {
+            Some(place) => place,
+            None => {
+                let known = self.old.swap_remove(&key);
+                if known.is_none() {
+                    self.make_room();
+                }
+                self.young.push_new(key, known.unwrap_or_else(new))
             }
-            return self
-                .young
-                .entry(key)
-                .or_insert_with(|| known.unwrap_or_else(new));
-        }
-        self.young.entry(key).or_insert_with(new)
+        };
+        self.young.at_mut(place)
+    }
+
+    /// Forgets a key.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.young.swap_remove(&key);
+        self.old.swap_remove(&key);
     }
 
     /// All values, in an order that depends on their history alone.
@@ -98,7 +105,12 @@ impl<V> Generations<V> {
     }
 
     fn rotate(&mut self, now: Timestamp) {
-        self.old = std::mem::take(&mut self.young);
+        let mut left = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        // What is to come will need about as much room as what leaves: it is not made anew from nothing.
+        if left.has_room_for(self.old.len()) {
+            left.clear();
+            self.young = left;
+        }
         self.rotated_at = now;
     }
 }
@@ -111,7 +123,7 @@ impl Generations<()> {
         }
         let was_known = self.old.swap_remove(&key).is_some();
         self.make_room();
-        self.young.insert(key, ());
+        self.young.push_new(key, ());
         was_known
     }
 

@@ -28,12 +28,18 @@ impl<const N: usize> IdText<N> {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Place::Here { len, bytes } => {
-                let bytes = bytes.get(..usize::from(*len)).unwrap_or_default();
-                // It was made from text.
-                std::str::from_utf8(bytes).unwrap_or_default()
-            }
+            // It was made from text.
+            Place::Here { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
             Place::Elsewhere(text) => text,
+        }
+    }
+
+    /// Its bytes: to compare, order and hash by, which needs no look at whether they are text.
+    #[must_use]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Place::Here { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Place::Elsewhere(text) => text.as_bytes(),
         }
     }
 }

@@ -80,6 +80,9 @@ pub struct Ledger {
     /// When a refund object was last announced as made, and since when charges are refunded without.
     refund_seen_at: Option<Timestamp>,
     bare_refunds_since: Option<Timestamp>,
+    /// When the first of its memories is due to forget; the epoch while that was not asked.
+    #[serde(skip)]
+    forgets_at: Timestamp,
 }
 
 impl Default for Ledger {
@@ -104,6 +107,7 @@ impl Default for Ledger {
             open_seen_at: None,
             refund_seen_at: None,
             bare_refunds_since: None,
+            forgets_at: Timestamp::EPOCH,
         }
     }
 }
@@ -187,15 +191,21 @@ impl Ledger {
 
     /// Forgets what is old.
     pub(crate) fn advance_to(&mut self, now: Timestamp) {
-        self.payments.advance_to(now);
-        self.intents.advance_to(now);
-        self.failed_purchases.advance_to(now);
-        self.invoices.advance_to(now);
-        self.told.advance_to(now);
-        self.ended.advance_to(now);
-        self.early_payments.advance_to(now);
-        self.early_ties.advance_to(now);
         self.renewals.advance_to(now);
+        if now < self.forgets_at {
+            return;
+        }
+        let due = [
+            self.payments.advance_to(now),
+            self.intents.advance_to(now),
+            self.failed_purchases.advance_to(now),
+            self.invoices.advance_to(now),
+            self.told.advance_to(now),
+            self.ended.advance_to(now),
+            self.early_payments.advance_to(now),
+            self.early_ties.advance_to(now),
+        ];
+        self.forgets_at = due.into_iter().fold(Timestamp::MAX, Timestamp::min);
     }
 
     /// Takes in one event, made at `event_at`, and adds what it newly teaches to `facts`.

@@ -143,7 +143,7 @@ pub(super) struct Who<'a> {
     card: Option<&'a str>,
     brand: Option<&'a str>,
     country: Option<&'a str>,
-    customer: Option<&'a str>,
+    customer: Option<Key>,
 }
 
 impl<'a> Who<'a> {
@@ -155,16 +155,16 @@ impl<'a> Who<'a> {
                     card: card.and_then(|card| card.fingerprint.as_deref()),
                     brand: card.and_then(|card| card.brand.as_deref()),
                     country: card.and_then(|card| card.country.as_deref()),
-                    customer: charge.customer.as_ref().map(|id| id.as_str()),
+                    customer: charge.customer.as_ref().map(|id| id.key()),
                 }
             }
             EventData::PaymentIntent(intent) => Self {
-                customer: intent.customer.as_ref().map(|id| id.as_str()),
+                customer: intent.customer.as_ref().map(|id| id.key()),
                 ..Self::default()
             },
             EventData::SetupIntent(intent) => Self {
                 card: intent.card_fingerprint.as_deref(),
-                customer: intent.customer.as_ref().map(|id| id.as_str()),
+                customer: intent.customer.as_ref().map(|id| id.key()),
                 ..Self::default()
             },
             _ => Self::default(),
@@ -173,7 +173,12 @@ impl<'a> Who<'a> {
 
     /// Who is taken for one payer over days: the customer, or the card of one without a name.
     pub(super) fn payer(&self) -> Option<Key> {
-        self.customer.or(self.card).map(Key::of)
+        self.customer.or_else(|| self.card.map(Key::of))
+    }
+
+    /// The card, where one is named.
+    pub(super) fn card(&self) -> Option<Key> {
+        self.card.map(Key::of)
     }
 
     pub(super) fn brand(&self) -> &'a str {
@@ -189,8 +194,8 @@ impl Failures {
     /// Whether neither card nor customer failed lately, and whether the card did not. `object`
     /// stands for both where the event names neither.
     pub(super) fn meet(&mut self, who: &Who<'_>, object: Key) -> (bool, bool) {
-        let card = who.card.map(Key::of);
-        let customer = who.customer.map(Key::of);
+        let card = who.card();
+        let customer = who.customer;
         let object = (card.is_none() && customer.is_none()).then_some(object);
         let mut is_new = |key: Option<Key>| {
             let Some(key) = key else {

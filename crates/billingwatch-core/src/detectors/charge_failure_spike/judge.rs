@@ -10,6 +10,7 @@ use crate::time::{Span, Timestamp};
 
 use super::failures::{Failure, Failures, Refusal};
 use super::minutes::{Minutes, Sums};
+use super::purchases::PLAIN_MIN;
 use super::usual::{Share, Usual};
 use super::{KEPT, Settings};
 
@@ -87,6 +88,9 @@ impl Bench<'_> {
         let chance_max = std::cell::LazyCell::new(|| self.chance_max());
         let mut worst: Option<Verdict> = None;
         let windows = WINDOWS.map(|(times, parts)| self.part(times, parts));
+        if !windows.iter().any(|window| self.may_be_above(*window)) {
+            return None;
+        }
         let all_sums = self.minutes.spike_sums_of(windows);
         for (window, sums) in windows.into_iter().zip(all_sums) {
             let found = self.weigh(window, sums);
@@ -144,14 +148,19 @@ impl Bench<'_> {
             return None;
         }
         let failures_min = u64::try_from(self.settings.failures_min).unwrap_or(u64::MAX);
-        let before = || self.before(window);
-        let usual = self.usual.failing(self.at(), &sums, &before());
-        let mut found = (counts.failed >= failures_min)
-            .then(|| (self.usual.chance(counts, usual, &before()), usual, false));
-        if counts.technical >= TECHNICAL_MIN.min(failures_min)
-            && 2 * counts.technical > counts.failed
-        {
-            let technical = self.usual.technical(self.at(), &before());
+        let are_enough = counts.failed >= failures_min;
+        let are_technical = counts.technical >= TECHNICAL_MIN.min(failures_min)
+            && 2 * counts.technical > counts.failed;
+        // Hours are summed for what is usual: few windows hold enough to ask for it.
+        if !are_enough && !are_technical {
+            return None;
+        }
+        let before = self.before(window);
+        let usual = self.usual.failing(self.at(), &sums, &before);
+        let mut found =
+            are_enough.then(|| (self.usual.chance(counts, usual, &before), usual, false));
+        if are_technical {
+            let technical = self.usual.technical(self.at(), &before);
             let (share, weight) = (technical.share, technical.weight);
             let chance = beta_binomial_tail(counts.technical, counts.all, share, weight);
             if found.is_none_or(|(known, ..)| chance < known) {
@@ -169,19 +178,33 @@ impl Bench<'_> {
         })
     }
 
-    /// Whether somebody tries cards: too many with a mark of it, and two signs at least.
+    /// Whether somebody tries cards: too many with a mark of it, and two signs at least; or so many on
+    /// one purchase as no buyer has.
     pub(super) fn testing(&self) -> Option<Verdict> {
         let cards_min = u64::try_from(self.settings.testing_cards_min).unwrap_or(u64::MAX);
         for (times, parts) in TESTING_WINDOWS {
             let window = self.part(times, parts);
+            // Those that are truly marked are among the marked, and so are those of one purchase from the fourth on.
+            let may_be_plain = window >= self.window();
+            let least = if may_be_plain { 1 } else { cards_min };
+            let brief = self.minutes.marked_brief(window);
+            if brief.is_some_and(|marked| marked < least) {
+                continue;
+            }
             let sums = self.minutes.sums(window);
             let marked = sums.truly_marked();
-            if marked < cards_min || signs(&sums) < 2 {
+            let is_plain = may_be_plain && sums.most_of_one >= cards_min.max(PLAIN_MIN);
+            if !is_plain && (marked < cards_min || signs(&sums) < 2) {
                 continue;
             }
             let usual = self.usual.marked(self.at(), &self.before(window));
-            let chance = beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight);
-            if chance <= self.chance_max() {
+            let mut chance = beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight);
+            let chance_max = self.chance_max();
+            if is_plain {
+                // What others do meanwhile makes it no likelier that one buyer has so many cards.
+                chance = chance.min(chance_max);
+            }
+            if chance <= chance_max {
                 let severity = testing_severity(&sums);
                 return Some(Verdict {
                     window,
@@ -204,6 +227,13 @@ impl Bench<'_> {
         beta_binomial_tail(marked, sums.tries(), usual.share, usual.weight) > 0.01
     }
 
+    /// Whether a window's rate is above the line, as far as that is [added up](Minutes::add_up).
+    pub(super) fn may_be_above(&self, window: Span) -> bool {
+        self.minutes
+            .spike_brief(window)
+            .is_none_or(|(all, failed)| rate_bps(failed, all) > self.settings.rate_bps_max)
+    }
+
     fn chance_max(&self) -> f64 {
         let newest = self.minutes.sums(Span::days(1)).both().all;
         #[expect(clippy::cast_precision_loss, reason = "a setting, at most 1,000")]
@@ -217,9 +247,10 @@ impl Bench<'_> {
     }
 }
 
-/// How many of the four signs of card testing a window shows (Stripe docs: Protect yourself from
-/// card testing): amounts far below the usual, Radar's blocks, failed set-ups, and declines as
-/// guessed cards get them.
+/// How many of the five signs of card testing a window shows (Stripe docs: Protect yourself from
+/// card testing): amounts far below the usual, Radar's blocks, failed set-ups, declines as
+/// guessed cards get them, and most cards tried on purchases that had had three before. (In an outage
+/// some buyers go on to a fourth; not most.)
 pub(super) fn signs(sums: &Sums) -> u32 {
     let charged = sums.cards.saturating_sub(sums.setups);
     let asked = sums.cards.saturating_sub(sums.blocked);
@@ -231,6 +262,7 @@ pub(super) fn signs(sums: &Sums) -> u32 {
         is_share(sums.blocked, 3, 5, sums.cards),
         is_share(sums.setups, 3, 5, sums.cards),
         is_share(sums.guessed, 3, 60, asked),
+        is_share(sums.of_one, 3, 50, charged),
     ]
     .into_iter()
     .map(u32::from)

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, EventData};
 use crate::time::{Span, Timestamp};
 
+use super::super::words::is_for_invoice;
+
 const MINUTE: Span = Span::minutes(1);
 
 /// The most minutes kept: five hours of a merchant who is busy every minute, and days of a quiet
@@ -34,12 +36,7 @@ impl Hand {
             return Self::Checkout;
         }
         let is_for_invoice = match &event.data {
-            EventData::Charge(charge) => {
-                let description = charge.description.as_deref().unwrap_or_default();
-                charge.invoice.is_some()
-                    || description.starts_with("Subscription ")
-                    || description.starts_with("Payment for Invoice")
-            }
+            EventData::Charge(charge) => is_for_invoice(charge),
             EventData::PaymentIntent(intent) => intent.invoice.is_some(),
             _ => false,
         };
@@ -63,6 +60,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    const NONE: Self = Self {
+        all: 0,
+        failed: 0,
+        technical: 0,
+    };
+
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
             all: self.all + other.all,
@@ -100,6 +103,10 @@ pub(super) struct Sums {
     pub(super) tiny_paid: u64,
     /// Of the cards, those declined as guessed or reported cards are.
     pub(super) guessed: u64,
+    /// Of the cards, those declined on a purchase that had had three others before.
+    pub(super) of_one: u64,
+    /// The most cards that one purchase had had by then, within a day.
+    pub(super) most_of_one: u64,
 }
 
 impl Sums {
@@ -130,7 +137,7 @@ impl Sums {
         if self.is_tiny_a_mark() {
             self.marked
         } else {
-            self.blocked + self.setups
+            self.blocked + self.setups + self.of_one
         }
     }
 
@@ -145,6 +152,12 @@ impl Sums {
             tiny: self.tiny + other.tiny,
             tiny_paid: self.tiny_paid + other.tiny_paid,
             guessed: self.guessed + other.guessed,
+            of_one: self.of_one + other.of_one,
+            most_of_one: if self.most_of_one > other.most_of_one {
+                self.most_of_one
+            } else {
+                other.most_of_one
+            },
         }
     }
 }
@@ -169,9 +182,88 @@ pub(super) struct Minutes {
     newest_at: Timestamp,
     /// When the last spike was over: what belongs to it makes no second one.
     floor_at: Timestamp,
+    /// What came before each minute, and before the end, as far as it is added up; see [`add_up`](Self::add_up).
+    #[serde(skip)]
+    briefs: VecDeque<Brief>,
+}
+
+/// What shows that a window holds nothing of interest, as nearly all do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Brief {
+    /// Attempts that can belong to a spike.
+    all: u64,
+    failed: u64,
+    /// See [`Sums::marked`].
+    marked: u64,
+}
+
+impl Brief {
+    const fn and(self, minute: &Minute) -> Self {
+        let counts = minute.spike_sums().both();
+        Self {
+            all: self.all + counts.all,
+            failed: self.failed + counts.failed,
+            marked: self.marked + minute.sums.marked,
+        }
+    }
+}
+
+impl Minute {
+    /// What of it can belong to a spike: of an attack only renewals.
+    const fn spike_sums(&self) -> Sums {
+        if !self.is_attack {
+            return self.sums;
+        }
+        Sums {
+            checkout: Counts::NONE,
+            renewal: self.sums.renewal,
+            cards: 0,
+            marked: 0,
+            blocked: 0,
+            setups: 0,
+            tiny: 0,
+            tiny_paid: 0,
+            guessed: 0,
+            of_one: 0,
+            most_of_one: 0,
+        }
+    }
 }
 
 impl Minutes {
+    /// Adds up what changed since this was called last: nearly always the newest minutes alone.
+    pub(super) fn add_up(&mut self) {
+        let mut sum = self.briefs.back().copied().unwrap_or_default();
+        if self.briefs.is_empty() {
+            self.briefs.push_back(sum);
+        }
+        let from = self.briefs.len() - 1;
+        for minute in self.minutes.range(from.min(self.minutes.len())..) {
+            sum = sum.and(minute);
+            self.briefs.push_back(sum);
+        }
+    }
+
+    /// Attempts of a window that can belong to a spike, and how many of them failed; `None` where they are not added up.
+    pub(super) fn spike_brief(&self, window: Span) -> Option<(u64, u64)> {
+        let (before, all) = self.briefs_since(self.spike_since(window))?;
+        Some((all.all - before.all, all.failed - before.failed))
+    }
+
+    /// See [`Sums::marked`].
+    pub(super) fn marked_brief(&self, window: Span) -> Option<u64> {
+        let (before, all) = self.briefs_since(self.newest_at - window)?;
+        Some(all.marked - before.marked)
+    }
+
+    fn briefs_since(&self, from: Timestamp) -> Option<(&Brief, &Brief)> {
+        if self.briefs.len() != self.minutes.len() + 1 {
+            return None;
+        }
+        let place = self.minutes.partition_point(|minute| minute.at <= from);
+        self.briefs.get(place).zip(self.briefs.back())
+    }
+
     /// The minute of this instant, made when it is missing.
     pub(super) fn entry(&mut self, at: Timestamp) -> &mut Minute {
         let minute = at.floor_to(MINUTE);
@@ -182,7 +274,9 @@ impl Minutes {
         let mut index = self.minutes.len() - later;
         if index > 0 && self.minutes[index - 1].at == minute {
             index -= 1;
+            self.briefs.truncate(index + 1);
         } else {
+            self.briefs.truncate(index + 1);
             self.minutes.insert(
                 index,
                 Minute {
@@ -236,16 +330,7 @@ impl Minutes {
         windows.map(|window| {
             let from = self.newest_at - window;
             while let Some(minute) = minutes.next_if(|minute| minute.at > from) {
-                let of_attack = Sums {
-                    renewal: minute.sums.renewal,
-                    ..Sums::default()
-                };
-                let more = if minute.is_attack {
-                    of_attack
-                } else {
-                    minute.sums
-                };
-                sums = sums.plus(more);
+                sums = sums.plus(minute.spike_sums());
             }
             sums
         })
@@ -266,6 +351,7 @@ impl Minutes {
 
     /// The minutes since then.
     pub(super) fn since_mut(&mut self, from: Timestamp) -> impl Iterator<Item = &mut Minute> {
+        self.briefs.clear();
         let minutes = self.minutes.iter_mut().rev();
         minutes.take_while(move |minute| minute.at > from)
     }
@@ -274,9 +360,11 @@ impl Minutes {
     pub(super) fn pop_before(&mut self, then: Timestamp) -> Option<Minute> {
         let is_old = self.minutes.front().is_some_and(|oldest| oldest.at < then);
         let is_full = self.minutes.len() > MINUTES_MAX;
-        (is_old || is_full)
-            .then(|| self.minutes.pop_front())
-            .flatten()
+        if !is_old && !is_full {
+            return None;
+        }
+        self.briefs.pop_front();
+        self.minutes.pop_front()
     }
 }
 
@@ -313,6 +401,48 @@ mod tests {
         let sums = |window| minutes.sums(window).renewal.all;
         assert_eq!(sums(Span::minutes(3)), 3);
         assert_eq!(sums(Span::hours(1)), 10);
+    }
+
+    #[test]
+    fn what_is_added_up_in_brief_is_what_the_sums_say() {
+        let mut minutes = Minutes::default();
+        let mut state = 7_u64;
+        for step in 0..2_000_i64 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let draw = state >> 33;
+            let back = i64::try_from(draw % 400).unwrap();
+            let minute = minutes.entry(at(
+                step * 30 - if draw.is_multiple_of(9) { back * 60 } else { 0 }
+            ));
+            minute.sums.renewal.all += 1;
+            minute.sums.checkout.all += draw % 3;
+            minute.sums.checkout.failed += draw % 2;
+            minute.sums.marked += draw % 5;
+            if draw.is_multiple_of(50) {
+                let from = minutes.newest_at() - Span::minutes(back);
+                minutes
+                    .since_mut(from)
+                    .for_each(|minute| minute.is_attack = true);
+            }
+            if draw.is_multiple_of(70) {
+                minutes.begin_anew_from(at(step * 30) - Span::minutes(20));
+            }
+            let oldest = at(step * 30) - Span::hours(3);
+            while minutes.pop_before(oldest).is_some() {}
+            if draw.is_multiple_of(4) {
+                minutes.add_up();
+            }
+            for window in [1, 15, 60, 1_440].map(Span::minutes) {
+                let counts = minutes.spike_sums(window).both();
+                let brief = minutes.spike_brief(window);
+                assert!(brief.is_none_or(|brief| brief == (counts.all, counts.failed)));
+                let marked = minutes.marked_brief(window);
+                assert!(marked.is_none_or(|marked| marked == minutes.sums(window).marked));
+                assert!(!draw.is_multiple_of(4) || brief.is_some() && marked.is_some());
+            }
+        }
     }
 
     #[test]

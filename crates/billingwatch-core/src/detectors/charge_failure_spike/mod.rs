@@ -16,6 +16,7 @@ mod failures;
 mod judge;
 mod known;
 mod minutes;
+mod purchases;
 mod recovery;
 mod report;
 mod returns;
@@ -29,6 +30,8 @@ mod tests_of_clockwork;
 #[cfg(test)]
 mod tests_of_known;
 #[cfg(test)]
+mod tests_of_one_purchase;
+#[cfg(test)]
 mod tests_of_returns;
 #[cfg(test)]
 mod tests_of_strangers;
@@ -40,6 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Severity;
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
+use crate::ids::Key;
 use crate::ledger::{AttemptFact, Fact};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
@@ -52,6 +56,7 @@ use failures::{ATTEMPT_EXPIRED, Failure, Failures, Refusal, Who, object_of};
 use judge::{Bench, Verdict, may_be_usual, signs};
 use known::Known;
 use minutes::{Counts, Hand, Minutes};
+use purchases::Purchases;
 use recovery::Course;
 use returns::Returns;
 use usual::Usual;
@@ -95,7 +100,8 @@ crate::settings! {
     /// How many alerts a year may come by chance alone. The more attempts there are, the less
     /// likely each single finding must be.
     chance_alerts_per_year: i64 = 1, 1 => 1_000;
-    /// Cards with a mark of card testing within the window before it is called so.
+    /// Cards with a mark of card testing within the window, or cards declined on one purchase within a
+    /// day (six at least), before it is called so.
     testing_cards_min: i64 = 8, 3 => 10_000;
 }
 
@@ -135,6 +141,7 @@ pub(super) struct ChargeFailureSpike {
     minutes: Minutes,
     failures: Failures,
     known: Known,
+    purchases: Purchases,
     usual: Usual,
     /// The newest attempts since the alert opened, true where failed.
     recent: VecDeque<bool>,
@@ -184,6 +191,7 @@ impl Detector for ChargeFailureSpike {
         let now = ctx.now();
         self.failures.advance_to(now, now - KEPT);
         self.known.advance_to(now);
+        self.purchases.advance_to(now);
         while let Some(minute) = self.minutes.pop_before(now - KEPT) {
             self.usual.learn(&minute, ctx.calendar());
         }
@@ -309,7 +317,8 @@ impl ChargeFailureSpike {
         }
         // Where no charge was made no issuer was asked: that tries no card.
         if is_new_card && hand == Hand::Checkout && !attempt.is_uncharged {
-            self.count_card(&failure, code);
+            let card = (attempt.purchase, who.card());
+            self.count_card(&failure, code, card);
         }
         if is_new_payer || is_new_card {
             self.judge(ctx);
@@ -346,12 +355,13 @@ impl ChargeFailureSpike {
             is_new_card,
         };
         self.failures.push(failure, event, intent.id.as_str());
-        self.count_card(&failure, code);
+        self.count_card(&failure, code, (intent.id.key(), who.card()));
         self.judge(ctx);
     }
 
-    /// A card was tried in vain at a checkout.
-    fn count_card(&mut self, failure: &Failure, code: &str) {
+    /// A card was tried in vain at a checkout, on a purchase or to be saved.
+    fn count_card(&mut self, failure: &Failure, code: &str, (on, card): (Key, Option<Key>)) {
+        let cards_of_one = self.purchases.declined(on, card, failure.at);
         let is_tiny = failure
             .currency
             .is_some_and(|currency| self.is_tiny(currency, failure.amount));
@@ -364,7 +374,11 @@ impl ChargeFailureSpike {
             Refusal::Blocked => sums.blocked += 1,
             Refusal::SetUp => sums.setups += 1,
         }
-        let is_marked = is_tiny || failure.refusal != Refusal::Declined;
+        let is_declined = failure.refusal == Refusal::Declined;
+        let is_of_one = cards_of_one >= purchases::MARKED_FROM;
+        sums.of_one += u64::from(is_of_one && is_declined);
+        sums.most_of_one = sums.most_of_one.max(cards_of_one);
+        let is_marked = is_tiny || is_of_one || !is_declined;
         sums.marked += u64::from(is_marked);
         if let Some(incident) = &mut self.testing {
             incident.unreported += 1;
@@ -405,11 +419,12 @@ impl ChargeFailureSpike {
     }
 
     /// Far below what is usually paid in this currency.
-    fn is_tiny(&self, currency: Currency, amount: i64) -> bool {
-        let known = self.amounts.iter().find(|(known, _)| *known == currency);
+    fn is_tiny(&mut self, currency: Currency, amount: i64) -> bool {
+        let mut known = self.amounts.iter_mut();
+        let known = known.find(|(known, _)| *known == currency);
         known.is_some_and(|(_, histogram)| {
             histogram.total() >= AMOUNTS_MIN
-                && amount.saturating_mul(TINY_PARTS) <= histogram.quantile(5_000)
+                && amount.saturating_mul(TINY_PARTS) <= histogram.middle()
         })
     }
 
@@ -433,6 +448,7 @@ impl ChargeFailureSpike {
 
     fn look(&mut self, ctx: &mut Context<'_>) {
         self.leave_clockwork();
+        self.minutes.add_up();
         if let Some(verdict) = self.bench(ctx).testing() {
             let from = self.minutes.newest_at() - verdict.window - TESTING_QUIET;
             match &mut self.spike {
@@ -526,6 +542,9 @@ impl ChargeFailureSpike {
         }
         let bench = self.bench(ctx);
         let window = bench.window();
+        if !bench.may_be_above(window) {
+            return;
+        }
         let Some(seen) = bench.weigh(window, self.minutes.spike_sums(window)) else {
             return;
         };

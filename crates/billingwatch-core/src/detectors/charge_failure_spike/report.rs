@@ -11,6 +11,7 @@ use super::super::words::{as_f64, bps_of, percent};
 use super::failures::{Failure, Refusal, is_technical};
 use super::judge::{Verdict, rate_bps};
 use super::minutes::{Hand, Sums};
+use super::purchases::MARKED_FROM;
 use super::words_seen::WordsSeen;
 use super::{ChargeFailureSpike, KEPT};
 
@@ -164,6 +165,10 @@ impl ChargeFailureSpike {
             count_of("tiny_amounts", sums.tiny),
             Measure::new("window", window.as_secs(), Unit::Seconds),
         ];
+        if sums.most_of_one >= MARKED_FROM {
+            let measure = count_of("cards_on_one_purchase", sums.most_of_one);
+            finding.evidence.measures.push(measure);
+        }
         if let Some(chance) = chance {
             finding.evidence.reasons.push(format!(
                 "at the usual rate so many come by chance with probability {chance:.1e}"
@@ -175,7 +180,13 @@ impl ChargeFailureSpike {
 
     fn testing_message(&self, window: Span, sums: &Sums, tries: u64) -> String {
         let mut signs = Vec::new();
+        let on_one = if sums.most_of_one >= MARKED_FROM {
+            sums.most_of_one
+        } else {
+            0
+        };
         for (number, what) in [
+            (on_one, "on one purchase within a day"),
             (sums.tiny, "with amounts far below the usual"),
             (sums.blocked, "blocked by Radar"),
             (sums.setups, "being saved"),

@@ -101,9 +101,10 @@ impl Bills {
             || paid.metadata.iter().any(|(_, value)| is_name(*value))
     }
 
-    pub(super) fn advance_to(&mut self, now: Timestamp) {
-        self.invoices.advance_to(now);
-        self.subscriptions.advance_to(now);
+    /// Forgets; when it does next.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        let invoices = self.invoices.advance_to(now);
+        self.subscriptions.advance_to(now).min(invoices)
     }
 
     /// Remembers an invoice under its key.

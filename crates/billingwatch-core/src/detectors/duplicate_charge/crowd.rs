@@ -173,6 +173,11 @@ impl Crowds {
         }
     }
 
+    /// Whether none is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.crowds.is_empty()
+    }
+
     /// Crowds whose growth has waited long enough to be told.
     pub(super) fn take_news(
         &mut self,

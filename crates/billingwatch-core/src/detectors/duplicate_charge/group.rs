@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::Context;
-use crate::ids::Key;
+use crate::few::Few;
+use crate::ids::{Digits, Key};
 use crate::ledger::IdText;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
@@ -17,7 +18,8 @@ pub(super) struct Set {
     pub(super) payer_id: IdText,
     pub(super) amount: i64,
     pub(super) currency: Currency,
-    pub(super) paid: Vec<Paid>,
+    /// Nearly all stay alone.
+    pub(super) paid: Few<Paid>,
 }
 
 impl Set {
@@ -28,7 +30,7 @@ impl Set {
 
     /// Takes a payment in at its place in time.
     pub(super) fn insert(&mut self, paid: Paid) {
-        let is_before = |known: &Paid| (known.at, &*known.charge_id) < (paid.at, &*paid.charge_id);
+        let is_before = |known: &Paid| known.place_in_time() < paid.place_in_time();
         let place = self.paid.partition_point(is_before);
         self.paid.insert(place, paid);
     }
@@ -41,6 +43,12 @@ impl Set {
             .map_or_else(String::new, |at| at.format("%Y-%m-%d").to_string());
         alert_key_begin(&self.payer_id, self.amount, self.currency) + &day
     }
+}
+
+/// What payments of one payer, amount and currency are kept under.
+pub(super) fn key_of(payer: &[u8], amount: i64, currency: Currency) -> Key {
+    let digits = Digits::of(amount);
+    Key::of_byte_parts(&[payer, digits.as_bytes(), currency.as_bytes()])
 }
 
 /// How the keys of all alerts of one payer and amount begin.

@@ -28,6 +28,7 @@ use crate::event::charge::Charge;
 use crate::event::credit_note::CreditNote;
 use crate::event::invoice::{Invoice, InvoiceStatus};
 use crate::event::{Event, EventData, Family, FamilySet};
+use crate::few::Few;
 use crate::ids::{Key, KeyMap};
 use crate::ledger::{Fact, Generations, IdText, PaymentFact, RefundFact};
 use crate::money::{Currency, Money};
@@ -36,7 +37,7 @@ use crate::time::{Span, Timestamp};
 
 use bills::Bills;
 use crowd::Crowds;
-use group::{Group, Kind, Member, Set, alert_key_begin, describe};
+use group::{Group, Kind, Member, Set, alert_key_begin, describe, key_of};
 use orders::Orders;
 use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
 
@@ -97,7 +98,7 @@ pub(super) struct DuplicateCharge {
     /// Charges to be looked at again, and when: their invoices were waited for.
     waiting: BTreeSet<(Timestamp, Key)>,
     /// Invoices by customer, amount and currency.
-    invoices: Generations<Vec<Key>>,
+    invoices: Generations<Few<Key>>,
     bills: Bills,
     orders: Orders,
     /// What was given back of a charge, and when the last of it was.
@@ -105,6 +106,9 @@ pub(super) struct DuplicateCharge {
     groups: BTreeMap<String, Group>,
     group_of: KeyMap<String>,
     crowds: Crowds,
+    /// When the first of its memories is due to forget; the epoch while that was not asked.
+    #[serde(skip)]
+    forgets_at: Timestamp,
 }
 
 impl Default for DuplicateCharge {
@@ -122,6 +126,7 @@ impl Default for DuplicateCharge {
             groups: BTreeMap::new(),
             group_of: KeyMap::default(),
             crowds: Crowds::default(),
+            forgets_at: Timestamp::EPOCH,
         }
     }
 }
@@ -170,10 +175,12 @@ impl Detector for DuplicateCharge {
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        self.invoices.advance_to(now);
-        self.bills.advance_to(now);
-        self.orders.advance_to(now);
-        self.refunds.advance_to(now);
+        if now >= self.forgets_at {
+            let refunds = self.refunds.advance_to(now);
+            self.forgets_at = (self.invoices.advance_to(now).min(refunds))
+                .min(self.bills.advance_to(now))
+                .min(self.orders.advance_to(now));
+        }
         while let Some((until, charge)) = self.waiting.first().copied()
             && until <= now
         {
@@ -186,8 +193,9 @@ impl Detector for DuplicateCharge {
             self.forget_oldest();
         }
         self.expire(ctx);
-        for finding in self.crowds.take_news(&self.groups, now) {
-            ctx.fire(finding);
+        if !self.crowds.is_empty() {
+            let news = self.crowds.take_news(&self.groups, now);
+            news.into_iter().for_each(|finding| ctx.fire(finding));
         }
     }
 
@@ -233,16 +241,16 @@ impl DuplicateCharge {
         mut paid: Paid,
         (amount, currency): (i64, Currency),
     ) -> usize {
-        let payer_id = self.orders.payer(own_id, &paid, (amount, currency));
-        paid.is_as_other = payer_id != *own_id;
-        let key = Key::of_parts(&[&payer_id, &amount.to_string(), currency.as_str()]);
+        let other = self.orders.payer(own_id, &paid, (amount, currency));
+        paid.is_as_other = other.is_some();
+        let payer_id = other.unwrap_or_else(|| own_id.clone());
+        let key = key_of(payer_id.as_bytes(), amount, currency);
         self.set_of.insert(paid.charge, key);
         let set = self.sets.entry(key).or_insert_with(|| Set {
             payer_id,
             amount,
             currency,
-            // Nearly all stay alone.
-            paid: Vec::with_capacity(1),
+            paid: Few::None,
         });
         set.insert(paid);
         set.paid.len()
@@ -294,9 +302,8 @@ impl DuplicateCharge {
         if !is_billed {
             return;
         }
-        let amount = amount.to_string();
-        let key = Key::of_parts(&[customer.as_str(), &amount, currency.as_str()]);
-        let known = self.invoices.entry(key, Vec::new);
+        let key = key_of(customer.as_str().as_bytes(), amount, currency);
+        let known = self.invoices.entry(key, Few::default);
         if known.len() < INVOICES_MAX && !known.contains(&id.key()) {
             known.push(id.key());
         }
@@ -344,7 +351,7 @@ impl DuplicateCharge {
 
     /// How two payments of a set stand to each other.
     fn compare(&self, set: &Set, key: Key, a: &Paid, b: &Paid, ctx: &Context<'_>) -> Verdict {
-        let is_in_order = (a.at, &*a.charge_id) <= (b.at, &*b.charge_id);
+        let is_in_order = a.place_in_time() <= b.place_in_time();
         let (first, second) = if is_in_order { (a, b) } else { (b, a) };
         let refund = self.refunds.get(first.charge);
         let around = Surroundings {
@@ -352,7 +359,7 @@ impl DuplicateCharge {
                 .filter(|(_, total)| *total >= set.amount)
                 .map(|(at, _)| *at),
             bills: &self.bills,
-            invoices: self.invoices.get(key).map_or(&[], Vec::as_slice),
+            invoices: self.invoices.get(key).map_or(&[], |known| known),
         };
         compare(first, second, &around, ctx)
     }
@@ -435,6 +442,9 @@ impl DuplicateCharge {
         group: Option<&str>,
         ctx: &Context<'_>,
     ) -> Vec<Vec<usize>> {
+        if group.is_none() && set.paid.len() == 1 {
+            return Vec::new();
+        }
         let mut starts = vec![place];
         if let Some(group) = group.and_then(|name| self.groups.get(name)) {
             let places = group.members.iter();

@@ -31,35 +31,41 @@ impl Default for Orders {
 }
 
 impl Orders {
-    pub(super) fn advance_to(&mut self, now: Timestamp) {
-        self.payers.advance_to(now);
+    /// Forgets; when it does next.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        self.payers.advance_to(now)
     }
 
-    /// Who stands for `own`, who paid: somebody who paid this order with this card before, or `own`.
+    /// Who stands for `own`, who paid: somebody else who paid this order with this card before.
     pub(super) fn payer(
         &mut self,
         own: &IdText,
         paid: &Paid,
         (amount, currency): (i64, Currency),
-    ) -> IdText {
-        let Some((card, order)) = paid.card.zip(order_of(paid)) else {
-            return own.clone();
-        };
-        let key = Key::of_all([card, order, Key::of(currency.as_str())]).with([amount, 0]);
-        self.payers.entry(key, || own.clone()).clone()
+    ) -> Option<IdText> {
+        let (card, order) = (paid.card?, order_of(paid)?);
+        let key = Key::of_all([card, order, Key::of_bytes(currency.as_bytes())]).with([amount, 0]);
+        let first = self.payers.entry(key, || own.clone());
+        (first != own).then(|| first.clone())
     }
 }
 
 /// The order, cart or booking that metadata names; an invoice has rules of its own.
 fn order_of(paid: &Paid) -> Option<Key> {
-    let is_order = |name: &str| {
+    let named = paid.metadata.iter().find(|(name, _)| {
         let name = name.as_bytes();
-        ORDER_WORDS.iter().any(|word| {
-            let word = word.as_bytes();
-            name.windows(word.len())
-                .any(|part| part.eq_ignore_ascii_case(word))
-        })
-    };
-    let named = paid.metadata.iter().find(|(name, _)| is_order(name));
+        (0..name.len()).any(|from| begins_with_order(&name[from..]))
+    });
     named.map(|(_, value)| *value)
+}
+
+fn begins_with_order(name: &[u8]) -> bool {
+    let first = name.first().map(u8::to_ascii_lowercase);
+    ORDER_WORDS.iter().any(|word| {
+        let word = word.as_bytes();
+        let begin = || name.get(..word.len());
+        // Nearly always the first letter says that it is not; the words are written in small ones.
+        first.as_ref() == word.first()
+            && begin().is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+    })
 }

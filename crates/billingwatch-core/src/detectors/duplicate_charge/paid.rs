@@ -6,6 +6,7 @@ use crate::detector::Context;
 use crate::event::Event;
 use crate::event::charge::Charge;
 use crate::event::intent::PaymentIntent;
+use crate::few::Few;
 use crate::ids::Key;
 use crate::ledger::IdText;
 use crate::time::{Span, Timestamp};
@@ -70,7 +71,7 @@ pub(super) struct Paid {
     /// Words of the description that may name an invoice.
     pub(super) words: Vec<Key>,
     /// All of it: what of it tells purchases apart is asked where two are compared, which is rare.
-    pub(super) metadata: Vec<(IdText<22>, Key)>,
+    pub(super) metadata: Few<(IdText<22>, Key)>,
     pub(super) idempotency_key: Option<IdText<38>>,
     /// Described in Stripe's own words for the charges of invoices.
     pub(super) speaks_of_invoice: bool,
@@ -81,6 +82,11 @@ pub(super) struct Paid {
 }
 
 impl Paid {
+    /// When it was made, and its id where two were made at once: payments are kept in this order.
+    pub(super) fn place_in_time(&self) -> (Timestamp, &[u8]) {
+        (self.at, self.charge_id.as_bytes())
+    }
+
     /// Metadata by which two purchases can be told apart.
     fn telling_metadata(&self) -> impl Iterator<Item = &(IdText<22>, Key)> {
         self.metadata.iter().filter(|(name, _)| is_telling(name))
@@ -315,7 +321,7 @@ pub(super) fn invoice_of(paid: &Paid, ctx: &Context<'_>) -> Option<Key> {
 }
 
 /// Metadata with its values as keys.
-fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Vec<(IdText<22>, Key)> {
+fn keyed(metadata: &[(Box<str>, Box<str>)]) -> Few<(IdText<22>, Key)> {
     let pairs = metadata.iter();
     pairs
         .map(|(name, value)| (named(name, value), Key::of(value)))
@@ -347,7 +353,7 @@ pub(super) fn is_telling(name: &str) -> bool {
 /// 7` and `Order 7 (retry)` are one order, and two purchases by their text alone.
 fn thing_described(description: &str) -> Key {
     let mut rest = description.trim();
-    loop {
+    while may_be_again(rest) {
         // From the end: the mark, or the mark and a number of tries.
         let mut words = rest.split_whitespace().rev();
         let mut bare = || {
@@ -383,6 +389,30 @@ fn thing_described(description: &str) -> Key {
     }
     let words: Vec<&str> = rest.split_whitespace().collect();
     Key::of(&words.join(" "))
+}
+
+/// Whether the last word may say that it is another try. Nearly none does, which a look at its bytes shows.
+fn may_be_again(text: &str) -> bool {
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB;
+    let mut last = text.as_bytes();
+    if !last.is_ascii() {
+        return true;
+    }
+    if let Some(place) = last.iter().rposition(is_space) {
+        last = &last[place + 1..];
+    }
+    while let [rest @ .., end] = last
+        && !end.is_ascii_alphanumeric()
+    {
+        last = rest;
+    }
+    while let [begin, rest @ ..] = last
+        && !begin.is_ascii_alphanumeric()
+    {
+        last = rest;
+    }
+    let is_word = |word: &&str| word.as_bytes().eq_ignore_ascii_case(last);
+    last.len() <= 2 || AGAIN_WORDS.iter().any(is_word)
 }
 
 /// The text without its last word; nothing if that is the only one.

@@ -76,6 +76,16 @@ impl Busiest {
         most.max().unwrap_or(0)
     }
 
+    /// The most on any day before, and the most that was reached on so many of them.
+    pub(super) fn before_on(&self, day: i64, days: usize) -> (usize, usize) {
+        let before = self.days.iter().filter(|known| known.day < day);
+        let most = before.map(|known| known.first.map_or(0, |(_, most)| most).max(known.second));
+        let mut most: Vec<usize> = most.collect();
+        most.sort_unstable_by(|a, b| b.cmp(a));
+        let nth = |n: usize| most.get(n).copied().unwrap_or(0);
+        (nth(0), nth(days.saturating_sub(1)))
+    }
+
     /// How many days it is since the first that is known.
     pub(super) fn known_days(&self, day: i64) -> i64 {
         self.days.front().map_or(0, |first| day - first.day)
@@ -96,6 +106,7 @@ mod tests {
             busiest.note(stolen, count);
         }
         assert_eq!(busiest.before(2), 5);
+        assert_eq!(busiest.before_on(2, 2), (5, 0));
         busiest.told(stolen);
         assert_eq!((busiest.before(2), busiest.before(1)), (2, 0));
         assert!(busiest.start_day(2));

@@ -6,24 +6,24 @@
 //!
 //! Vending, donations and top-ups have such cards every day, and so has who sells to companies. So what
 //! counts is how often the busiest card of eight weeks paid within three hours. What one customer pays
-//! by one card is that customer's business, however often it is.
-
-use std::collections::BTreeSet;
+//! by one card is [another matter](super::one_buyer).
 
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::event::Event;
 use crate::event::charge::Charge;
+use crate::few::Few;
 use crate::ids::Key;
 use crate::ledger::{Generations, IdText};
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
 use super::busiest::Busiest;
+use super::one_buyer::OneBuyer;
 
 /// How long payments of a card are counted together.
-const WINDOW: Span = Span::hours(3);
+pub(super) const WINDOW: Span = Span::hours(3);
 
 /// At most twice so many cards are watched.
 const WATCHED_MAX: usize = 100_000;
@@ -35,7 +35,7 @@ const PAYMENTS_MAX: usize = 100;
 const REPEAT: Span = Span::minutes(5);
 
 /// Days that must be known before the busiest card says what is usual.
-const DAYS_MIN: i64 = 7;
+pub(super) const DAYS_MIN: i64 = 7;
 
 /// A couple shares a card, and a family may: from so many customers on it is one card with many names.
 const CUSTOMERS_MIN: usize = 3;
@@ -43,19 +43,22 @@ const CUSTOMERS_MIN: usize = 3;
 /// How often cards pay in one scope: those of guests, or those of customers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CardRate {
-    cards: Generations<Vec<Paid>>,
+    cards: Generations<Few<Paid>>,
     /// The most purchases of a card within the window.
     busiest: Busiest,
+    one_buyer: OneBuyer,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Paid {
+pub(super) struct Paid {
     at: Timestamp,
-    charge: IdText,
-    customer: Option<Key>,
-    amount: i64,
-    currency: Currency,
-    is_declined: bool,
+    pub(super) charge: IdText,
+    pub(super) customer: Option<Key>,
+    pub(super) amount: i64,
+    pub(super) currency: Currency,
+    pub(super) is_declined: bool,
+    /// It is the first that is known of its customer.
+    pub(super) is_first: bool,
 }
 
 impl Default for CardRate {
@@ -63,22 +66,25 @@ impl Default for CardRate {
         Self {
             cards: Generations::new(WINDOW, WATCHED_MAX),
             busiest: Busiest::default(),
+            one_buyer: OneBuyer::default(),
         }
     }
 }
 
 impl CardRate {
-    pub(super) fn advance_to(&mut self, now: Timestamp) {
-        self.cards.advance_to(now);
+    /// Forgets; when it does next.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        self.cards.advance_to(now)
     }
 
-    /// Takes in a payment by card, made on a local day; what is to be told of the card.
+    /// Takes in a payment by card, made on a local day, the first of its customer or not; what is to be
+    /// told of the card or the customer, if it is so many.
     pub(super) fn take(
         &mut self,
-        (charge, fingerprint): (&Charge, &str),
+        (charge, card, fingerprint): (&Charge, Key, &str),
         event: &Event,
-        (at, day): (Timestamp, i64),
-        count_min: i64,
+        (at, day, is_first): (Timestamp, i64, bool),
+        (count_min, customer_min): (i64, i64),
     ) -> Option<Finding> {
         // A tab at a counter is paid in parts by somebody who is there.
         let kind = charge.payment_method_type.as_deref();
@@ -87,8 +93,7 @@ impl CardRate {
         }
         let (amount, currency) = charge.amount_collected().zip(charge.currency)?;
         self.busiest.start_day(day);
-        let card = Key::of(fingerprint);
-        let payments = self.cards.entry(card, || Vec::with_capacity(1));
+        let payments = self.cards.entry(card, Few::default);
         payments.retain(|paid| at.since(paid.at) <= WINDOW);
         let customer = charge.customer.as_ref().map(|id| id.key());
         let paid = Paid {
@@ -98,6 +103,7 @@ impl CardRate {
             amount,
             currency,
             is_declined: false,
+            is_first,
         };
         // It went through at last.
         if let Some(declined) = payments.iter_mut().find(|known| known.is_tried_by(&paid)) {
@@ -113,19 +119,29 @@ impl CardRate {
             }
             payments.push(paid);
         }
-        self.judge((card, fingerprint), event, day, count_min)
+        let payments = &*payments;
+        let of_card = judge(
+            payments,
+            &mut self.busiest,
+            (card, fingerprint),
+            event,
+            (day, count_min),
+        );
+        of_card.or_else(|| {
+            let of = (day, customer_min);
+            (self.one_buyer).judge((charge, fingerprint), payments, event, of)
+        })
     }
 
     /// Takes in a purchase on which a card was declined; what is to be told of the card. Only a card
     /// that pays is of interest: those that never do are card testing.
     pub(super) fn take_declined(
         &mut self,
-        (charge, fingerprint): (&Charge, &str),
+        (charge, card, fingerprint): (&Charge, Key, &str),
         event: &Event,
         (at, day): (Timestamp, i64),
         count_min: i64,
     ) -> Option<Finding> {
-        let card = Key::of(fingerprint);
         let payments = self.cards.get_mut(card)?;
         let (amount, currency) = charge.amount.zip(charge.currency)?;
         payments.retain(|paid| at.since(paid.at) <= WINDOW);
@@ -136,48 +152,60 @@ impl CardRate {
             amount,
             currency,
             is_declined: true,
+            is_first: false,
         };
         let is_known = |known: &Paid| known.is_same_purchase(&declined);
         if payments.len() >= PAYMENTS_MAX || payments.iter().any(is_known) {
             return None;
         }
         payments.push(declined);
-        self.judge((card, fingerprint), event, day, count_min)
+        let payments = &*payments;
+        judge(
+            payments,
+            &mut self.busiest,
+            (card, fingerprint),
+            event,
+            (day, count_min),
+        )
     }
 
     /// Another alert tells of this card.
     pub(super) fn told(&mut self, card: Key) {
         self.busiest.told(card);
     }
+}
 
-    /// What is to be told of a card that was used.
-    fn judge(
-        &mut self,
-        (card, fingerprint): (Key, &str),
-        event: &Event,
-        day: i64,
-        count_min: i64,
-    ) -> Option<Finding> {
-        let payments = self.cards.get(card)?;
-        let is_of_customers = payments.iter().any(|paid| paid.customer.is_some());
-        if is_of_customers && customers_of(payments) < CUSTOMERS_MIN {
-            return None;
-        }
-        let count = payments.len();
-        let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
-        // A newcomer's busiest card is not known: what is odd anywhere is told.
-        let usual = (self.busiest.known_days(day) >= DAYS_MIN).then(|| self.busiest.before(day));
-        let limit = match usual {
-            Some(busiest) => count_min.max(busiest * 2 + 1),
-            None => count_min * 2,
-        };
-        if count < limit {
-            self.busiest.note(card, count);
-            return None;
-        }
-        self.busiest.told(card);
-        Some(describe(fingerprint, payments, event, (usual, limit)))
+/// What is to be told of a card that was used.
+fn judge(
+    payments: &[Paid],
+    busiest: &mut Busiest,
+    (card, fingerprint): (Key, &str),
+    event: &Event,
+    (day, count_min): (i64, i64),
+) -> Option<Finding> {
+    let is_of_customers = payments.iter().any(|paid| paid.customer.is_some());
+    if is_of_customers && customers_of(payments) < CUSTOMERS_MIN {
+        return None;
     }
+    let count = payments.len();
+    let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
+    // Most cards pay once, whatever the busiest does.
+    if count < count_min {
+        busiest.note(card, count);
+        return None;
+    }
+    // A newcomer's busiest card is not known: what is odd anywhere is told.
+    let usual = (busiest.known_days(day) >= DAYS_MIN).then(|| busiest.before(day));
+    let limit = match usual {
+        Some(busiest) => count_min.max(busiest * 2 + 1),
+        None => count_min * 2,
+    };
+    if count < limit {
+        busiest.note(card, count);
+        return None;
+    }
+    busiest.told(card);
+    Some(describe(fingerprint, payments, event, (usual, limit)))
 }
 
 impl Paid {
@@ -194,9 +222,13 @@ impl Paid {
 
 /// How many customers a card paid for.
 fn customers_of(payments: &[Paid]) -> usize {
-    let paid = payments.iter().filter(|paid| !paid.is_declined);
-    let customers: BTreeSet<Key> = paid.filter_map(|paid| paid.customer).collect();
-    customers.len()
+    let customer_of = |paid: &Paid| paid.customer.filter(|_| !paid.is_declined);
+    let is_first = |(place, paid): &(usize, &Paid)| {
+        let customer = customer_of(paid);
+        let mut before = payments.iter().take(*place);
+        customer.is_some() && before.all(|other| customer_of(other) != customer)
+    };
+    payments.iter().enumerate().filter(is_first).count()
 }
 
 fn describe(

@@ -11,8 +11,10 @@
 
 mod busiest;
 mod card_rate;
+mod declined;
 mod history;
 mod newcomers;
+mod one_buyer;
 mod programme;
 mod report;
 mod velocity;
@@ -94,15 +96,20 @@ crate::settings! {
     /// How many such spikes, in millionths, may come by chance in a day within each window before one
     /// is spoken of; a tenth of it within windows of more than seven days.
     chance_ppm_max: i64 = 3_000, 1 => 50_000;
-    /// New customers that one card paid for, or cards that one customer paid with, within 24 hours
-    /// before that is spoken of; more, where the busiest of eight weeks had half so many.
+    /// New customers that one card paid for, or cards that one customer paid with (as many declined ones
+    /// count beside them), within 24 hours before that is spoken of; more, where the busiest of eight
+    /// weeks had half so many.
     velocity_min: i64 = 5, 3 => 50;
     /// Payments of one card without a customer, or purchases paid and declined of one for three
     /// customers and more, within 3 hours before that is spoken of; more, where the busiest of eight
     /// weeks had half so many, and twice as many while no week is known.
     guest_payments_min: i64 = 6, 3 => 100;
-    /// New customers who pay one and the same price within an hour before that is spoken of; more, where
-    /// such hours of eight weeks had half so many.
+    /// Payments of one new customer by one card within 3 hours before that is spoken of; more,
+    /// where a customer had half so many on each of three days of eight weeks, or as many on one.
+    /// Nothing is said while no week is known.
+    customer_payments_min: i64 = 8, 4 => 100;
+    /// New customers who pay one and the same price, or next to nothing, within an hour before that is
+    /// spoken of; more, where such hours of eight weeks had half so many.
     newcomers_min: i64 = 10, 5 => 400;
 }
 
@@ -201,18 +208,20 @@ impl Detector for FraudSpike {
                         }
                         let least = (
                             self.settings.velocity_min,
-                            self.settings.guest_payments_min,
+                            (
+                                self.settings.guest_payments_min,
+                                self.settings.customer_payments_min,
+                            ),
                             self.settings.newcomers_min,
                         );
                         self.velocity.take(charge, event, least, ctx);
                     }
                 }
-                Fact::Attempt(attempt)
-                    if attempt.is_failed && !attempt.is_blocked && !attempt.is_retry =>
-                {
+                Fact::Attempt(attempt) if attempt.is_failed && !attempt.is_blocked => {
                     if let EventData::Charge(charge) = &event.data {
                         let least = self.settings.guest_payments_min;
-                        self.velocity.take_declined(charge, event, least, ctx);
+                        let is_retry = attempt.is_retry;
+                        (self.velocity).take_declined((charge, is_retry), event, least, ctx);
                     }
                 }
                 Fact::Dispute(fact) => self.take(fact, false, event, ctx),
@@ -532,3 +541,5 @@ fn charge_id_of(event: &Event) -> Option<&str> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_one_buyer;

@@ -10,8 +10,11 @@
 //!   and nothing is told.
 //! - **Alone**: next to nobody else buys meanwhile. A sale, a launch or a newsletter brings guests and those who bought before,
 //!   about as many as ever to each that is new.
+//!
+//! In the same way it tells of many who pay [next to nothing](tiny), alike or not.
 
 mod hours;
+mod tiny;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::Context;
-use crate::detectors::words::{as_f64, rounded};
+use crate::detectors::words::{as_f64, is_for_invoice, rounded};
 use crate::event::Event;
 use crate::event::charge::{Card, Charge};
 use crate::ids::Key;
@@ -29,6 +32,7 @@ use crate::stats::{binomial_tail, negative_binomial_tail};
 use crate::time::{Span, Timestamp};
 
 use hours::Hours;
+use tiny::Tiny;
 
 /// How long new customers are counted together.
 const WINDOW: Span = Span::hours(1);
@@ -74,6 +78,7 @@ type Price = (i64, Currency);
 struct Newcomer {
     at: Timestamp,
     price: Price,
+    is_tiny: bool,
     card: Key,
     charge: IdText,
     brand: IdText<10>,
@@ -97,6 +102,7 @@ pub(super) struct Newcomers {
     usual: (f64, f64),
     /// The newest burst that was told: since when, and what was paid.
     told: Option<(Timestamp, Price)>,
+    tiny: Tiny,
 }
 
 /// A burst, and what it is held against.
@@ -116,6 +122,7 @@ impl Newcomers {
     /// Somebody else paid: a guest, or a customer who did before.
     pub(super) fn take_other(&mut self, at: Timestamp, ctx: &Context<'_>) {
         self.hours.begin(at);
+        self.tiny.hours.begin(at);
         let minute = at.floor_to(Span::minutes(1));
         // Nearly always the newest; whatever the order of delivery, no more are kept than minutes passed.
         let mut newest = self.others.iter_mut().rev();
@@ -143,24 +150,59 @@ impl Newcomers {
         }
         let price = charge.amount_collected().zip(charge.currency)?;
         self.hours.begin(at);
+        self.tiny.hours.begin(at);
         if self.newest.len() >= NEW_MAX {
             self.newest.pop_front();
         }
-        let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or("?").to_owned();
+        // What the merchant billed is no card tried at a checkout.
+        let is_tiny = self.tiny.take(price) && !is_for_invoice(charge);
         self.newest.push_back(Newcomer {
             at,
             price,
+            is_tiny,
             card: card_key,
             charge: charge.id.as_str().into(),
-            brand: text(&card.brand).as_str().into(),
-            country: text(&card.country).as_str().into(),
-            funding: text(&card.funding).as_str().into(),
+            brand: card.brand.as_deref().unwrap_or("?").into(),
+            country: card.country.as_deref().unwrap_or("?").into(),
+            funding: card.funding.as_deref().unwrap_or("?").into(),
         });
         let hour = ctx.calendar().hour_start(at);
-        let is_alike = |one: &&Newcomer| one.price == price && one.at >= hour;
-        let alike = self.newest.iter().filter(is_alike).count() as u64;
-        self.hours.note(at, alike, ctx.calendar());
-        let burst = self.judge(price, (at, count_min), ctx)?;
+        let of_hour = self.newest.iter().filter(|one| one.at >= hour);
+        let alike = of_hour.clone().filter(|one| one.price == price);
+        (self.hours).note(at, alike.count() as u64, ctx.calendar());
+        if is_tiny {
+            let tiny = of_hour.filter(|one| one.is_tiny);
+            (self.tiny.hours).note(at, tiny.count() as u64, ctx.calendar());
+        }
+        let told = self.tell_alike(price, event, (at, count_min), ctx);
+        // Those who pay one small price are told once.
+        if told.is_some() || self.told.is_some() || !is_tiny {
+            return told;
+        }
+        self.tell_tiny(event, (at, count_min), ctx)
+    }
+
+    fn tell_alike(
+        &mut self,
+        price: Price,
+        event: &Event,
+        (at, count_min): (Timestamp, i64),
+        ctx: &Context<'_>,
+    ) -> Option<Finding> {
+        if self.alike.1 < COMPARED_MIN {
+            return None;
+        }
+        // The share of the price that most pay is the root of how often two pay the same, at most.
+        let (hits, all) = (
+            self.alike.0 + COMPARED_PRIOR.0,
+            self.alike.1 + COMPARED_PRIOR.1,
+        );
+        let share = (hits / all).sqrt();
+        let is_one = |one: &Newcomer| one.price == price;
+        let mut hours = std::mem::take(&mut self.hours);
+        let burst = self.judge(is_one, (&mut hours, share), (at, count_min), ctx);
+        self.hours = hours;
+        let burst = burst?;
         let from = at - WINDOW;
         let same = (self.newest.iter()).filter(|one| one.price == price && one.at > from);
         let finding = describe(&burst, price, &same.collect::<Vec<_>>(), event);
@@ -174,12 +216,41 @@ impl Newcomers {
         Some(finding)
     }
 
+    fn tell_tiny(
+        &mut self,
+        event: &Event,
+        (at, count_min): (Timestamp, i64),
+        ctx: &Context<'_>,
+    ) -> Option<Finding> {
+        let share = self.tiny.share()?;
+        let mut hours = std::mem::take(&mut self.tiny.hours);
+        let of = (&mut hours, share);
+        let burst = self.judge(|one| one.is_tiny, of, (at, count_min), ctx);
+        self.tiny.hours = hours;
+        let burst = burst?;
+        let from = at - WINDOW;
+        let newest = self.newest.iter().filter(|one| one.at > from);
+        let (tiny, ordinary): (Vec<&Newcomer>, Vec<&Newcomer>) =
+            newest.partition(|one| one.is_tiny);
+        let others = self.others.iter().filter(|(minute, _)| *minute > from);
+        let others: u64 = others.map(|(_, count)| count).sum();
+        // Where nobody pays an ordinary price it is the prices that are small.
+        if ordinary.len() as u64 + others < tiny::ORDINARY_MIN {
+            return None;
+        }
+        let finding = tiny::describe(&burst, &tiny, event);
+        let first_at = tiny.first().map_or(at, |one| one.at);
+        self.tiny.told((first_at, at), ctx.calendar());
+        Some(finding)
+    }
+
     /// A day begins: what was learned counts for less.
     pub(super) fn start_day(&mut self) {
         for (one, all) in [&mut self.alike, &mut self.usual] {
             *one *= KEPT_A_DAY;
             *all *= KEPT_A_DAY;
         }
+        self.tiny.start_day();
     }
 
     /// What leaves the hour becomes part of what is usual, unless it is of a burst that was told.
@@ -194,6 +265,7 @@ impl Newcomers {
             && now.since(one.at) > WINDOW
         {
             let (at, price) = (one.at, one.price);
+            self.tiny.learn(one);
             self.newest.pop_front();
             let is_told = |(from, told): (Timestamp, Price)| told == price && at >= from;
             if self.told.is_some_and(is_told) {
@@ -215,49 +287,56 @@ impl Newcomers {
         if self.told.is_some_and(|(_, price)| key_of(price) == key) {
             self.told = None;
         }
+        if key == tiny::KEY {
+            self.tiny.clear();
+        }
     }
 
+    /// Whether those who are like this one are a burst, held against the hours of such and the share they
+    /// usually have of all new customers.
     fn judge(
         &self,
-        price: Price,
+        is_one: impl Fn(&Newcomer) -> bool,
+        (hours, share): (&mut Hours, f64),
         (at, count_min): (Timestamp, i64),
         ctx: &Context<'_>,
     ) -> Option<Burst> {
         let count_min = u64::try_from(count_min).unwrap_or(u64::MAX);
-        if (self.newest.len() as u64) < count_min || self.alike.1 < COMPARED_MIN {
+        if (self.newest.len() as u64) < count_min || hours.known_for(at) < KNOWN {
             return None;
         }
         let from = at - WINDOW;
-        let same = (self.newest.iter()).filter(|one| one.price == price && one.at > from);
-        if (same.clone().count() as u64) < count_min {
+        let same = (self.newest.iter()).filter(|one| is_one(one) && one.at > from);
+        let same_of_hour = same.clone().count() as u64;
+        if same_of_hour < count_min {
+            return None;
+        }
+        let usual = hours.usual(at, ctx.calendar())?;
+        let limit = count_min.max(usual.most * 2 + 1);
+        if same_of_hour < limit {
             return None;
         }
         // One card for many is another alert.
         let cards: BTreeSet<Key> = same.map(|one| one.card).collect();
         let alike_of_hour = cards.len() as u64;
-        let usual = self.hours.usual(at, ctx.calendar())?;
-        let limit = count_min.max(usual.most * 2 + 1);
-        let chance = negative_binomial_tail(alike_of_hour, usual.mean, usual.stray);
-        if alike_of_hour < limit || chance > MANY_CHANCE || self.hours.known_for(at) < KNOWN {
+        if alike_of_hour < limit {
             return None;
         }
-        // The share of the price that most pay is the root of how often two pay the same, at most.
-        let (hits, all) = (
-            self.alike.0 + COMPARED_PRIOR.0,
-            self.alike.1 + COMPARED_PRIOR.1,
-        );
-        let share_alike = (hits / all).sqrt();
+        let chance = negative_binomial_tail(alike_of_hour, usual.mean, usual.stray);
+        if chance > MANY_CHANCE {
+            return None;
+        }
         let share_new = (self.usual.0 + 1.0) / (self.usual.0 + self.usual.1 + 2.0);
         WINDOWS.into_iter().find_map(|window| {
             let from = at - window;
             let new: Vec<&Newcomer> = self.newest.iter().filter(|one| one.at > from).collect();
-            let same = new.iter().filter(|one| one.price == price);
+            let same = new.iter().filter(|one| is_one(one));
             let cards: BTreeSet<Key> = same.map(|one| one.card).collect();
             let (alike, new) = (cards.len() as u64, new.len() as u64);
             let others = self.others.iter().filter(|(minute, _)| *minute > from);
             let others: u64 = others.map(|(_, count)| count).sum();
             let all = new + others;
-            let alike_chance = binomial_tail(alike, new, share_alike);
+            let alike_chance = binomial_tail(alike, new, share);
             let is_alone = binomial_tail(new, all, share_new) <= ALONE_CHANCE
                 && as_f64(others) <= as_f64(all) * (1.0 - share_new) * ALONE_PART;
             let is_burst = alike >= count_min && alike_chance <= ALIKE_CHANCE && is_alone;

@@ -54,6 +54,9 @@ struct Month {
 pub(super) struct Programme {
     now: Month,
     before: Month,
+    /// The day that was asked about last, and the number of its month.
+    #[serde(skip)]
+    day: Option<(i64, i64)>,
 }
 
 impl Programme {
@@ -108,7 +111,11 @@ impl Programme {
 
     /// The counts of a month; none for months that are over.
     fn month(&mut self, at: Timestamp) -> Option<&mut Month> {
-        let number = month_number(at)?;
+        let number = match self.day {
+            Some((day, number)) if day == at.day() => number,
+            _ => month_number(at)?,
+        };
+        self.day = Some((at.day(), number));
         if number > self.now.number {
             let is_next = number == self.now.number + 1;
             self.before = if is_next { self.now } else { Month::default() };

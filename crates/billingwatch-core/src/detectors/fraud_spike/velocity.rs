@@ -1,5 +1,5 @@
-//! One card on many new customers or [again and again](super::card_rate), one customer with many cards,
-//! and bursts of new customers whose payments look risky, or are [all the same](super::newcomers).
+//! One card on many new customers or [again and again](super::card_rate), one customer with many cards or
+//! [with one, again and again](super::one_buyer), and bursts of new customers whose payments look risky, or are [all the same](super::newcomers).
 //!
 //! Cards that are tried and never pay are card testing, which `charge_failure_spike` tells; what a card that
 //! pays for several customers was declined for counts with what it paid. A launch or a flash sale brings many new customers too; each with
@@ -14,6 +14,7 @@ use crate::detector::Context;
 use crate::detectors::words::as_f64;
 use crate::event::Event;
 use crate::event::charge::Charge;
+use crate::few::Few;
 use crate::ids::Key;
 use crate::ledger::{Generations, IdText};
 use crate::money::Money;
@@ -22,19 +23,20 @@ use crate::time::{Span, Timestamp};
 
 use super::busiest::Busiest;
 use super::card_rate::CardRate;
+use super::declined::Declined;
 use super::newcomers::Newcomers;
 
 /// How long cards and customers are counted together.
-const WINDOW: Span = Span::days(1);
+pub(super) const WINDOW: Span = Span::days(1);
 
 /// At most twice so many cards, and customers with a card, are watched.
-const WATCHED_MAX: usize = 100_000;
+pub(super) const WATCHED_MAX: usize = 100_000;
 
 /// How long a customer counts as known, at least; and at most twice so many are.
 const KNOWN: (Span, usize) = (Span::days(120), 500_000);
 
 /// The most pairs kept of one card or customer.
-const PAIRS_MAX: usize = 100;
+pub(super) const PAIRS_MAX: usize = 100;
 
 /// How long new customers are counted together for a burst.
 const BURST: Span = Span::hours(1);
@@ -51,9 +53,8 @@ const CHANCE_MAX: f64 = 1e-6;
 /// What is kept of what was learned from one day to the next.
 const KEPT_A_DAY: f64 = 55.0 / 56.0;
 
-/// Partners of a card, or of a customer: which, when last, and the charge. Nearly all have one, and stay
-/// so: room for more is made when it is needed.
-type Partners = Vec<(Key, Timestamp, IdText)>;
+/// Partners of a card, or of a customer: which, when last, and the charge. Nearly all have one, and stay so.
+pub(super) type Partners = Few<(Key, Timestamp, IdText)>;
 
 /// One scope's cards and customers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +64,7 @@ pub(super) struct Velocity {
     cards: Generations<Partners>,
     /// Cards by customer.
     customers: Generations<Partners>,
+    declined: Declined,
     /// Cards of those who are no customers.
     guests: CardRate,
     /// Cards of customers who buy themselves.
@@ -77,6 +79,9 @@ pub(super) struct Velocity {
     newcomers: Newcomers,
     /// When each open alert was last seen to go on.
     open: BTreeMap<String, Timestamp>,
+    /// When the first of its memories is due to forget; the epoch while that was not asked.
+    #[serde(skip)]
+    forgets_at: Timestamp,
 }
 
 impl Default for Velocity {
@@ -85,6 +90,7 @@ impl Default for Velocity {
             known: Generations::new(KNOWN.0, KNOWN.1),
             cards: Generations::new(WINDOW, WATCHED_MAX),
             customers: Generations::new(WINDOW, WATCHED_MAX),
+            declined: Declined::default(),
             guests: CardRate::default(),
             buyers: CardRate::default(),
             busiest_cards: Busiest::default(),
@@ -93,6 +99,7 @@ impl Default for Velocity {
             usual: (0.0, 0.0),
             newcomers: Newcomers::default(),
             open: BTreeMap::new(),
+            forgets_at: Timestamp::EPOCH,
         }
     }
 }
@@ -103,7 +110,7 @@ impl Velocity {
         &mut self,
         charge: &Charge,
         event: &Event,
-        (count_min, payments_min, newcomers_min): (i64, i64, i64),
+        (count_min, payments_min, newcomers_min): (i64, (i64, i64), i64),
         ctx: &mut Context<'_>,
     ) {
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
@@ -119,7 +126,9 @@ impl Velocity {
         let day = ctx.calendar().day(at);
         let Some(customer) = &charge.customer else {
             self.newcomers.take_other(at, ctx);
-            let often = (self.guests).take((charge, fingerprint), event, (at, day), payments_min);
+            let card = (charge, Key::of(fingerprint), fingerprint);
+            let at = (at, day, false);
+            let often = (self.guests).take(card, event, at, payments_min);
             return self.tell(often, ctx);
         };
         self.start_day(day);
@@ -129,19 +138,27 @@ impl Velocity {
         let is_new = is_by_call && !was_known;
         let card_key = Key::of(fingerprint);
         if is_by_call {
-            let often = (self.buyers).take((charge, fingerprint), event, (at, day), payments_min);
+            let card = (charge, card_key, fingerprint);
+            let when = (at, day, is_new);
+            let often = (self.buyers).take(card, event, when, payments_min);
             self.tell_card(card_key, often, ctx);
         }
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
 
-        let cards = self.customers.entry(customer.key(), one_partner);
-        if let Some(count) = meet(cards, card_key, at, charge.id.as_str()) {
+        let cards = self.customers.entry(customer.key(), Partners::default);
+        if let Some(paid) = meet(cards, card_key, at, charge.id.as_str()) {
+            let count = paid + self.declined.beside(customer.key(), cards, at);
             if count >= count_min.max(self.busiest_customers.before(day) * 2 + 1) {
                 let key = format!("customer:{customer}");
                 let mut finding = grown(&key, count, count_min, charge, event, cards);
                 "A customer paid with many cards".clone_into(&mut finding.title);
-                finding.message =
-                    format!("{customer} paid with {count} different cards within {WINDOW}");
+                finding.message = match count - paid {
+                    0 => format!("{customer} paid with {count} different cards within {WINDOW}"),
+                    declined => format!(
+                        "{customer} paid with {paid} different cards within {WINDOW}, and {declined} others \
+                         were declined"
+                    ),
+                };
                 finding.subject = Some(customer.to_string());
                 finding.subjects.insert(0, customer.to_string());
                 self.open.insert(key, ctx.now());
@@ -157,7 +174,7 @@ impl Velocity {
             }
             return;
         }
-        let customers = self.cards.entry(card_key, one_partner);
+        let customers = self.cards.entry(card_key, Partners::default);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
             if count >= count_min.max(self.busiest_cards.before(day) * 2 + 1) {
                 let key = format!("card:{fingerprint}");
@@ -183,33 +200,47 @@ impl Velocity {
         }
     }
 
-    /// Takes in a charge on which a card was declined.
+    /// Takes in a charge on which a card was declined, at the first try of its purchase or not.
     pub(super) fn take_declined(
         &mut self,
-        charge: &Charge,
+        (charge, is_retry): (&Charge, bool),
         event: &Event,
         payments_min: i64,
         ctx: &mut Context<'_>,
     ) {
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
-        if event.request.is_none() || charge.customer.is_none() || ctx.now().since(at) > WINDOW {
+        let Some(customer) = &charge.customer else {
+            return;
+        };
+        if event.request.is_none() || ctx.now().since(at) > WINDOW {
             return;
         }
         if let Some(fingerprint) = fingerprint_of(charge) {
+            self.declined.take(customer.key(), Key::of(fingerprint), at);
+            if is_retry {
+                return;
+            }
             let at = (at, ctx.calendar().day(at));
-            let often = (self.buyers).take_declined((charge, fingerprint), event, at, payments_min);
-            self.tell_card(Key::of(fingerprint), often, ctx);
+            let card = (charge, Key::of(fingerprint), fingerprint);
+            let often = (self.buyers).take_declined(card, event, at, payments_min);
+            self.tell_card(card.1, often, ctx);
         }
     }
 
     /// Forgets, and ends what did not go on for a day.
     pub(super) fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        self.known.advance_to(now);
-        self.cards.advance_to(now);
-        self.customers.advance_to(now);
-        self.guests.advance_to(now);
-        self.buyers.advance_to(now);
+        if now >= self.forgets_at {
+            let due = [
+                self.known.advance_to(now),
+                self.cards.advance_to(now),
+                self.customers.advance_to(now),
+                self.declined.advance_to(now),
+                self.guests.advance_to(now),
+                self.buyers.advance_to(now),
+            ];
+            self.forgets_at = due.into_iter().fold(Timestamp::MAX, Timestamp::min);
+        }
         self.forget_burst(now);
         self.newcomers.forget(now);
         if self
@@ -338,10 +369,6 @@ impl Velocity {
 
 fn fingerprint_of(charge: &Charge) -> Option<&str> {
     charge.card.as_ref()?.fingerprint.as_deref()
-}
-
-fn one_partner() -> Partners {
-    Vec::with_capacity(1)
 }
 
 /// Notes a partner; how many there are within the window, if it is a new one.

@@ -57,9 +57,10 @@ impl Default for Given {
 }
 
 impl Given {
-    pub(super) fn advance_to(&mut self, now: Timestamp) {
-        self.invoices.advance_to(now);
-        self.notes.advance_to(now);
+    /// Forgets; when it does next.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        let invoices = self.invoices.advance_to(now);
+        self.notes.advance_to(now).min(invoices)
     }
 
     /// A charge was refunded, or a refund came back: the invoice it paid, if one is known.

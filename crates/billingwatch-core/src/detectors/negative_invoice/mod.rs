@@ -99,6 +99,9 @@ pub(super) struct NegativeInvoice {
     wave: Wave,
     /// When each open alert fired, by key.
     open: BTreeMap<String, Timestamp>,
+    /// When the first of its memories is due to forget; the epoch while that was not asked.
+    #[serde(skip)]
+    forgets_at: Timestamp,
 }
 
 impl Detector for NegativeInvoice {
@@ -175,8 +178,10 @@ impl Detector for NegativeInvoice {
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        self.settled.advance_to(now);
-        self.given.advance_to(now);
+        if now >= self.forgets_at {
+            let settled = self.settled.advance_to(now);
+            self.forgets_at = self.given.advance_to(now).min(settled);
+        }
         let settings = self.wave_settings();
         self.wave.tick(&settings, ctx);
         if self

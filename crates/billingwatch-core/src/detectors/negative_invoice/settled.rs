@@ -40,9 +40,10 @@ impl Default for Settled {
 }
 
 impl Settled {
-    pub(super) fn advance_to(&mut self, now: Timestamp) {
-        self.subscriptions.advance_to(now);
-        self.counted.advance_to(now);
+    /// Forgets; when it does next.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        let subscriptions = self.subscriptions.advance_to(now);
+        self.counted.advance_to(now).min(subscriptions)
     }
 
     /// A subscription was seen.

@@ -52,6 +52,26 @@ fn a_discount_beside_a_proration_is_harmless_and_a_credit_larger_than_the_bill_i
 }
 
 #[test]
+fn time_in_a_trial_is_free_and_has_no_credit_to_give_back() {
+    // A downgrade within the trial, by whichever lines; then one of a subscription that was paid before
+    // it was put back on trial.
+    assert_snapshot!(check("negative_invoice", "
+        +0s  customer.subscription.created sub=sub_1 amt=30000 status=trialing trial=14d
+        +1s  invoice.paid in=in_1 sub=sub_1 total=0 reason=create lines=0
+        +3d  invoice.finalized in=in_2 sub=sub_1 total=-27500 reason=update lines=-30000p,2500p
+        +1s  invoice.paid in=in_2 sub=sub_1 total=-27500 reason=update lines=-30000p,2500p
+        +1h  customer.subscription.created sub=sub_2 amt=30000
+        +1s  invoice.paid in=in_3 sub=sub_2 total=30000 reason=create lines=30000
+        +9d  customer.subscription.updated sub=sub_2 amt=30000 status=trialing trial=14d
+        +1d  invoice.finalized in=in_4 sub=sub_2 total=-27500 reason=update lines=-30000p,2500p
+    "), @"
+        d3 00:00:01 firing high in_2: in_2 was finalised with a total of -275.00 USD: a proration gives back more than the subscription ever paid
+        d10 00:01:00 resolved high in_2: nothing more happened to it within 7d
+        d13 01:00:03 quiet proration_credit in_4: a proration credits -275.00 USD to the customer's balance
+        ");
+}
+
+#[test]
 fn zero_and_positive_totals_are_quiet() {
     let told = check(
         "negative_invoice",

@@ -331,6 +331,15 @@ impl Watched {
                      still be"
                 ));
             }
+            if incident.is_of_renewals() && is_few_due(&gap) {
+                return Step::Over(format!(
+                    "hardly anything is due any more, and the last {} hours brought {} of {} \
+                     expected; what was missing may still be",
+                    gap.hours,
+                    Money::new(gap.collected, currency),
+                    Money::new(gap.expected, currency)
+                ));
+            }
             return Step::Over(format!(
                 "the last {} hours brought {} of {} expected",
                 gap.hours,
@@ -382,6 +391,11 @@ impl Watched {
                 // Who bills once a month loses no more before the next time.
                 return true;
             }
+            if incident.is_of_renewals() && is_few_due(gap) && drop <= settings.recovery_bps_max {
+                // Who renews on one day of the month has no others to show that they pay again; and a loss of the
+                // next month's is another.
+                return self.habits.renewals_chance(gap) >= USUAL_CHANCE;
+            }
             drop <= settings.recovery_bps_max && incident.is_refuted_by(gap)
                 || is_few && gap.chance >= USUAL_CHANCE
         };
@@ -398,7 +412,7 @@ impl Watched {
             if self.judged > 0 {
                 let left = hour - WINDOW_MAX;
                 let known = self.hours.hour(left);
-                self.habits.learn_hour(&known);
+                self.habits.learn_hour(known);
                 let usage = &mut self.habits.usage;
                 usage.learn(left, known.is_incident, KEPT_AN_HOUR);
                 if past.holidays.has(left) {
@@ -420,6 +434,13 @@ impl Watched {
 }
 
 impl Incident {
+    /// Whether sales have little to do with it.
+    const fn is_of_renewals(&self) -> bool {
+        matches!(self.cause, Cause::Fewer)
+            && self.lost_bps.0 >= LOST_BPS_MIN
+            && self.lost_bps.0 >= 2 * self.lost_bps.1
+    }
+
     /// Whether what was lost is much likelier as it comes now when all is as usual than when the loss
     /// goes on (a Poisson likelihood ratio): sales say nothing of renewals, nor they of sales.
     fn is_refuted_by(&self, gap: &Gap) -> bool {
@@ -449,6 +470,11 @@ impl Incident {
 /// The share that is missing, in basis points.
 pub(super) fn drop_of(gap: &Gap) -> i64 {
     share_bps(gap.missing(), gap.expected)
+}
+
+/// Whether the longest window has too few renewals to show anything.
+fn is_few_due(gap: &Gap) -> bool {
+    gap.hours == WINDOW_MAX && as_f64(gap.due) < RECOVERY_PAYMENTS
 }
 
 /// Whether enough is missing to ask how likely that is, which is the dearer question.

@@ -244,7 +244,8 @@ impl Counted {
         let mut due_amount = 0_i64;
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
         let (mut given_bps, mut short_bps) = (0_i64, 0_i64);
-        for hour in (end - len..end).map(|hour| hours.hour(hour)).filter(counts) {
+        let window = (end - len..end).map(|hour| hours.hour(hour));
+        for hour in window.filter(|hour| counts(hour)) {
             gap.counted += 1;
             gap.due += u64::try_from(hour.due).unwrap_or_default();
             gap.paid += u64::try_from(hour.paid).unwrap_or_default();

@@ -30,7 +30,7 @@ const HOURS_MAX: i64 = (WEEKS + 1) * WEEK + WINDOW_MAX + 6;
 const OLDER_MAX: i64 = 7 * WEEK;
 
 /// One hour.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Hour {
     /// Foretold payments whose time was over in it.
     pub(super) due: i32,
@@ -56,6 +56,31 @@ pub(super) struct Hour {
     pub(super) is_incident: bool,
 }
 
+impl Hour {
+    const EMPTY: Self = Self {
+        due: 0,
+        paid: 0,
+        silent: 0,
+        due_amount: 0,
+        silent_amount: 0,
+        given_bps: 0,
+        given_amount: 0,
+        off_bps: 0,
+        short: 0,
+        short_bps: 0,
+        short_amount: 0,
+        sales: 0,
+        sales_amount: 0,
+        is_incident: false,
+    };
+}
+
+impl Default for Hour {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 /// One currency's hours, without gaps.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Hours {
@@ -64,9 +89,18 @@ pub(super) struct Hours {
     first: i64,
     /// Sales of the hours before the first, [`OLDER_MAX`] at most; `None` where they are no yardstick.
     older: VecDeque<Option<i32>>,
-    /// Sales, and hours of incidents, before each hour and before the end; empty once anything changed.
+    /// What came before each hour and before the end; empty once anything changed.
     #[serde(skip)]
-    sums: Vec<(i64, i64)>,
+    sums: Vec<Sums>,
+}
+
+/// What hours hold together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    sales: i64,
+    incidents: i64,
+    /// Of the sales; no sum of so few hours is beyond it.
+    amount: i128,
 }
 
 /// The hour an instant is in, since 1970.
@@ -122,10 +156,11 @@ impl Hours {
     }
 
     /// An hour; an empty one where nothing is known.
-    pub(super) fn hour(&self, hour: i64) -> Hour {
+    pub(super) fn hour(&self, hour: i64) -> &Hour {
+        const EMPTY: &Hour = &Hour::EMPTY;
         let index = usize::try_from(hour - self.first).ok();
         let known = index.and_then(|index| self.hours.get(index));
-        known.copied().unwrap_or_default()
+        known.unwrap_or(EMPTY)
     }
 
     /// Adds the hours up, for as long as nothing changes: looks at weeks need not do so again and again.
@@ -133,11 +168,12 @@ impl Hours {
         if !self.sums.is_empty() {
             return;
         }
-        let mut sum = (0, 0);
+        let mut sum = Sums::default();
         self.sums.push(sum);
         self.sums.extend(self.hours.iter().map(|hour| {
-            sum.0 += i64::from(hour.sales);
-            sum.1 += i64::from(hour.is_incident);
+            sum.sales += i64::from(hour.sales);
+            sum.incidents += i64::from(hour.is_incident);
+            sum.amount += i128::from(hour.sales_amount);
             sum
         }));
     }
@@ -145,12 +181,21 @@ impl Hours {
     /// Sales of the hours from one to before another; `None` where one of them is part of an incident,
     /// and while they are not added up.
     pub(super) fn calm_sales(&self, from: i64, until: i64) -> Option<i64> {
-        let place = |hour: i64| {
-            let place = usize::try_from((hour - self.first).max(0)).ok()?;
-            self.sums.get(place.min(self.hours.len()))
-        };
-        let ((before, incidents_before), (sales, incidents)) = (place(from)?, place(until)?);
-        (incidents == incidents_before).then(|| sales - before)
+        let (before, all) = (self.before(from)?, self.before(until)?);
+        (all.incidents == before.incidents).then(|| all.sales - before.sales)
+    }
+
+    /// Sales of the hours from one to before another, and their amount; `None` while they are not added up.
+    pub(super) fn sold(&self, from: i64, until: i64) -> Option<(i64, i64)> {
+        let (before, all) = (self.before(from)?, self.before(until)?);
+        let amount = all.amount - before.amount;
+        let amount = i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX });
+        Some((all.sales - before.sales, amount))
+    }
+
+    fn before(&self, hour: i64) -> Option<&Sums> {
+        let place = usize::try_from((hour - self.first).max(0)).ok()?;
+        self.sums.get(place.min(self.hours.len()))
     }
 
     /// Sales of an hour, of up to a quarter of a year ago; `None` where it is part of an incident or not known.
@@ -253,10 +298,13 @@ mod tests {
                 let sales: i32 = all().map(|hour| hour.sales).sum();
                 let expected = (!all().any(|hour| hour.is_incident)).then_some(i64::from(sales));
                 assert_eq!(hours.calm_sales(from, until), expected, "{from} to {until}");
+                let amount: i64 = all().map(|hour| hour.sales_amount).sum();
+                assert_eq!(hours.sold(from, until), Some((i64::from(sales), amount)));
             }
         }
         hours.sale(at(500_001), 100, 1);
         assert_eq!(hours.calm_sales(500_000, 500_010), None, "changed again");
+        assert_eq!(hours.sold(500_000, 500_010), None);
     }
 
     #[test]

@@ -21,12 +21,12 @@ mod currency;
 mod days;
 mod dues;
 mod gap;
+mod holds;
 mod holidays;
 mod hours;
 mod mrr;
 mod mute;
 mod ordinary;
-mod pauses;
 mod tell;
 mod terms;
 #[cfg(test)]
@@ -179,6 +179,7 @@ pub(super) struct RevenueDrop {
 impl Detector for RevenueDrop {
     fn configure(&mut self, values: &SettingValues) -> Result<(), SettingsError> {
         self.settings = Settings::read(values);
+        self.mrr.judge_anew();
         Ok(())
     }
 
@@ -441,6 +442,9 @@ impl RevenueDrop {
     }
 
     fn book(&mut self) {
+        if self.bookings.is_empty() {
+            return;
+        }
         let bookings = std::mem::take(&mut self.bookings);
         for booking in &bookings {
             if let Some(watched) = self.watched(booking.currency) {
@@ -542,10 +546,10 @@ impl RevenueDrop {
 
     /// While events are missing or late no new hour is judged; says so when that keeps it quiet.
     fn tell_muted(&mut self, ctx: &mut Context<'_>) {
-        let hour = hour_of(ctx.now());
         let Some(trouble) = ctx.intake().trouble().cloned() else {
             return;
         };
+        let hour = hour_of(ctx.now());
         if hour <= self.muted_hour {
             return;
         }

@@ -14,7 +14,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
-use super::pauses::{Pause, Pauses};
+use super::holds::{Hold, Holds, Way};
 use super::terms::{Terms, Told};
 use super::{CURRENCIES_MAX, Settings};
 
@@ -53,6 +53,8 @@ pub(super) struct Commitment {
     pub(super) currency: Currency,
     /// Minor units a month.
     amount: i64,
+    /// Its customer is sent invoices, and not charged.
+    is_sent: bool,
 }
 
 /// What is to be thought of a subscription.
@@ -61,8 +63,8 @@ enum Standing {
     /// It will not renew, or for nothing.
     Gone,
     /// It is on hold: gone for a day, and excluded after.
-    Paused,
-    /// Nothing can be said, as in a trial: like is compared with like, without it.
+    OnHold(Way),
+    /// Nothing can be said: like is compared with like, without it.
     Excluded,
 }
 
@@ -85,7 +87,8 @@ struct Sum {
     stretches: VecDeque<i64>,
     is_firing: bool,
     told_bps: i64,
-    told_at: Option<Timestamp>,
+    /// When lower prices were told: who leaves, or is put on hold, makes no other's renewal cheaper.
+    cheaper_at: Option<Timestamp>,
 }
 
 /// A currency at the end of an hour: see [`Sum`].
@@ -110,12 +113,15 @@ pub(super) struct Discounted {
 pub(super) struct Mrr {
     known: KeyMap<Commitment>,
     terms: Terms,
-    pauses: Pauses,
+    holds: Holds,
     sums: BTreeMap<Currency, Sum>,
     /// The currency that the open incident is named after: several that drop together are one.
     incident: Option<Currency>,
     /// The stretch being watched.
     stretch: Timestamp,
+    /// Nothing was low when it was judged last, and nothing has changed since: judging it again would find the same.
+    #[serde(skip)]
+    is_calm: bool,
 }
 
 /// What became of one currency's sum.
@@ -141,8 +147,9 @@ impl Mrr {
         discounted: Discounted,
         told: Told,
     ) {
+        self.is_calm = false;
         let old = self.known.swap_remove(&key);
-        let paused = self.pauses.end(key);
+        let held = self.holds.end(key);
         let mut standing = match standing_of(record) {
             Standing::Committed(_) if self.terms.is_given_up(key, record, old.is_some(), told) => {
                 Standing::Gone
@@ -160,13 +167,20 @@ impl Mrr {
         {
             new.amount = new.amount.max(old.amount);
         }
+        if let Standing::Committed(new) = standing
+            && new.is_sent
+            && (old.is_some_and(|old| !old.is_sent)
+                || held.is_some_and(|held| held.way == Way::Sent))
+        {
+            standing = Standing::OnHold(Way::Sent);
+        }
         if let Some(old) = old
             && let Some(sum) = self.sums.get_mut(&old.currency)
         {
             sum.add(old.amount, -1);
             match standing {
                 Standing::Excluded => sum.leave_out(old.amount, 0),
-                Standing::Paused => self.pauses.begin(key, self.stretch, old),
+                Standing::OnHold(way) => self.holds.begin(key, self.stretch, old, way),
                 Standing::Committed(new) if new.currency == old.currency => {
                     let most = old.amount.max(new.amount);
                     sum.wholes_bps += share_bps(new.amount.saturating_sub(old.amount), most);
@@ -174,11 +188,11 @@ impl Mrr {
                 Standing::Committed(_) | Standing::Gone => {}
             }
         }
-        if let Some(paused) = paused {
+        if let Some(held) = held {
             match standing {
                 // Still on hold.
-                Standing::Paused => self.pauses.keep(key, paused),
-                Standing::Excluded => self.leave_out(paused),
+                Standing::OnHold(_) => self.holds.keep(key, held),
+                Standing::Excluded => self.leave_out(held),
                 Standing::Committed(_) | Standing::Gone => {}
             }
         }
@@ -195,19 +209,24 @@ impl Mrr {
         self.known.insert(key, new);
     }
 
-    /// A pause is news no longer, and the week before it is told without it: unless it is told just now, when the week
+    /// A hold is news no longer, and the week before it is told without it: unless it is told just now, when the week
     /// has to pass before what is left is the ordinary.
-    fn leave_out(&mut self, pause: Pause) {
-        let sum = self.sums.get_mut(&pause.commitment.currency);
+    fn leave_out(&mut self, hold: Hold) {
+        let sum = self.sums.get_mut(&hold.commitment.currency);
         if let Some(sum) = sum.filter(|sum| !sum.is_firing) {
-            sum.leave_out(pause.commitment.amount, pause.hours_since(self.stretch));
+            sum.leave_out(hold.commitment.amount, hold.hours_since(self.stretch));
         }
     }
 
-    /// Whether a drop of this currency was told not long ago: what renewals bring less for it is no news.
+    /// Whether lower prices of this currency were told not long ago: what renewals bring less for them is no news.
     pub(super) fn has_told(&self, currency: Currency, now: Timestamp) -> bool {
-        let told_at = self.sums.get(&currency).and_then(|sum| sum.told_at);
+        let told_at = self.sums.get(&currency).and_then(|sum| sum.cheaper_at);
         told_at.is_some_and(|told_at| now.since(told_at) < NO_NEWS)
+    }
+
+    /// Other settings: what was calm may be none by them.
+    pub(super) const fn judge_anew(&mut self) {
+        self.is_calm = false;
     }
 
     /// Judges the sums as they are now; of each hour the first time brings it, `passed` hours after the
@@ -218,12 +237,15 @@ impl Mrr {
         passed: Option<i64>,
         settings: &Settings,
     ) -> Vec<Change> {
+        if self.is_calm && passed.is_none() && now.floor_to(STRETCH) == self.stretch {
+            return Vec::new();
+        }
         let mut changes = Vec::new();
         let is_stretch =
             now.floor_to(STRETCH) != std::mem::replace(&mut self.stretch, now.floor_to(STRETCH));
         if passed.is_some() {
-            for pause in self.pauses.take_old(now) {
-                self.leave_out(pause);
+            for hold in self.holds.take_old(now) {
+                self.leave_out(hold);
             }
         }
         for (currency, sum) in &mut self.sums {
@@ -243,12 +265,14 @@ impl Mrr {
                 Step::Dropped(mut finding) => {
                     finding.key = key;
                     finding.occurrences = u64::from(is_new);
-                    self.pauses.describe(*currency, &mut finding);
+                    self.holds.describe(*currency, &mut finding);
                     changes.push(Change::Fired(finding));
                 }
                 Step::Back(reason) => changes.push(Change::Over(key, reason)),
             }
         }
+        let is_calm = |sum: &Sum| !sum.is_firing && sum.low_since.is_none();
+        self.is_calm = passed.is_none() && self.sums.values().all(is_calm);
         // It is over when the last of them is back.
         if self.sums.values().any(|sum| sum.is_firing) {
             changes.retain(|change| matches!(change, Change::Fired(_)));
@@ -358,7 +382,9 @@ impl Sum {
             settings,
         );
         (self.is_firing, self.told_bps) = (true, drop);
-        self.told_at = Some(now);
+        if is_cheaper(drop, (self.subscriptions, subscriptions)) {
+            self.cheaper_at = Some(now);
+        }
         Some(Step::Dropped(Box::new(finding)))
     }
 }
@@ -373,13 +399,15 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
         || record.has_opaque_discounts
         || matches!(
             record.status,
-            SubscriptionStatus::Trialing
-                | SubscriptionStatus::Paused
+            SubscriptionStatus::Paused
                 | SubscriptionStatus::Incomplete
                 | SubscriptionStatus::Unknown
         );
     if is_excluded {
         return Standing::Excluded;
+    }
+    if record.status == SubscriptionStatus::Trialing {
+        return Standing::OnHold(Way::Trial);
     }
     let is_live = matches!(
         record.status,
@@ -395,13 +423,17 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
         return Standing::Gone;
     }
     if record.is_paused {
-        return Standing::Paused;
+        return Standing::OnHold(Way::Paused);
     }
     let amount = record
         .amount()
         .and_then(|amount| monthly(amount, record.interval, i64::from(record.interval_count)));
     match (amount, record.currency) {
-        (Some(amount), Some(currency)) => Standing::Committed(Commitment { currency, amount }),
+        (Some(amount), Some(currency)) => Standing::Committed(Commitment {
+            currency,
+            amount,
+            is_sent: record.payment_term_days > 0,
+        }),
         _ => Standing::Excluded,
     }
 }
@@ -419,6 +451,11 @@ fn monthly(amount: i64, interval: Interval, count: i64) -> Option<i64> {
     i64::try_from(i128::from(amount) * times / over).ok()
 }
 
+/// Whether each pays less: fewer subscriptions than usual are not half of a drop.
+fn is_cheaper(drop: i64, (subscriptions, usual): (i64, i64)) -> bool {
+    2 * share_bps(usual.saturating_sub(subscriptions), usual) < drop
+}
+
 fn describe(
     currency: Currency,
     (amount, average): (i64, i64),
@@ -432,9 +469,7 @@ fn describe(
         _ => Severity::Medium,
     };
     let mut finding = Finding::new(currency.as_str(), severity, "Committed revenue dropped");
-    // Where fewer subscriptions are not half of it, each pays less.
-    let gone = share_bps(usual.saturating_sub(subscriptions), usual);
-    let how = if 2 * gone < drop {
+    let how = if is_cheaper(drop, (subscriptions, usual)) {
         ", at lower prices or with discounts"
     } else {
         ""

@@ -96,7 +96,7 @@ fn sales_of(
     counts: impl Fn(&Hour) -> bool,
 ) -> Option<f64> {
     let (mut bps, mut counted, mut unknown) = (0_i64, 0, 0);
-    for hour in (start..end).filter(|hour| counts(&hours.hour(*hour))) {
+    for hour in (start..end).filter(|hour| counts(hours.hour(*hour))) {
         counted += 1;
         let Some(sales) = hours.calm(past.before(hour, back)) else {
             unknown += 1;

@@ -218,3 +218,39 @@ fn a_told_pause_ends_when_they_go_on() {
     d10 08:47:00 resolved medium mrr:usd: committed 1,720.00 USD a month, where the 7-day average is 1,877.85 USD by now
     ");
 }
+
+/// So many of a hundred are changed like this in an afternoon, one after the other.
+fn put(count: usize, how: &str) -> String {
+    let one = |n| format!("+5m customer.subscription.updated sub=sub_{n} from=-9d to=31d {how}\n");
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn a_third_put_back_on_trial_is_a_loss_and_a_few_are_none() {
+    let on_trial = "status=trialing trial=31d";
+    assert_snapshot!(after_nine_days(&put(33, on_trial)), @"d9 01:32:00 firing medium mrr:usd: subscriptions will renew for 1,640.00 USD a month, 17.9 % below the 7-day average of 1,998.57 USD: 82 of them where 99 were; 18 of those who paid were put on trial within a day");
+    assert_eq!(after_nine_days(&put(14, on_trial)), "");
+    // Trials that are new were never committed.
+    let begun: String = (0..60)
+        .map(|n| format!("+5m customer.subscription.created sub=new_{n} {on_trial}\n"))
+        .collect();
+    assert_eq!(after_nine_days(&begun), "");
+}
+
+#[test]
+fn a_third_that_is_sent_invoices_from_now_on_is_told_for_a_day() {
+    let told = after_nine_days(&(put(33, "days=30") + "+30h wait\n" + &put(33, "days=30")));
+    assert_snapshot!(told, @"
+    d9 01:32:00 firing medium mrr:usd: subscriptions will renew for 1,640.00 USD a month, 17.9 % below the 7-day average of 1,998.57 USD: 82 of them where 99 were; 18 of those who were charged automatically began to be sent invoices within a day
+    d10 10:17:00 resolved medium mrr:usd: committed 1,700.00 USD a month, where the 7-day average is 1,872.14 USD by now
+    ");
+    assert_eq!(after_nine_days(&put(14, "days=30")), "");
+    // Who always was sent invoices is no news.
+    let begun: String = (0..60)
+        .map(|n| format!("+5m customer.subscription.created sub=new_{n} to=30d days=30\n"))
+        .collect();
+    assert_eq!(
+        after_nine_days(&(begun + "+9d wait\n" + &put(14, "days=30"))),
+        ""
+    );
+}

@@ -16,6 +16,8 @@ enum How {
     Lines(&'static str, i64),
     /// A discount of the customer, of which the subscription knows nothing.
     OffCustomer(i64),
+    /// The same, a week after a third of all subscriptions were put on hold until they renew.
+    OffAfterHolds(i64),
     /// The same, and every other renewal of the weeks before had one, too: by turns, or the same ones each time.
     OffByTurns(i64),
     OffAsEver(i64),
@@ -42,6 +44,13 @@ fn told(in_sixteen: i64, how: How, always: bool) -> String {
         if n < 7 * 48 {
             // Each was met a week before it is due.
             lines.push((0, format!("{sub} amt=2900 from={}s to={at}s", at - 7 * DAY)));
+            if matches!(how, How::OffAfterHolds(_)) && id % 3 == 0 {
+                let when = 12 * DAY + id * 60;
+                let since = (when - at) % (7 * DAY);
+                let to = 7 * DAY - since;
+                let held = format!("{sub} amt=2900 from=-{since}s to={to}s paused");
+                lines.push((when, held));
+            }
         }
         let (amount, told, paid) = match how {
             _ if !is_so => (2_900, "total=2900 subtotal=2900".to_owned(), 2_900),
@@ -52,7 +61,7 @@ fn told(in_sixteen: i64, how: How, always: bool) -> String {
                 format!("total={sum} subtotal={sum} lines={text}"),
                 sum,
             ),
-            How::OffCustomer(off) => {
+            How::OffCustomer(off) | How::OffAfterHolds(off) => {
                 let left = 2_900 - off;
                 (2_900, format!("total={left} subtotal=2900 off={off}"), left)
             }
@@ -163,4 +172,11 @@ fn a_discount_that_few_renewals_have_or_that_was_there_before_is_nothing() {
     ] {
         assert_eq!(told(16, how, true), "");
     }
+}
+
+#[test]
+fn who_was_put_on_hold_makes_no_others_renewal_cheaper() {
+    let told = told(16, How::OffAfterHolds(1_450), false);
+    assert!(told.contains("was paused within a day"), "{told}");
+    assert!(told.contains("new discounts take"), "{told}");
 }

@@ -37,7 +37,7 @@ const REDELIVERED: Span = Span::days(3);
 
 /// A payment is this likely, at least, to have been made in a silence whose events never came, for
 /// nobody to be blamed: one active subscription in a few hundred lapses in a period.
-const UNSEEN_MIN: f64 = 0.01;
+pub(super) const UNSEEN_MIN: f64 = 0.01;
 
 /// After a turn whose events are missing for good the next turn is awaited, at most so long: who
 /// pays by the year has most likely done so.
@@ -344,7 +344,7 @@ fn is_unpaid(key: Key, payers: &BTreeSet<Key>, ctx: &Context<'_>) -> bool {
     })
 }
 
-fn share_of(part: Span, all: Span) -> f64 {
+pub(super) fn share_of(part: Span, all: Span) -> f64 {
     let secs = |span: Span| as_f64(span.as_secs().max(0).unsigned_abs());
     secs(part) / secs(all).max(1.0)
 }

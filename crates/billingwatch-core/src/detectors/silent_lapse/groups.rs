@@ -68,6 +68,7 @@ pub(super) struct Lapse {
     pub(super) due_at: Timestamp,
     pub(super) owed: Option<(Currency, i64)>,
     is_in_trial: bool,
+    is_past_due: bool,
     group: u64,
 }
 
@@ -87,6 +88,8 @@ struct Group {
     told: u32,
     /// Of all that joined, those in trial.
     trials: u32,
+    /// Those past due: an attempt failed, and nobody tries again.
+    past_due: u32,
     /// Those that the alert knows of, told or not.
     noted: u32,
     /// How many were open when they were last told, those left of a crowd among them; and when one of them last ended.
@@ -131,6 +134,7 @@ impl Lapse {
             due_at,
             owed: record.currency.zip(record.amount()),
             is_in_trial: record.status == SubscriptionStatus::Trialing,
+            is_past_due: record.status == SubscriptionStatus::PastDue,
             group: 0,
         }
     }
@@ -199,6 +203,7 @@ impl Groups {
                 open: 0,
                 told: 0,
                 trials: 0,
+                past_due: 0,
                 noted: 0,
                 open_told: 0,
                 ended_at: now,
@@ -216,6 +221,7 @@ impl Groups {
         group.joined += 1;
         group.open += 1;
         group.trials += u32::from(lapse.is_in_trial);
+        group.past_due += u32::from(lapse.is_past_due);
         group.due_from = group.due_from.min(lapse.due_at);
         group.due_to = group.due_to.max(lapse.due_at);
         if let Some((currency, amount)) = lapse.owed {
@@ -229,6 +235,11 @@ impl Groups {
         self.is_fresh = true;
         *self.due.entry(lapse.due_at).or_default() += 1;
         self.lapses.insert(key, lapse);
+    }
+
+    /// Whether there is no group, and so nothing to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     /// What is to be noted now, and told, of groups that are new or grew, with the lapse itself where it is the
@@ -324,8 +335,11 @@ impl Group {
             Severity::High
         };
         let are_trials = self.trials == self.joined;
+        let are_past_due = self.past_due == self.joined;
         let title = if are_trials {
             trials::TITLE_OF_MANY
+        } else if are_past_due {
+            "Failed payments are not tried again"
         } else {
             "Active subscriptions stopped paying"
         };
@@ -350,8 +364,13 @@ impl Group {
         } else {
             format!("{} of {}", self.open, self.joined)
         };
+        let state = if are_past_due {
+            "are past due and not tried again"
+        } else {
+            "go on"
+        };
         finding.message = format!(
-            "{count} subscriptions go on, yet {owed} due from {} to {} has not been paid",
+            "{count} subscriptions {state}, yet {owed} due from {} to {} has not been paid",
             self.due_from, self.due_to
         );
         let news: Vec<String> = self.news.iter().map(ToString::to_string).collect();
@@ -388,11 +407,14 @@ impl Group {
             self.joined, self.opened_at
         ));
         let reason = if are_trials {
-            trials::REASON
+            trials::REASON.to_owned()
+        } else if self.past_due > 0 {
+            let (past_due, joined) = (self.past_due, self.joined);
+            format!("{past_due} of {joined} failed to pay, and were not tried again")
         } else {
-            "no failed attempt moved them out of `active`"
+            "no failed attempt moved them out of `active`".to_owned()
         };
-        finding.evidence.reasons.push(reason.to_owned());
+        finding.evidence.reasons.push(reason);
         finding
     }
 }
@@ -414,6 +436,7 @@ mod tests {
                 due_at: at(hour),
                 owed: None,
                 is_in_trial: false,
+                is_past_due: false,
                 group: 0,
             };
             groups.add(Key::of(&name), lapse, at(100));

@@ -9,11 +9,13 @@
 //! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
 //! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
 //! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
-//! afterwards for a turn whose events never came, unless many lapsed around it. Past due is no silent matter either, as long as the
-//! next attempt comes that Stripe [promised](retries). A tick looks only at subscriptions that are due.
+//! afterwards for a turn whose events never came, unless many lapsed around it. Past due is no silent matter either, as long as
+//! [somebody tries](retries): the next attempt comes that Stripe promised, or, after a first one that names none, the second that
+//! others have here. A tick looks only at subscriptions that are due.
 
 mod excuses;
 mod groups;
+mod past_due;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,8 @@ mod tests_of_crowds;
 mod tests_of_imports;
 #[cfg(test)]
 mod tests_of_moments;
+#[cfg(test)]
+mod tests_of_retries;
 #[cfg(test)]
 mod tests_of_silences;
 #[cfg(test)]
@@ -137,6 +141,7 @@ impl Detector for SilentLapse {
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         if let EventData::Charge(charge) = &event.data {
+            self.retries.note_charge(charge);
             self.note_charge(charge, ctx);
         }
         if let EventData::Invoice(invoice) = &event.data
@@ -161,7 +166,10 @@ impl Detector for SilentLapse {
 
     fn tick(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        self.decided.retain(|_, until| *until > now);
+        if !self.decided.is_empty() {
+            self.decided.retain(|_, until| *until > now);
+        }
+        self.retries.advance_to(now);
         let complete_until = ctx.intake().complete_until(ctx.now());
         let grace = Span::secs(self.settings.grace_secs);
         if ctx.intake().trouble_of(Family::Invoice).is_none() {
@@ -185,6 +193,9 @@ impl Detector for SilentLapse {
                 self.review_excuses(ctx);
             }
         }
+        if self.lapsed.is_empty() {
+            return;
+        }
         for (mut finding, single) in self.lapsed.take_news(ctx.now()) {
             let record = single.and_then(|lapse| {
                 let record = ctx.ledger().subscription(Key::of(&lapse.id))?;
@@ -194,7 +205,8 @@ impl Detector for SilentLapse {
                 let grace_secs = self.settings.grace_secs;
                 finding = match record.status {
                     SubscriptionStatus::PastDue => {
-                        describe_retry(record, due_at, ctx.now(), grace_secs)
+                        let finding = describe(record, due_at, ctx.now(), grace_secs);
+                        self.retries.reword(finding, record, due_at, ctx.now())
                     }
                     SubscriptionStatus::Trialing => {
                         let finding = describe(record, due_at, ctx.now(), grace_secs);
@@ -286,39 +298,6 @@ impl SilentLapse {
             ctx.suppress("trial_end_untold", Some(&record.id), message);
         } else {
             self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
-        }
-    }
-
-    /// An attempt failed. That is said already, and whether the next one comes is looked at.
-    fn look_past_due(
-        &mut self,
-        key: Key,
-        record: &SubscriptionRecord,
-        event: Option<&Event>,
-        ctx: &mut Context<'_>,
-    ) {
-        let promised_at = self.retries.promised_at(key);
-        let deadline = promised_at.map(|at| at + Span::secs(self.settings.grace_secs));
-        let Some((promised_at, deadline)) = promised_at.zip(deadline) else {
-            self.close(key, "no attempt is to come any more", ctx);
-            return;
-        };
-        if deadline > ctx.now() {
-            self.close(key, format_args!("it is tried again {promised_at}"), ctx);
-            self.set_deadline(key, deadline);
-        } else if self.lapsed.contains(key) {
-            // Told already.
-        } else if event.is_some() {
-            self.set_deadline(key, ctx.now());
-        } else if !self.is_excused(key, record, promised_at, ctx) {
-            if self.retries.breaks() {
-                self.lapsed
-                    .add(key, Lapse::new(record, promised_at), ctx.now());
-            } else {
-                let message = format!("no attempt came {promised_at}, and here that says little");
-                ctx.suppress("retry_missing", Some(&record.id), message);
-                self.retries.forget(key);
-            }
         }
     }
 
@@ -464,27 +443,6 @@ impl SilentLapse {
             ),
         }
     }
-}
-
-/// A promised attempt that did not come.
-fn describe_retry(
-    record: &SubscriptionRecord,
-    promised_at: Timestamp,
-    now: Timestamp,
-    grace_secs: i64,
-) -> Finding {
-    let mut finding = describe(record, promised_at, now, grace_secs);
-    finding.severity = Severity::Medium;
-    finding.title = "A failed payment is not tried again".to_owned();
-    finding.message = format!(
-        "{} is past due, and the attempt that was to come {promised_at} has not come for {}",
-        record.id,
-        now.since(promised_at)
-    );
-    finding.evidence.reasons.pop();
-    let reason = "the invoice named the time of the next attempt (`next_payment_attempt`)";
-    finding.evidence.reasons.push(reason.to_owned());
-    finding
 }
 
 fn describe(

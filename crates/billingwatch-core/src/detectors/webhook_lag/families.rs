@@ -15,11 +15,7 @@ const FAMILIES: &str = "families";
 impl WebhookLag {
     /// Families that fell silent, as the intake sees them.
     pub(super) fn watch_families(&mut self, ctx: &mut Context<'_>) {
-        let silent = ctx.intake().family_troubles();
-        let bits = silent.fold(0, |bits, trouble| match trouble.kind {
-            TroubleKind::FamilySilence(family) => bits | u64::from(family as u16),
-            _ => bits,
-        });
+        let bits = u64::from(ctx.intake().silent_families());
         if bits == self.families_told {
             return;
         }
@@ -37,13 +33,11 @@ impl WebhookLag {
             self.settings.is_type_loss_watched,
             super::super::words::as_f64(self.settings.chance_ppm_max.unsigned_abs()) / 1e6,
         );
-        if self.pairs.tick(chance_max, ctx) {
-            let unreported = self.pairs.take_unreported();
-            if is_watched && unreported > 0 {
-                self.are_losses_told = true;
-                self.unreported_lost = unreported;
-                self.tell_kinds(ctx);
-            }
+        let unreported = self.pairs.tick(chance_max, ctx);
+        if let Some(unreported @ 1..) = unreported.filter(|_| is_watched) {
+            self.are_losses_told = true;
+            self.unreported_lost = unreported;
+            self.tell_kinds(ctx);
         }
         if self.are_losses_told && !self.pairs.is_any() {
             self.are_losses_told = false;

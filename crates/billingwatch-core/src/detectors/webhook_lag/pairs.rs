@@ -51,6 +51,19 @@ const PAIRS: [[&str; 2]; 9] = [
     [TIED, INTENT],
 ];
 
+/// Whose loss is judged, of each of them: see [`TIED`] and [`UPDATED`].
+const JUDGED: [[bool; 2]; PAIRS.len()] = [
+    [true, true],
+    [true, true],
+    [true, true],
+    [true, true],
+    [true, true],
+    [false, true],
+    [false, true],
+    [false, true],
+    [false, true],
+];
+
 const INTENT: &str = "payment_intent.succeeded";
 
 /// It ties a payment to an invoice. That it is missing beside an intent says nothing: a payment that is
@@ -160,6 +173,9 @@ struct Pair {
 pub(super) struct Pairs {
     pairs: [Pair; PAIRS.len()],
     day: i64,
+    /// When the first of what waits has waited long enough, or sooner.
+    #[serde(skip)]
+    due_at: Timestamp,
 }
 
 /// A type that gets lost.
@@ -191,7 +207,7 @@ impl Pairs {
     pub(super) fn event(&mut self, event: &Event, ctx: &Context<'_>) {
         let (now, made_at) = (ctx.now(), ctx.event_at());
         let is_late = now.since(made_at) > WAIT;
-        for part in parts(event).into_iter().flatten() {
+        each_part(event, |part| {
             let pair = &mut self.pairs[part.pair];
             let bit = 1 << part.side;
             if let Some(waiting) = pair.waiting.get_mut(&part.key) {
@@ -201,37 +217,45 @@ impl Pairs {
             } else if part.awaits && pair.waiting.len() < WAITING_MAX {
                 if pair.waiting.is_empty() {
                     pair.waits_since = now;
+                    self.due_at = self.due_at.min(now + WAIT);
                 }
                 let waiting = Waiting {
                     since: now,
                     made_at,
                     sides: bit,
                 };
-                pair.waiting.insert(part.key, waiting);
+                pair.waiting.push_new(part.key, waiting);
             }
             if part.pair == 0 && part.side == 0 {
                 let is_captured = event.event_type == EventType::ChargeCaptured;
                 pair.sides[0].is_captured = is_captured;
             }
-        }
+        });
     }
 
     /// Time passed: what waited long enough is judged. While events of any kind are missing or late,
     /// what came alone says nothing.
     ///
-    /// Whether any was judged: what is told has not changed otherwise.
-    pub(super) fn tick(&mut self, chance_max: f64, ctx: &Context<'_>) -> bool {
+    /// How many misses of losses that are told are new; `None` where none was judged: what is told has not changed then.
+    pub(super) fn tick(&mut self, chance_max: f64, ctx: &Context<'_>) -> Option<u64> {
         let now = ctx.now();
         let intake = ctx.intake();
         let counts = intake.trouble().is_none();
         if counts && intake.complete_until(now) < now {
-            return false;
+            return None;
         }
-        let mut is_any_judged = false;
-        for (pair, names) in self.pairs.iter_mut().zip(PAIRS) {
-            if pair.waits(now) {
-                pair.settle(now, counts, chance_max, names);
-                is_any_judged = true;
+        let mut unreported = None;
+        if now >= self.due_at {
+            self.due_at = Timestamp::MAX;
+            for (pair, judged) in self.pairs.iter_mut().zip(&JUDGED) {
+                if pair.waits(now) {
+                    pair.settle(now, counts, chance_max, *judged);
+                    let more: u64 = pair.take_unreported();
+                    unreported = Some(unreported.unwrap_or_default() + more);
+                }
+                if !pair.waiting.is_empty() {
+                    self.due_at = self.due_at.min(pair.waits_since + WAIT);
+                }
             }
         }
         if now.day() != self.day {
@@ -241,7 +265,7 @@ impl Pairs {
                 side.usual.1 *= KEPT_A_DAY;
             }
         }
-        is_any_judged
+        unreported
     }
 
     /// The types that get lost now, each by the pair that says so most clearly.
@@ -273,12 +297,6 @@ impl Pairs {
         let mut sides = self.pairs.iter().flat_map(|pair| &pair.sides);
         sides.any(|side| side.is_lasting)
     }
-
-    /// Misses since this was last asked, of losses that are told.
-    pub(super) fn take_unreported(&mut self) -> u64 {
-        let sides = self.pairs.iter_mut().flat_map(|pair| &mut pair.sides);
-        sides.map(|side| std::mem::take(&mut side.unreported)).sum()
-    }
 }
 
 impl Pair {
@@ -287,7 +305,13 @@ impl Pair {
         !self.waiting.is_empty() && now.since(self.waits_since) >= WAIT
     }
 
-    fn settle(&mut self, now: Timestamp, counts: bool, chance_max: f64, names: [&'static str; 2]) {
+    /// Misses since this was last asked, of losses that are told.
+    fn take_unreported(&mut self) -> u64 {
+        let sides = self.sides.iter_mut();
+        sides.map(|side| std::mem::take(&mut side.unreported)).sum()
+    }
+
+    fn settle(&mut self, now: Timestamp, counts: bool, chance_max: f64, judged: [bool; 2]) {
         let (mut alone, mut together) = ([0_u64; 2], 0_u64);
         let mut first_alone = [Timestamp::MAX; 2];
         let mut waits_since = Timestamp::MAX;
@@ -314,9 +338,7 @@ impl Pair {
             return;
         }
         for (side, other) in [(0, 1), (1, 0)] {
-            let is_tie = names == [TIED, INTENT] && side == 0;
-            let is_judged = names[side] != UPDATED && !is_tie;
-            if alone[other] + together > 0 && is_judged {
+            if alone[other] + together > 0 && judged[side] {
                 let first = first_alone[other];
                 self.sides[side].take(now, alone[other], together, first, chance_max);
             }
@@ -363,6 +385,11 @@ impl Side {
             if self.whole >= WHOLE_MIN && self.alone_share() > ALONE_MAX {
                 self.usual = (0.0, as_f64(self.whole));
             }
+            return;
+        }
+        if missed == 0 && self.run.all == 0 {
+            // Whole pairs alone begin no run: the sum would be below zero at once.
+            self.learn(0, whole);
             return;
         }
         let usual = self.usual_share();
@@ -459,108 +486,84 @@ impl Side {
     }
 }
 
-/// What an event says of the pairs.
-fn parts(event: &Event) -> [Option<Part>; 4] {
-    const NONE: [Option<Part>; 4] = [None, None, None, None];
-    let part = |pair, side, key: Key, awaits| {
-        Some(Part {
+/// What an event says of the pairs; of most there is nothing to say.
+fn each_part(event: &Event, mut take: impl FnMut(Part)) {
+    let mut part = |pair, side, key: Key, awaits| {
+        take(Part {
             pair,
             side,
             key,
             awaits,
-        })
+        });
     };
     match (&event.event_type, &event.data) {
         (EventType::ChargeSucceeded | EventType::ChargeCaptured, EventData::Charge(charge)) => {
             // An authorisation is not yet a payment.
             if !charge.captured || charge.status != ChargeStatus::Succeeded {
-                return NONE;
+                return;
             }
-            let by_intent = charge.payment_intent.as_ref();
-            let by_invoice = charge.invoice.as_ref();
-            [
-                by_intent.and_then(|id| part(0, 0, id.key(), true)),
-                by_invoice.and_then(|id| part(3, 0, id.key(), true)),
-                None,
-                None,
-            ]
+            if let Some(intent) = &charge.payment_intent {
+                part(0, 0, intent.key(), true);
+            }
+            if let Some(invoice) = &charge.invoice {
+                part(3, 0, invoice.key(), true);
+            }
         }
         (EventType::PaymentIntentSucceeded, EventData::PaymentIntent(intent)) => {
-            let key = intent.id.key();
-            [part(0, 1, key, true), part(8, 1, key, true), None, None]
+            part(0, 1, intent.id.key(), true);
+            part(8, 1, intent.id.key(), true);
         }
         (EventType::InvoicePaid, EventData::Invoice(invoice)) => {
             let Some(key) = invoice.id.as_ref().map(|id| id.key()) else {
-                return NONE;
+                return;
             };
             let is_payment = is_payment(invoice);
-            let has_charge = is_payment && invoice.charge.is_some();
-            [
-                part(1, 0, key, is_payment),
-                part(2, 1, key, is_payment),
-                part(3, 1, key, has_charge),
-                part(5, 1, key, is_payment),
-            ]
+            part(1, 0, key, is_payment);
+            part(2, 1, key, is_payment);
+            part(3, 1, key, is_payment && invoice.charge.is_some());
+            part(5, 1, key, is_payment);
         }
         (EventType::InvoicePaymentSucceeded, EventData::Invoice(invoice)) => {
             let Some(key) = invoice.id.as_ref().map(|id| id.key()) else {
-                return NONE;
+                return;
             };
             let is_payment = is_payment(invoice);
-            [
-                part(1, 1, key, is_payment),
-                part(6, 1, key, is_payment),
-                None,
-                None,
-            ]
+            part(1, 1, key, is_payment);
+            part(6, 1, key, is_payment);
         }
         (EventType::InvoicePaymentPaid, EventData::InvoicePayment(payment)) => {
             let Some(key) = payment.invoice.as_ref().map(|id| id.key()) else {
-                return NONE;
+                return;
             };
-            let by_intent = payment.payment_intent.as_ref();
-            [
-                part(2, 0, key, payment.is_paid),
-                part(7, 1, key, payment.is_paid),
-                by_intent.and_then(|id| part(8, 0, id.key(), payment.is_paid)),
-                None,
-            ]
+            part(2, 0, key, payment.is_paid);
+            part(7, 1, key, payment.is_paid);
+            if let Some(intent) = &payment.payment_intent {
+                part(8, 0, intent.key(), payment.is_paid);
+            }
         }
         (EventType::InvoiceUpdated, EventData::Invoice(invoice)) => {
             let is_now = |paid_at: Timestamp| event.created.since(paid_at) <= PAID_JUST_NOW;
             let is_payment = is_payment(invoice)
                 && invoice.status == InvoiceStatus::Paid
                 && invoice.paid_at.is_some_and(is_now);
-            match &invoice.id {
-                Some(id) if is_payment => {
-                    let key = id.key();
-                    let of_pair = |pair| part(pair, 0, key, true);
-                    [of_pair(5), of_pair(6), of_pair(7), None]
+            if let Some(id) = invoice.id.as_ref().filter(|_| is_payment) {
+                for pair in 5..=7 {
+                    part(pair, 0, id.key(), true);
                 }
-                _ => NONE,
             }
         }
+        // An authorisation that is let go moves no money.
         (EventType::ChargeRefunded, EventData::Charge(charge)) => {
-            // An authorisation that is let go moves no money.
-            [
-                part(4, 0, charge.id.key(), charge.captured),
-                None,
-                None,
-                None,
-            ]
+            part(4, 0, charge.id.key(), charge.captured);
         }
         (EventType::RefundCreated, EventData::Refund(refund)) => {
             // One that waits, for a bank or for a balance, is announced by the charge later.
             let is_done = refund.status == RefundStatus::Succeeded && !refund.is_auth_release();
-            let key = refund.charge.as_ref().map(|id| id.key());
-            [
-                key.and_then(|key| part(4, 1, key, is_done)),
-                None,
-                None,
-                None,
-            ]
+            if let Some(charge) = &refund.charge {
+                part(4, 1, charge.key(), is_done);
+            }
         }
-        _ => NONE,
+        _ => {}
     }
 }
 
@@ -568,4 +571,18 @@ fn parts(event: &Event) -> [Option<Part>; 4] {
 /// to pay, announce none.
 fn is_payment(invoice: &Invoice) -> bool {
     !invoice.is_paid_out_of_band && invoice.amount_paid > Some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_losses_are_judged_but_those_that_say_nothing() {
+        for (names, judged) in PAIRS.into_iter().zip(JUDGED) {
+            let is_tie = names == [TIED, INTENT];
+            let expected = [names[0] != UPDATED && !is_tie, names[1] != UPDATED];
+            assert_eq!(judged, expected, "{names:?}");
+        }
+    }
 }

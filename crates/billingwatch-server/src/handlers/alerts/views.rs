@@ -82,7 +82,7 @@ pub(crate) struct AlertDetail {
     summary: AlertSummary,
     /// `detector:scope:key`, the same for every incident of one kind and subject.
     key: String,
-    /// All ids it is about, at most 100.
+    /// All ids it is about, at most 500, the newest.
     subjects: Vec<String>,
     /// What makes it checkable.
     evidence: EvidenceView,

@@ -143,3 +143,86 @@ fn what_stripe_renews_is_nobody_new() {
     let renewals = burst(NIGHT, 3, 20, |_| 12_000).into_iter().map(renewed);
     assert_eq!(told(&[shop(NIGHT, varied), renewals.collect()]), "");
 }
+
+/// Prices of next to nothing, no two alike.
+fn tiny(serial: i64) -> i64 {
+    101 + serial
+}
+
+/// The same, after three who pay what is usual.
+fn tested(serial: i64) -> i64 {
+    if serial < 3 {
+        varied(serial)
+    } else {
+        tiny(serial)
+    }
+}
+
+#[test]
+fn forty_who_pay_next_to_nothing_are_told_once_and_it_ends() {
+    let found = told(&[shop(NIGHT, varied), burst(NIGHT, 3, 43, tested)]);
+    assert_eq!(found.matches(" firing ").count(), 1, "{found}");
+    assert_eq!(found.matches(" resolved ").count(), 1, "{found}");
+    assert!(
+        found.contains(
+            " firing medium tiny: 10 new customers paid a quarter of the usual or less within 1h"
+        ),
+        "{found}"
+    );
+    // In the daytime it takes as many more as are usual then.
+    let day = told(&[shop(NIGHT + 1, varied), burst(NIGHT, 14, 43, tested)]);
+    assert_eq!(day.matches(" firing ").count(), 1, "{day}");
+}
+
+#[test]
+fn small_payments_that_are_few_or_usual_or_of_everybody_are_none() {
+    assert_eq!(
+        told(&[shop(NIGHT, varied), burst(NIGHT, 3, 12, tested)]),
+        ""
+    );
+    // A shop where every third newcomer buys a trifle.
+    let trifles = |serial: i64| {
+        if serial % 3 == 0 {
+            tiny(serial % 50)
+        } else {
+            varied(serial)
+        }
+    };
+    let of = |count| told(&[shop(NIGHT, trifles), burst(NIGHT, 3, count, trifles)]);
+    assert_eq!(of(30), "");
+    // What was billed at a wrong price, as to subscribers who were not heard of before.
+    let billed = burst(NIGHT, 3, 43, tested).into_iter();
+    let billed = billed.map(|(at, line)| (at, format!("{line} in=in_{at}")));
+    assert_eq!(told(&[shop(NIGHT, varied), billed.collect()]), "");
+    // A price list that lost a zero: who bought before buys as well.
+    let nobody_else = told(&[shop(NIGHT, varied), burst(NIGHT, 3, 40, tiny)]);
+    assert_eq!(nobody_else, "");
+    let lost = |n: i64| {
+        let mut lines = burst(NIGHT, 3, 43, tested);
+        let at = NIGHT * DAY + 3 * HOUR;
+        lines.extend((0..n).map(|n| {
+            let who = n % 8;
+            (
+                at + 150 + n * 160,
+                format!("charge.succeeded cus=cus_r{who} card=fp_r{who} req=req_1 amt=250"),
+            )
+        }));
+        told(&[shop(NIGHT, varied), lines])
+    };
+    assert_eq!(lost(20), "");
+}
+
+#[test]
+fn small_payments_by_one_card_are_another_alert() {
+    let one_card = burst(NIGHT, 3, 43, tested)
+        .into_iter()
+        .map(|(at, line)| {
+            (
+                at,
+                line.replace(&format!("card=fp_b{NIGHT}x"), "card=fp_x note="),
+            )
+        })
+        .collect();
+    let found = told(&[shop(NIGHT, varied), one_card]);
+    assert!(!found.contains("tiny"), "{found}");
+}

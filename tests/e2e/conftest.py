@@ -9,6 +9,7 @@ from support.db import Journal, Postgresql, Sqlite
 from support.receiver import Receiver
 from support.server import Server
 from support.smtp import SmtpServer
+from support.stalls import Stalls
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -52,6 +53,14 @@ def start(tmp_path, request):
         if server.process is not None and server.process.poll() is None:
             server.kill()
         print(f"--- server log\n{server.log()[-8000:]}")
+
+
+@pytest.fixture
+def stalls(tmp_path):
+    """When the machine itself stood still during the test."""
+    watched = Stalls(tmp_path)
+    yield watched
+    watched.close()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The commands that need no server, and the ways in which `serve` refuses to start."""
 
+import signal
 import socket
+import subprocess
 
 import pytest
 
-from support.server import SECRET, TOKEN, output_of, run
-from support.wait import free_port
+from support.server import SECRET, TOKEN, bare_environment, binary, output_of, run
+from support.wait import free_port, wait_until
 
 SETTINGS = {"STRIPE_WEBHOOK_SECRET": SECRET, "BILLINGWATCH_API_TOKEN": TOKEN}
 DETECTORS = {
@@ -116,3 +118,19 @@ def test_the_demo_shows_every_detector_at_work(tmp_path):
     shown = output_of(done)
     assert [name for name in sorted(DETECTORS) if name not in shown] == [], shown
     assert list(tmp_path.iterdir()) == [], "the demo keeps its store to itself"
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_ends_quietly(tmp_path, by):
+    """In the middle of the show, when events are posted all the time."""
+    with open(tmp_path / "shown", "wb+") as shown:
+        demo = subprocess.Popen([binary(), "demo"], cwd=tmp_path, env=bare_environment(), stdout=shown, stderr=shown)
+        text = lambda: (tmp_path / "shown").read_text(errors="replace")
+        try:
+            wait_until(lambda: any(name in text().partition("/docs")[2] for name in DETECTORS), "the first alert", timeout=60)
+            demo.send_signal(by)
+            assert demo.wait(30) == 0, text()
+        finally:
+            demo.kill()
+            demo.wait()
+    assert "error" not in text().lower(), text()

@@ -9,6 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::middleware::from_fn;
 use actix_web::rt::System;
@@ -101,12 +102,21 @@ pub struct Bound {
 
 /// Stops a running server from another thread.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<Notify>);
+pub struct Stopper {
+    stop: Arc<Notify>,
+    has_begun: Arc<AtomicBool>,
+}
 
 impl Stopper {
     /// Begins the stop; returns at once. [`Bound::run`] returns when it is complete.
     pub fn stop(&self) {
-        self.0.notify_one();
+        self.stop.notify_one();
+    }
+
+    /// Whether a stop has begun, by this or by a signal: from then on no connection is taken.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
     }
 }
 
@@ -162,7 +172,10 @@ impl Bound {
     /// What stops it once it runs; may be used before, too.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper(Arc::clone(&self.stop))
+        Stopper {
+            stop: Arc::clone(&self.stop),
+            has_begun: Arc::clone(&self.state.is_stopping),
+        }
     }
 
     /// Answers requests until it is stopped, then lets those that have begun end. Blocks.

@@ -62,7 +62,7 @@ pub(crate) struct AppState {
     pub(crate) telemetry: Telemetry,
     pub(crate) started_at: Timestamp,
     status: StatusReader,
-    is_stopping: AtomicBool,
+    pub(crate) is_stopping: Arc<AtomicBool>,
 }
 
 impl AppState {
@@ -81,7 +81,7 @@ impl AppState {
             clock: services.clock,
             detectors: services.registry.specs().cloned().collect(),
             status: services.status,
-            is_stopping: AtomicBool::new(false),
+            is_stopping: Arc::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 import http.client
 import random
 import threading
+import time
 
 from . import signing
 from .server import SECRET
@@ -11,13 +12,14 @@ from .stripe_events import charge_failed, charge_succeeded, event, invoice, new_
 
 class Load:
     """Posts from `threads` threads until `stop`; `acknowledged` holds the id of every event answered with 200, `refused`
-    counts the answers of 503."""
+    counts the answers of 503. Of these, `late` holds when each post began and ended that said it takes too long."""
 
     def __init__(self, port, threads=4, seed=7):
         self.acknowledged = []
         self.surprises = []
         self.duplicates = 0
         self.refused = 0
+        self.late = []
         self._port = port
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(random.Random(seed + n),), daemon=True) for n in range(threads)]
@@ -42,6 +44,7 @@ class Load:
         connection = None
         for one in self._events(draw):
             while not self._stopping.is_set():
+                begun_at = time.monotonic()
                 try:
                     if connection is None:
                         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
@@ -59,6 +62,8 @@ class Load:
                     break
                 if response.status == 503:
                     self.refused += 1
+                    if b"takes too long" in answer:
+                        self.late.append((begun_at, time.monotonic()))
                 else:
                     self.surprises.append(f"{response.status} {answer[:200]!r}")
                 self._stopping.wait(0.02)

@@ -73,6 +73,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Ended> {
         .name("server".to_owned())
         .spawn(move || bound.run())?;
 
+    // Ctrl-C in the middle of the show stops the server first: it takes nothing more, and ends a little later.
+    let is_over = || stopper.is_stopping() || server.is_finished();
     let mut show = Show::new(&merchant, &runtime, &clock, paint);
     let poster = Poster::new(&url, SECRET);
     output::say(&format!(
@@ -82,12 +84,11 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Ended> {
         world::LIVE_DAYS,
         args.seconds,
     ))?;
-    show.wait_for_pump(&|| server.is_finished());
+    show.wait_for_pump(&is_over);
     let pace = Duration::from_secs(args.seconds);
-    let shown = show.play(&merchant, &poster, pace, &|| server.is_finished());
+    let shown = show.play(&merchant, &poster, pace, &is_over);
     let is_complete = match shown {
-        // Ctrl-C in the middle of the show stops the server first; that is no failure.
-        Err(_) if server.is_finished() => true,
+        Err(_) if is_over() => true,
         Err(error) => return Err(error),
         Ok(()) => {
             clock.run();
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Ended> {
     };
     if args.exit {
         stopper.stop();
-    } else if !server.is_finished() {
+    } else if !is_over() {
         output::say(&format!(
             "\nThe server goes on; look around, end with Ctrl-C:\n  \
              {url}/docs\n  curl {url}/webhooks/alerts\n  curl {url}/metrics"

@@ -377,21 +377,11 @@ fn describe(burst: &Burst, price: Price, same: &[&Newcomer], event: &Event) -> F
     );
     finding.currency = Some(currency);
     finding.amount_at_stake = Some(sum);
-    let newest = same.iter().rev().take(20);
-    finding.subjects = newest.map(|one| one.charge.to_string()).collect();
-    finding.subject = finding.subjects.first().cloned();
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    burst.show("alike_new_customers", same, event, &mut finding);
     let evidence = &mut finding.evidence;
-    evidence.object_ids.clone_from(&finding.subjects);
-    evidence.event_ids.push(event.id.to_string());
-    evidence.measures = vec![
-        Measure::new("alike_new_customers", number(burst.alike), Unit::Count)
-            .expected(rounded(burst.expected))
-            .threshold(number(burst.limit)),
-        Measure::new("new_customers", number(burst.new), Unit::Count),
-        Measure::new("other_payments", number(burst.others), Unit::Count),
-        Measure::new("price", amount, Unit::MinorUnits),
-    ];
+    evidence
+        .measures
+        .push(Measure::new("price", amount, Unit::MinorUnits));
     evidence.reasons = vec![
         format!(
             "so many come by chance with probability {:.1e}, and pay the same with {:.1e}",
@@ -405,6 +395,26 @@ fn describe(burst: &Burst, price: Price, same: &[&Newcomer], event: &Event) -> F
         ),
     ];
     finding
+}
+
+impl Burst {
+    /// Whom it is about, and the numbers that it was judged by; `alike` is what those are called who are alike.
+    fn show(&self, alike: &'static str, ones: &[&Newcomer], event: &Event, finding: &mut Finding) {
+        let newest = ones.iter().rev().take(20);
+        finding.subjects = newest.map(|one| one.charge.to_string()).collect();
+        finding.subject = finding.subjects.first().cloned();
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let evidence = &mut finding.evidence;
+        evidence.object_ids.clone_from(&finding.subjects);
+        evidence.event_ids.push(event.id.to_string());
+        evidence.measures = vec![
+            Measure::new(alike, number(self.alike), Unit::Count)
+                .expected(rounded(self.expected))
+                .threshold(number(self.limit)),
+            Measure::new("new_customers", number(self.new), Unit::Count),
+            Measure::new("other_payments", number(self.others), Unit::Count),
+        ];
+    }
 }
 
 /// The commonest words and how often each comes, such as `visa 9, amex 2`.

@@ -7,9 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
+use crate::alert::{Finding, Severity, anomaly_score};
 use crate::calendar::Calendar;
-use crate::detectors::words::rounded;
 use crate::event::Event;
 use crate::money::{Currency, Money};
 use crate::stats::AmountHistogram;
@@ -110,8 +109,7 @@ pub(super) fn describe(burst: &Burst, tiny: &[&Newcomer], event: &Event) -> Find
     let title = "Many new customers pay next to nothing at once";
     let mut finding = Finding::new(KEY, Severity::Medium, title);
     finding.anomaly_score = anomaly_score(burst.chance);
-    let newest = tiny.iter().rev();
-    let currency = newest.clone().next().map(|one| one.price.1);
+    let currency = tiny.last().map(|one| one.price.1);
     finding.message = format!(
         "{} new customers paid a quarter of the usual or less within {WINDOW}, each by a card of its own, \
          where {:.1} are usual at this hour; {} others paid within {}",
@@ -133,19 +131,8 @@ pub(super) fn describe(burst: &Burst, tiny: &[&Newcomer], event: &Event) -> Find
         finding.currency = Some(currency);
         finding.amount_at_stake = Some(sum);
     }
-    finding.subjects = newest.take(20).map(|one| one.charge.to_string()).collect();
-    finding.subject = finding.subjects.first().cloned();
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    burst.show("tiny_new_customers", tiny, event, &mut finding);
     let evidence = &mut finding.evidence;
-    evidence.object_ids.clone_from(&finding.subjects);
-    evidence.event_ids.push(event.id.to_string());
-    evidence.measures = vec![
-        Measure::new("tiny_new_customers", number(burst.alike), Unit::Count)
-            .expected(rounded(burst.expected))
-            .threshold(number(burst.limit)),
-        Measure::new("new_customers", number(burst.new), Unit::Count),
-        Measure::new("other_payments", number(burst.others), Unit::Count),
-    ];
     evidence.reasons.push(format!(
         "so many come by chance with probability {:.1e}, and pay so little with {:.1e}",
         burst.chance, burst.alike_chance

@@ -13,7 +13,7 @@ use crate::ids::{Key, KeyMap};
 use crate::money::Currency;
 use crate::time::{Span, Timestamp};
 
-use super::mrr::Commitment;
+use super::commitment::Commitment;
 
 /// How long it is news.
 const NEWS: Span = Span::hours(24);

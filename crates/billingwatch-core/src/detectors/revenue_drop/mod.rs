@@ -16,6 +16,7 @@
 //! Hours of an incident are no yardstick for later ones.
 
 mod again;
+mod commitment;
 mod coupons;
 mod currency;
 mod days;
@@ -23,10 +24,13 @@ mod dues;
 mod gap;
 mod holds;
 mod holidays;
+mod hourly;
 mod hours;
 mod mrr;
 mod mute;
 mod ordinary;
+mod said;
+mod segments;
 mod tell;
 mod terms;
 #[cfg(test)]
@@ -47,6 +51,8 @@ mod tests_of_mrr;
 mod tests_of_peaks;
 #[cfg(test)]
 mod tests_of_prices;
+#[cfg(test)]
+mod tests_of_segments;
 #[cfg(test)]
 mod tests_of_silences;
 #[cfg(test)]
@@ -71,7 +77,6 @@ use serde::{Deserialize, Serialize};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::intent::PaymentIntent;
 use crate::event::invoice::BillingReason;
-use crate::event::subscription::Subscription;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{Fact, Generations, InvoiceRecord, SubscriptionRecord};
@@ -81,11 +86,13 @@ use crate::time::{Span, Timestamp};
 
 use currency::{Missing, Step, Watched};
 use days::Verdict;
-use dues::{Billed, Booking, Dues, Price, SETTLE};
+use dues::{Billed, Booking, Dues, SETTLE};
 use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
-use mrr::{Change, Discounted, Mrr};
+use mrr::{Change, Mrr};
+use said::{billed, created, discounted, price, turned};
+use segments::{Segments, Told as PartTold};
 use terms::Told;
 use usual::Past;
 
@@ -100,6 +107,9 @@ const TRANSIT: Span = Span::minutes(2);
 const COUNTED_HALF_LIFE: Span = Span::days(3);
 /// See [`COUNTED_HALF_LIFE`].
 const COUNTED_HALF_MAX: usize = 20_000;
+
+/// How far back parts of the sales are looked at.
+const PARTS_SEEN: Span = Span::hours(48);
 
 /// Hours between two suppressed findings about the same trouble.
 const MUTED_HOURS: i64 = 6;
@@ -159,6 +169,7 @@ pub(super) struct RevenueDrop {
     watched: BTreeMap<Currency, Watched>,
     dues: Dues,
     mrr: Mrr,
+    segments: Segments,
     /// Charges whose payment an intent told first.
     counted: Counted,
     /// The first whole hour that events are known of.
@@ -187,6 +198,10 @@ impl Detector for RevenueDrop {
         let hour = hour_of(ctx.event_at()) + 1;
         self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
         for fact in ctx.facts() {
+            if let (Fact::Payment(_), EventData::Charge(charge)) = (fact, &event.data) {
+                let hour = hour_of(ctx.event_at());
+                self.segments.note(charge, hour, CURRENCIES_MAX);
+            }
             match fact {
                 Fact::Payment(payment) if !self.counted.0.contains(payment.charge) => {
                     self.take(payment.currency, payment.amount, ctx);
@@ -279,73 +294,6 @@ impl Detector for RevenueDrop {
         };
         Ok(())
     }
-}
-
-/// What an event says of the discounts of its subscription.
-fn discounted(event: &Event) -> Discounted {
-    match &event.data {
-        EventData::Subscription(sent) => Discounted {
-            is_so: !sent.discounts.is_empty() || sent.has_opaque_discounts,
-            is_once: sent.has_passing_discount,
-        },
-        _ => Discounted::default(),
-    }
-}
-
-/// When the subscription that an event is about was created.
-fn created(event: &Event) -> Option<Timestamp> {
-    match &event.data {
-        EventData::Subscription(sent) => sent.created,
-        _ => None,
-    }
-}
-
-/// A subscription that was there before its period began: then its period turned.
-fn turned(event: &Event) -> Option<&Subscription> {
-    let EventData::Subscription(sent) = &event.data else {
-        return None;
-    };
-    let is_older = sent
-        .created
-        .zip(sent.current_period_start)
-        .is_some_and(|(created, start)| created + SETTLE < start);
-    let is_update = event.event_type == EventType::SubscriptionUpdated;
-    (is_update && is_older).then_some(&**sent)
-}
-
-/// What an invoice's event says of its discounts.
-fn billed(event: &Event, record: Option<&SubscriptionRecord>) -> Option<Billed> {
-    let EventData::Invoice(invoice) = &event.data else {
-        return None;
-    };
-    Some(Billed {
-        subtotal: invoice.subtotal?,
-        off: invoice.discount_amount,
-        below_paid: coupons::below_paid(invoice, record),
-        price: None,
-    })
-}
-
-/// What a renewal's invoice asks for its period, before discounts, balance, prorations and credits by hand: Stripe's `subtotal`
-/// knows of no balance and no tax on top, but of discounts on single items, so all discounts are added to it.
-fn price(event: &Event, record: &SubscriptionRecord) -> Option<Price> {
-    let EventData::Invoice(invoice) = &event.data else {
-        return None;
-    };
-    // The last period of one that ends may be shorter than others, and what other pages hold nobody knows.
-    let is_whole = record.ends_at.is_none() && !invoice.has_more_lines;
-    if !is_whole || invoice.billing_reason != BillingReason::SubscriptionCycle {
-        return None;
-    }
-    let regular = invoice.lines.iter().filter(|line| !line.is_proration);
-    let lines = regular.fold(0_i64, |sum, line| sum.saturating_add(line.amount.max(0)));
-    let asked = invoice.subtotal?.max(lines);
-    // A price that it never paid (by the dozen, in another currency) is none.
-    let paid = Some(record.largest_paid).filter(|paid| *paid > 0);
-    Some(Price {
-        most: paid.unwrap_or(i64::MAX),
-        asked: asked.saturating_add(invoice.discount_amount.max(0)),
-    })
 }
 
 impl RevenueDrop {
@@ -510,6 +458,38 @@ impl RevenueDrop {
         {
             ctx.clear(key.as_str(), reason);
             (self.told_amount, self.told_currencies) = (0, 0);
+        }
+        self.judge_parts(hour, ctx);
+    }
+
+    /// Looks at the countries and ways of paying that sales come from.
+    fn judge_parts(&mut self, hour: i64, ctx: &mut Context<'_>) {
+        let horizon = Timestamp::EPOCH + Span::hours(hour);
+        let silences = ctx
+            .intake()
+            .silences(Family::Charge, horizon - PARTS_SEEN, horizon);
+        let unseen: Vec<(i64, i64)> = silences
+            .map(|one| {
+                (
+                    hour_of(one.since),
+                    hour_of(one.back_at.unwrap_or(horizon)) + 1,
+                )
+            })
+            .collect();
+        let watched = &self.watched;
+        let is_told = |currency| {
+            watched
+                .get(&currency)
+                .is_some_and(|one| one.incident.is_some())
+        };
+        for told in self.segments.judge(hour, &unseen, is_told, &self.settings) {
+            match told {
+                PartTold::Gone(finding) => ctx.fire(*finding),
+                PartTold::Over(key, reason) => ctx.clear(key, reason),
+                PartTold::Moved(currency, message) => {
+                    ctx.suppress("paid_otherwise", Some(currency.as_str()), message);
+                }
+            }
         }
     }
 

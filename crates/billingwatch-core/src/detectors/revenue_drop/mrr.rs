@@ -14,6 +14,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
+use super::commitment::Commitment;
 use super::holds::{Hold, Holds, Way};
 use super::terms::{Terms, Told};
 use super::{CURRENCIES_MAX, Settings};
@@ -46,16 +47,6 @@ const WHOLE_BPS: i64 = 10_000;
 
 /// For so long renewals bring less after a drop that was told: until each has come once, yearly ones aside.
 const NO_NEWS: Span = Span::days(35);
-
-/// What one subscription is committed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Commitment {
-    pub(super) currency: Currency,
-    /// Minor units a month.
-    amount: i64,
-    /// Its customer is sent invoices, and not charged.
-    is_sent: bool,
-}
 
 /// What is to be thought of a subscription.
 enum Standing {
@@ -154,9 +145,7 @@ impl Mrr {
             Standing::Committed(_) if self.terms.is_given_up(key, record, old.is_some(), told) => {
                 Standing::Gone
             }
-            Standing::Committed(Commitment { amount: 0, .. }) if !discounted.is_so => {
-                Standing::Gone
-            }
+            Standing::Committed(new) if new.amount() == 0 && !discounted.is_so => Standing::Gone,
             // An average with it in it would make news of what everybody knew.
             Standing::Gone if self.terms.has_foretold(key, record, told) => Standing::Excluded,
             standing => standing,
@@ -165,11 +154,11 @@ impl Mrr {
             && discounted.is_once
             && new.currency == old.currency
         {
-            new.amount = new.amount.max(old.amount);
+            *new = new.at_least(old);
         }
         if let Standing::Committed(new) = standing
-            && new.is_sent
-            && (old.is_some_and(|old| !old.is_sent)
+            && new.is_sent()
+            && (old.is_some_and(|old| !old.is_sent())
                 || held.is_some_and(|held| held.way == Way::Sent))
         {
             standing = Standing::OnHold(Way::Sent);
@@ -177,13 +166,13 @@ impl Mrr {
         if let Some(old) = old
             && let Some(sum) = self.sums.get_mut(&old.currency)
         {
-            sum.add(old.amount, -1);
+            sum.add(old.amount(), -1);
             match standing {
-                Standing::Excluded => sum.leave_out(old.amount, 0),
+                Standing::Excluded => sum.leave_out(old.amount(), 0),
                 Standing::OnHold(way) => self.holds.begin(key, self.stretch, old, way),
                 Standing::Committed(new) if new.currency == old.currency => {
-                    let most = old.amount.max(new.amount);
-                    sum.wholes_bps += share_bps(new.amount.saturating_sub(old.amount), most);
+                    let (before, after) = (old.amount(), new.amount());
+                    sum.wholes_bps += share_bps(after.saturating_sub(before), before.max(after));
                 }
                 Standing::Committed(_) | Standing::Gone => {}
             }
@@ -205,7 +194,7 @@ impl Mrr {
         self.sums
             .entry(new.currency)
             .or_default()
-            .add(new.amount, 1);
+            .add(new.amount(), 1);
         self.known.insert(key, new);
     }
 
@@ -214,7 +203,7 @@ impl Mrr {
     fn leave_out(&mut self, hold: Hold) {
         let sum = self.sums.get_mut(&hold.commitment.currency);
         if let Some(sum) = sum.filter(|sum| !sum.is_firing) {
-            sum.leave_out(hold.commitment.amount, hold.hours_since(self.stretch));
+            sum.leave_out(hold.commitment.amount(), hold.hours_since(self.stretch));
         }
     }
 
@@ -429,11 +418,10 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
         .amount()
         .and_then(|amount| monthly(amount, record.interval, i64::from(record.interval_count)));
     match (amount, record.currency) {
-        (Some(amount), Some(currency)) => Standing::Committed(Commitment {
-            currency,
-            amount,
-            is_sent: record.payment_term_days > 0,
-        }),
+        (Some(amount), Some(currency)) => {
+            let is_sent = record.payment_term_days > 0;
+            Standing::Committed(Commitment::new(currency, amount, is_sent))
+        }
         _ => Standing::Excluded,
     }
 }

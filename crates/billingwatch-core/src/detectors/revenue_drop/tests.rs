@@ -9,7 +9,7 @@ const DAY: i64 = 86_400;
 
 /// What happens, in any order; told in order of time.
 #[derive(Clone, Default)]
-struct Story {
+pub(super) struct Story {
     lines: Vec<(i64, String)>,
     is_over_at: i64,
     /// Nothing arrives of it, ever.
@@ -17,7 +17,7 @@ struct Story {
 }
 
 impl Story {
-    fn at(&mut self, secs: i64, line: impl Into<String>) -> &mut Self {
+    pub(super) fn at(&mut self, secs: i64, line: impl Into<String>) -> &mut Self {
         self.lines.push((secs, line.into()));
         self
     }
@@ -90,7 +90,7 @@ impl Story {
     }
 
     /// Something else arrives every ten minutes, so that nobody thinks of a silence.
-    fn told_until(&mut self, day: i64) -> String {
+    pub(super) fn told_until(&mut self, day: i64) -> String {
         self.is_over_at = day * DAY;
         let beats = self.is_over_at / 600;
         for n in 0..=beats {
@@ -103,7 +103,7 @@ impl Story {
 }
 
 /// Who has been heard of, and how it went on: the first words of each line.
-fn steps(told: &str) -> Vec<&str> {
+pub(super) fn steps(told: &str) -> Vec<&str> {
     told.lines()
         .map(|line| {
             let mut words = line.splitn(4, ' ');

@@ -1,0 +1,61 @@
+//! What one subscription is committed to: its price a month, and who brings it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::Currency;
+
+/// What one subscription is committed to. One is kept of every subscription, so it takes two words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Commitment {
+    pub(super) currency: Currency,
+    /// Twice the amount, and one more where invoices are sent.
+    packed: i64,
+}
+
+impl Commitment {
+    /// Minor units a month; sent invoices, or charged automatically.
+    pub(super) fn new(currency: Currency, amount: i64, is_sent: bool) -> Self {
+        let amount = amount.clamp(i64::MIN / 2, i64::MAX / 2);
+        Self {
+            currency,
+            packed: amount * 2 + i64::from(is_sent),
+        }
+    }
+
+    /// Minor units a month.
+    pub(super) const fn amount(self) -> i64 {
+        self.packed.div_euclid(2)
+    }
+
+    /// Its customer is sent invoices, and not charged.
+    pub(super) const fn is_sent(self) -> bool {
+        self.packed % 2 != 0
+    }
+
+    /// The same, at the dearer of two prices.
+    pub(super) fn at_least(self, other: Self) -> Self {
+        Self::new(
+            self.currency,
+            self.amount().max(other.amount()),
+            self.is_sent(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_two_words_and_gives_back_what_it_took() {
+        assert_eq!(size_of::<Commitment>(), 16);
+        for amount in [0, 1, 4_900, -1, -4_900, i64::MAX / 2, i64::MIN / 2] {
+            for is_sent in [false, true] {
+                let kept = Commitment::new(Currency::USD, amount, is_sent);
+                assert_eq!((kept.amount(), kept.is_sent()), (amount, is_sent));
+            }
+        }
+        let most = Commitment::new(Currency::USD, i64::MAX, true);
+        assert_eq!((most.amount(), most.is_sent()), (i64::MAX / 2, true));
+    }
+}

@@ -33,6 +33,9 @@ const SESSION_WORD: &str = "session";
 /// The longest number that counts sessions: ten digits are an instant.
 const SESSION_DIGITS_MAX: usize = 9;
 
+/// The most capital letters before such a number.
+const SESSION_LETTERS_MAX: usize = 4;
+
 /// What a checkout that tries again writes behind its description; a number may follow.
 const AGAIN_WORDS: [&str; 4] = ["retry", "retried", "reattempt", "resubmitted"];
 
@@ -334,13 +337,23 @@ fn named(name: &str, value: &str) -> IdText<22> {
         let mut parts = name.as_bytes().windows(SESSION_WORD.len());
         parts.any(|part| part.eq_ignore_ascii_case(SESSION_WORD.as_bytes()))
     };
-    let is_number = value.len() <= SESSION_DIGITS_MAX
-        && !value.is_empty()
-        && value.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number && is_session() {
+    if is_counted(value) && is_session() {
         return "sold_by_number".into();
     }
     name.into()
+}
+
+/// Whether a value is a number as things are counted by, such as `312870` or `P-312870`.
+fn is_counted(value: &str) -> bool {
+    let number = value.trim_start_matches(|letter: char| letter.is_ascii_uppercase());
+    let letters = value.len() - number.len();
+    let number = match letters {
+        0 => number,
+        1..=SESSION_LETTERS_MAX => number.strip_prefix('-').unwrap_or(number),
+        _ => return false,
+    };
+    (1..=SESSION_DIGITS_MAX).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether metadata of this name tells two purchases apart.

@@ -146,6 +146,11 @@ fn a_session_that_is_counted_is_what_was_sold_and_one_of_a_browser_is_not() {
     for (first, second, alerts) in [
         ("312870", "312868", 0),
         ("312870", "312870", 1),
+        ("P-312870", "P-312868", 0),
+        ("OSL918968367", "OSL671155070", 0),
+        ("P-312870", "P-312870", 1),
+        ("SESSION-1", "SESSION-2", 1),
+        ("P-a1", "P-b2", 1),
         ("cs_live_a1", "cs_live_b2", 1),
         ("1709510400", "1709510409", 1),
     ] {

@@ -10,15 +10,18 @@
 //! - a single refund or credit note far above this merchant's usual payments, unless it gives back
 //!   what a subscription's invoice billed;
 //!
-//! and one alert for a wave of refunds ([`wave`]).
+//! and one alert for a wave of refunds ([`wave`]), and one for each [customer](one_customer) who is refunded again
+//! and again.
 //!
 //! It looks at `total`, at finalisation: drafts change, and `amount_paid` and `amount_due` never
 //! go below zero. Closes when the invoice is voided, the refund comes back, or after [`HOLD`].
 
 mod given;
+mod one_customer;
 mod settled;
 mod wave;
 mod wave_days;
+mod wave_hours;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +40,7 @@ use crate::stats::AmountHistogram;
 use crate::time::{Span, Timestamp};
 
 use given::Given;
+use one_customer::OneCustomer;
 use settled::Settled;
 use wave::{Wave, WaveSettings};
 
@@ -97,6 +101,7 @@ pub(super) struct NegativeInvoice {
     settled: Settled,
     given: Given,
     wave: Wave,
+    one_customer: OneCustomer,
     /// When each open alert fired, by key.
     open: BTreeMap<String, Timestamp>,
     /// When the first of its memories is due to forget; the epoch while that was not asked.
@@ -126,6 +131,10 @@ impl Detector for NegativeInvoice {
                     self.judge_refund(refund, event, ctx);
                     let settings = self.wave_settings();
                     self.wave.take(refund, event, &settings, ctx);
+                    let finding = self.one_customer.take(refund, event, ctx);
+                    if let Some(finding) = finding.filter(|_| self.wave.is_known(ctx)) {
+                        self.open(finding, event, ctx);
+                    }
                 }
                 Fact::RefundReversed(_) => {
                     if let EventData::Refund(refund) = &event.data {
@@ -544,3 +553,5 @@ const fn reason_word(reason: BillingReason) -> &'static str {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_refunds;

@@ -21,6 +21,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::wave_days::{Reach, Usual, WaveDays};
+use super::wave_hours::WaveHours;
 
 /// The longest of the rolling windows.
 const WINDOW: Span = Reach::ThreeDays.span();
@@ -43,6 +44,16 @@ const DAYS_MIN: i64 = 7;
 /// One fewer than must be will do where so many are less likely by this factor: at a small merchant seven
 /// within hours are beyond doubt.
 const ONE_FEWER_DOUBT: f64 = 0.2;
+
+/// At hours at which nobody refunds a wave must be so many times what is refunded in a day: a day's work may be
+/// done late for once.
+const ODD_TIMES: f64 = 2.0;
+
+/// What is usual at such hours: next to nothing, as far as few of them can say.
+const ODD_USUAL: Usual = Usual {
+    mean: 0.5,
+    stray: 0.5,
+};
 
 /// A wave is over when what the windows hold is more likely than this.
 const CALM_CHANCE: f64 = 0.01;
@@ -74,6 +85,7 @@ struct Refunded {
 struct Incident {
     severity: Severity,
     reach: Reach,
+    is_odd: bool,
 }
 
 /// What one window holds.
@@ -84,6 +96,8 @@ struct Seen {
     usual: Usual,
     chance: f64,
     severity: Severity,
+    /// Not so many, but at hours at which this merchant refunds nothing.
+    is_odd: bool,
 }
 
 /// One scope's newest refunds.
@@ -91,6 +105,7 @@ struct Seen {
 pub(super) struct Wave {
     window: VecDeque<Refunded>,
     days: WaveDays,
+    hours: WaveHours,
     firing: Option<Incident>,
     /// When the last wave was over: what belongs to it makes no second one.
     floor_at: Timestamp,
@@ -168,7 +183,8 @@ impl Wave {
         // A run of an hour that the day shows too is over with the day: one wave, one alert. Longer windows
         // hold it for days after.
         let is_calm = |reach: Reach| reach.span() > Reach::Day.span() || is_plausible(reach);
-        if Reach::ALL.into_iter().all(is_calm) {
+        let goes_on = incident.is_odd && self.count(incident.reach, ctx).0 > 0;
+        if !goes_on && Reach::ALL.into_iter().all(is_calm) {
             self.firing = None;
             self.unreported = 0;
             let (count, _) = self.count(incident.reach, ctx);
@@ -186,10 +202,14 @@ impl Wave {
 
     /// What leaves the window in peace becomes part of what is usual.
     fn forget(&mut self, ctx: &Context<'_>) {
+        self.hours.advance_to(today(ctx));
         let from = ctx.now() - WINDOW;
         while let Some(oldest) = self.window.pop_front_if(|oldest| oldest.at < from) {
             let day = ctx.calendar().day(oldest.at);
             self.days.count_refunded(day, oldest.is_wave);
+            if !oldest.is_wave {
+                self.hours.learn(oldest.at, ctx.calendar());
+            }
         }
     }
 
@@ -213,6 +233,39 @@ impl Wave {
         })
     }
 
+    /// Whether enough is known of this merchant for anything to be said.
+    pub(super) fn is_known(&self, ctx: &Context<'_>) -> bool {
+        let is_known = if self.days.is_unpaid() {
+            self.days.refunded() >= REFUNDS_MIN
+        } else {
+            self.days.payments() >= PAYMENTS_MIN
+        };
+        is_known && self.days.known_days(today(ctx)) >= DAYS_MIN
+    }
+
+    /// Refunds at hours at which this merchant makes none: fewer are a wave then, as a day's would not show.
+    fn weigh_odd(&self, settings: &WaveSettings, ctx: &Context<'_>) -> Option<Seen> {
+        let reach = Reach::SixHours;
+        let (count, _) = self.count(reach, ctx);
+        let is_many = i64::try_from(count).is_ok_and(|count| count >= settings.count_min)
+            && as_f64(count) >= ODD_TIMES * self.hours.a_day();
+        if !is_many || !self.is_known(ctx) || !self.hours.are_odd(ctx.now(), ctx.calendar()) {
+            return None;
+        }
+        let is_usual = count <= self.days.third(today(ctx), reach);
+        let chance = ODD_USUAL.chance(count);
+        let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
+        let is_awaited = is_usual || self.days.is_awaited(count, today(ctx), reach);
+        (chance <= chance_max && !is_awaited).then(|| Seen {
+            reach,
+            count,
+            usual: ODD_USUAL,
+            chance,
+            severity: self.severity_of(count, ODD_USUAL.mean, today(ctx)),
+            is_odd: true,
+        })
+    }
+
     /// The windows that hold more than is plausible.
     fn weigh(
         &self,
@@ -220,12 +273,7 @@ impl Wave {
         ctx: &Context<'_>,
     ) -> [Option<Seen>; Reach::ALL.len()] {
         let today = today(ctx);
-        let is_known = if self.days.is_unpaid() {
-            self.days.refunded() >= REFUNDS_MIN
-        } else {
-            self.days.payments() >= PAYMENTS_MIN
-        };
-        if !is_known || self.days.known_days(today) < DAYS_MIN {
+        if !self.is_known(ctx) {
             return [None; Reach::ALL.len()];
         }
         // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
@@ -246,6 +294,7 @@ impl Wave {
                 usual,
                 chance,
                 severity: self.severity_of(count, usual.mean, today),
+                is_odd: false,
             })
         })
     }
@@ -254,7 +303,8 @@ impl Wave {
     fn judge(&mut self, settings: &WaveSettings, ctx: &Context<'_>) -> Option<Seen> {
         let today = today(ctx);
         let seen = self.weigh(settings, ctx);
-        for seen in seen.iter().flatten() {
+        let odd = self.weigh_odd(settings, ctx);
+        for seen in seen.iter().flatten().chain(&odd) {
             // Told or not, it is no example of peace.
             self.days.note_run(today, seen.reach, seen.count);
             let from = self.from(seen.reach, ctx);
@@ -265,6 +315,7 @@ impl Wave {
         let is_beyond = |seen: &Seen| self.days.is_beyond(seen.count, today, seen.reach);
         let seen = seen.into_iter().flatten().filter(is_beyond);
         seen.min_by(|one, other| one.chance.total_cmp(&other.chance))
+            .or(odd)
     }
 
     fn severity_of(&self, count: u64, expected: f64, today: i64) -> Severity {
@@ -294,6 +345,7 @@ impl Wave {
         self.firing = Some(Incident {
             severity,
             reach: seen.reach,
+            is_odd: seen.is_odd,
         });
         let window = seen.reach.span();
         let from = self.from(seen.reach, ctx);
@@ -314,8 +366,13 @@ impl Wave {
             let sum = same.fold(0_i64, |sum, one| sum.saturating_add(one.amount));
             Money::new(sum, currency)
         });
-        finding.message =
-            format!("{count} charges were refunded within {window}, where {expected:.1} are usual");
+        finding.message = if seen.is_odd {
+            format!(
+                "{count} charges were refunded within {window}, at hours at which none are usual"
+            )
+        } else {
+            format!("{count} charges were refunded within {window}, where {expected:.1} are usual")
+        };
         let share = (!self.days.is_unpaid()).then(|| self.share_bps(count, today(ctx)));
         if let Some(share) = share {
             finding.message += &format!(": {} of the payments of a day", percent(share));

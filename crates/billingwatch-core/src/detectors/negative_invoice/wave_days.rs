@@ -46,6 +46,12 @@ const WINDOWS: usize = 5;
 /// the busiest one of so many before it.
 const REFUNDED_WITHIN: i64 = 7;
 
+/// Free days on end whose refunds a day may make up for.
+const FREE_DAYS_MAX: i64 = 3;
+
+/// Refunds a day without which days without any are chance.
+const MADE_A_DAY_MIN: f64 = 0.7;
+
 /// Days that must be known before a window of days.
 const BEFORE_MIN: i64 = 7;
 
@@ -268,7 +274,7 @@ impl WaveDays {
         let (mean, seen) = mean_and_stray(&counts, days);
         let mean = mean.max(MEAN_MIN);
         Usual {
-            mean: mean.max(by_payments),
+            mean: mean.max(by_payments) * self.held_back(today),
             stray: shrunk(seen, days, STRAY_PRIOR.0) + 1.0 / (days * mean),
         }
     }
@@ -309,9 +315,35 @@ impl WaveDays {
         let alone = shrunk(seen, known, STRAY_PRIOR.0) / length;
         let stray = shrunk(seen_of_sums, as_f64(sums.len() as u64) / length, alone);
         Some(Usual {
-            mean: (mean * length).max(self.by_payments(today, days)),
+            mean: (mean * length).max(self.by_payments(today, days))
+                * if days == 1 {
+                    self.held_back(today)
+                } else {
+                    1.0
+                },
             stray: stray.max(alone) + 1.0 / (known * mean),
         })
+    }
+
+    /// How many days' refunds a day makes up for: those of the free days before it, on which this merchant never refunds,
+    /// are made on it.
+    fn held_back(&self, today: i64) -> f64 {
+        let known = self.known_days(today).clamp(1, DAYS_KNOWN);
+        let made = self.days.iter().filter(|day| day.day < today);
+        let made: u64 = made.map(|day| day.made).sum();
+        if as_f64(made) < MADE_A_DAY_MIN * as_f64(known.unsigned_abs()) {
+            return 1.0;
+        }
+        let first = today - known;
+        let is_free = |day: i64| self.known_day(day).is_none_or(|day| day.made == 0);
+        let is_always_free = |day: i64| {
+            let mut before = (1..=4)
+                .map(|week| day - 7 * week)
+                .filter(|day| *day >= first);
+            is_free(day) && before.clone().next().is_some() && before.all(is_free)
+        };
+        let held = (1..=FREE_DAYS_MAX).take_while(|back| is_always_free(today - *back));
+        1.0 + as_f64(held.count() as u64)
     }
 
     /// Refunded charges that follow of the payments of the busiest so many days of the last week.
@@ -361,9 +393,14 @@ impl WaveDays {
     /// Whether so many are beyond the busiest that are usual.
     pub(super) fn is_beyond(&self, count: u64, today: i64, reach: Reach) -> bool {
         let busiest = self.busiest(today, reach);
-        let busiest = busiest.max(self.monthly(today, reach));
-        let busiest = busiest.max(self.weekly(today, reach));
         count * BEYOND_BUSIEST.1 > busiest * BEYOND_BUSIEST.0
+            && !self.is_awaited(count, today, reach)
+    }
+
+    /// Whether so many have come before, on this day of the week or of the month.
+    pub(super) fn is_awaited(&self, count: u64, today: i64, reach: Reach) -> bool {
+        let before = self.monthly(today, reach).max(self.weekly(today, reach));
+        count * BEYOND_BUSIEST.1 <= before * BEYOND_BUSIEST.0
     }
 
     /// The most of a window, as far as that is usual: in peace, or in three waves. What came three
@@ -378,10 +415,15 @@ impl WaveDays {
         let place = reach.place();
         let in_peace = before().filter(|day| !day.is_run);
         let in_peace = in_peace.map(|day| day.in_peace[place]);
-        let mut all: Vec<u64> = before().map(|day| day.of_all[place]).collect();
+        in_peace.max().unwrap_or(0).max(self.third(until, reach))
+    }
+
+    /// The third most of a window before a day, in peace or not.
+    pub(super) fn third(&self, until: i64, reach: Reach) -> u64 {
+        let before = self.days.iter().filter(|day| day.day < until);
+        let mut all: Vec<u64> = before.map(|day| day.of_all[reach.place()]).collect();
         all.sort_unstable();
-        let third = all.len().checked_sub(3).map_or(0, |place| all[place]);
-        in_peace.max().unwrap_or(0).max(third)
+        all.len().checked_sub(3).map_or(0, |place| all[place])
     }
 
     /// The lesser of what came on this day of the week one and two weeks ago: who works off refunds on Fridays

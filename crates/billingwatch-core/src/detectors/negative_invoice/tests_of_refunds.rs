@@ -1,0 +1,147 @@
+//! Timelines of refunds: to one customer, at odd hours, and after free days.
+
+use insta::assert_snapshot;
+
+use crate::testing::{check, in_order};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+/// Weeks of a shop: so many payments a day by anybody, and on working days refunds at 10:00, 12:00, 14:00 and so on, each of a
+/// payment of the day before.
+struct Shop {
+    lines: Vec<(i64, String)>,
+    made: usize,
+}
+
+impl Shop {
+    /// The timelines begin on a Monday (2024-03-04).
+    fn new(days: i64, refunds: impl Fn(i64) -> i64) -> Self {
+        let mut shop = Self {
+            lines: Vec::new(),
+            made: 0,
+        };
+        for day in 0..days {
+            for n in 0..60 {
+                shop.at(day * DAY + n * DAY / 60, "charge.succeeded".to_owned());
+            }
+            let every = 8 * HOUR / refunds(day).max(1);
+            for n in 0..refunds(day) {
+                shop.refund(day * DAY + 10 * HOUR + n * every);
+            }
+        }
+        shop
+    }
+
+    fn at(&mut self, secs: i64, line: String) -> &mut Self {
+        self.lines.push((secs, line));
+        self
+    }
+
+    /// A payment of a day ago is given back.
+    fn refund(&mut self, secs: i64) -> &mut Self {
+        let n = self.made;
+        self.made += 1;
+        let paid = format!("charge.succeeded ch=ch_r{n} cus=cus_r{n}");
+        self.at((secs - DAY).max(0), paid)
+            .at(secs, format!("refund.created ch=ch_r{n}"))
+    }
+
+    /// A customer who pays each second day, and is given all of it back.
+    fn again(&mut self, first: i64, paid: i64, back: i64) -> &mut Self {
+        for n in 0..paid {
+            let charge = format!("ch_{first}_{n}");
+            self.at(
+                first * DAY + n * 2 * DAY,
+                format!("charge.succeeded ch={charge} cus=cus_x amt=3000"),
+            );
+            self.at(
+                back * DAY + n * 2 * HOUR,
+                format!("refund.created ch={charge} amt=3000"),
+            );
+        }
+        self
+    }
+
+    fn told(&self) -> String {
+        check("negative_invoice", &in_order(self.lines.clone()))
+    }
+}
+
+/// Four on working days.
+const fn at_work(day: i64) -> i64 {
+    if day % 7 < 5 { 4 } else { 0 }
+}
+
+#[test]
+fn one_customer_who_is_given_back_payment_after_payment_is_told() {
+    assert_snapshot!(Shop::new(40, at_work).again(10, 7, 31).told(), @"
+        d31 08:00:00 firing medium customer:ch_10_0: the customer of ch_10_0 was given back 5 payments of 5 days within 1d, 150.00 USD
+        d38 12:00:00 resolved medium customer:ch_10_0: nothing more happened to it within 7d
+        ");
+}
+
+#[test]
+fn a_few_or_those_of_one_day_are_returns() {
+    assert_eq!(Shop::new(40, at_work).again(10, 4, 31).told(), "");
+    let mut shop = Shop::new(40, at_work);
+    for n in 0..7 {
+        shop.at(
+            20 * DAY + n * 60,
+            format!("charge.succeeded ch=ch_o{n} cus=cus_o"),
+        );
+        shop.at(31 * DAY + n * 600, format!("refund.created ch=ch_o{n}"));
+    }
+    assert_eq!(shop.told(), "");
+    // Where others were given back as much, it is how they do it.
+    let mut shop = Shop::new(40, at_work);
+    for n in 0..6 {
+        shop.at(
+            n * 2 * DAY,
+            format!("charge.succeeded ch=ch_p{n} cus=cus_p"),
+        );
+        shop.at(14 * DAY + n * HOUR, format!("refund.created ch=ch_p{n}"));
+    }
+    let told = shop.again(12, 8, 31).told();
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(told.starts_with("d14 "), "{told}");
+}
+
+#[test]
+fn a_night_of_refunds_is_a_wave_where_refunds_are_made_by_day() {
+    let mut shop = Shop::new(40, at_work);
+    for n in 0..10 {
+        shop.refund(31 * DAY + 2 * HOUR + n * 540);
+    }
+    assert_snapshot!(shop.told(), @"
+        d31 03:03:00 firing high refund_wave: 8 charges were refunded within 6h, at hours at which none are usual: 12.5 % of the payments of a day; 160.00 USD given back
+        d32 02:36:00 resolved high refund_wave: 0 charges refunded within 6h, 2.1 are usual
+        ");
+    // By day as many are two days' work.
+    let mut shop = Shop::new(40, at_work);
+    for n in 0..6 {
+        shop.refund(31 * DAY + 10 * HOUR + 300 + n * 4_800);
+    }
+    assert_eq!(shop.told(), "");
+}
+
+#[test]
+fn a_monday_makes_up_for_the_weekend() {
+    let monday = |count: i64| {
+        Shop::new(31, move |day| match day {
+            28 => count,
+            _ if day % 7 < 5 => 2,
+            _ => 0,
+        })
+        .told()
+    };
+    assert_eq!(monday(9), "");
+    assert!(monday(24).contains("firing"));
+    // The same on a Thursday is a wave.
+    let thursday = Shop::new(31, |day| match day {
+        24 => 12,
+        _ if day % 7 < 5 => 2,
+        _ => 0,
+    });
+    assert!(thursday.told().contains("firing"));
+}

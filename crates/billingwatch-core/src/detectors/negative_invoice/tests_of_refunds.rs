@@ -137,6 +137,13 @@ fn a_monday_makes_up_for_the_weekend() {
     };
     assert_eq!(monday(9), "");
     assert!(monday(24).contains("firing"));
+    // On a Sunday nobody makes up for a Saturday.
+    let sunday = Shop::new(31, |day| match day {
+        27 => 14,
+        _ if day % 7 < 5 => 2,
+        _ => 0,
+    });
+    assert!(sunday.told().contains("firing"));
     // The same on a Thursday is a wave.
     let thursday = Shop::new(31, |day| match day {
         24 => 12,

@@ -336,12 +336,17 @@ impl WaveDays {
         }
         let first = today - known;
         let is_free = |day: i64| self.known_day(day).is_none_or(|day| day.made == 0);
-        let is_always_free = |day: i64| {
+        let were_free = |day: i64| {
             let mut before = (1..=4)
                 .map(|week| day - 7 * week)
                 .filter(|day| *day >= first);
-            is_free(day) && before.clone().next().is_some() && before.all(is_free)
+            before.clone().next().is_some() && before.all(is_free)
         };
+        // On a free day nobody makes up for anything.
+        if were_free(today) {
+            return 1.0;
+        }
+        let is_always_free = |day: i64| is_free(day) && were_free(day);
         let held = (1..=FREE_DAYS_MAX).take_while(|back| is_always_free(today - *back));
         1.0 + as_f64(held.count() as u64)
     }

@@ -25,7 +25,7 @@ use crate::time::{Span, Timestamp};
 
 use super::super::words::as_f64;
 use super::groups::Groups;
-use super::trials;
+use super::{PENDING, trials};
 
 /// A renewal is told within this time after its turn, if it is told at all: events that are missing
 /// from it may have been its payment.
@@ -55,6 +55,10 @@ const NEAR: Span = Span::days(1);
 /// So long after a silence its neighbours' turns are known: then those who pay by the month have turned
 /// again, and nobody can say who had paid.
 const REMEMBERED: Span = Span::days(27);
+
+/// What becomes of a bank debit is told within so many days as a rule: six business days, with a
+/// holiday among them (Stripe docs: SEPA Direct Debit, ACH, Bacs).
+const DECIDED: Span = Span::days(9);
 
 /// Charges are told of where one was in so long a time before a silence of invoices.
 const WITNESS: Span = Span::days(1);
@@ -106,6 +110,21 @@ impl<'a> Outage<'a> {
             unseen,
         }
     }
+}
+
+/// A silence whose events never came and in which it may have been told what became of a charge that was
+/// made then, and of which nothing was heard: a bank debit is decided on one of the days after it.
+pub(super) fn undecided<'a>(asked_at: Timestamp, ctx: &Context<'a>) -> Option<&'a Trouble> {
+    let until = asked_at + PENDING;
+    let mut silences = ctx.intake().silences(Family::Invoice, asked_at, until);
+    silences.find(|trouble| {
+        let back_at = trouble.back_at.unwrap_or(until).min(until);
+        let missed = back_at.since(trouble.since.max(asked_at));
+        // Of invoices alone it would hide nothing: charges say as much.
+        trouble.affects(Family::Charge)
+            && trouble.is_lost()
+            && share_of(missed, DECIDED) >= UNSEEN_MIN
+    })
 }
 
 /// A turn whose payment may have been missed here.

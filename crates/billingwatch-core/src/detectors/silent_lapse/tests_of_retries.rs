@@ -129,28 +129,3 @@ fn several_that_nobody_tries_any_more_are_told_as_such() {
         "{told}"
     );
 }
-
-#[test]
-fn an_attempt_that_a_silence_may_have_hidden_is_not_missed() {
-    // Something happens every five minutes, so that days without anything are a silence.
-    let followed = followed(10).replace(
-        "+3d invoice.payment_failed",
-        "+5m invoice.upcoming x864/5m\n+1m invoice.payment_failed",
-    );
-    let told = |silence: &str| {
-        let timeline = followed.clone()
-            + "+1m charge.failed ch=ch_x cus=cus_x
-               +1s invoice.payment_failed in=in_x sub=sub_x cus=cus_x tries=1
-               +1s customer.subscription.updated sub=sub_x cus=cus_x status=past_due
-               +5m invoice.upcoming x288/5m\n"
-            + silence
-            + "+5m invoice.upcoming x2016/5m\n";
-        check("silent_lapse", &timeline)
-    };
-    assert_snapshot!(told("+3d wait\n"), @"
-    d33 00:22:00 quiet events_missing -: subscriptions fall due, and are judged later: no events arrived since 2024-04-04T00:21:22Z
-    d34 02:27:00 quiet events_missing sub_x: what was due 2024-04-03T00:21:21Z is judged 2024-04-08T00:21:20Z: its events may still be delivered
-    ");
-    let heard = told("+5m invoice.upcoming x864/5m\n");
-    assert!(heard.contains("firing medium sub_x"), "{heard}");
-}

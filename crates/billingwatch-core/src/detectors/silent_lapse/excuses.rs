@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
 use crate::event::Family;
+use crate::event::subscription::{Interval, SubscriptionStatus};
 use crate::ids::{Key, KeyMap};
 use crate::intake::{Trouble, TroubleKind};
 use crate::ledger::SubscriptionRecord;
@@ -42,6 +43,10 @@ pub(super) const UNSEEN_MIN: f64 = 0.01;
 /// After a turn whose events are missing for good the next turn is awaited, at most so long: who
 /// pays by the year has most likely done so.
 const EXCUSED_MAX: Span = Span::days(400);
+
+/// Months are no shorter, and the next may be so much longer.
+const SHORTEST_MONTH: Span = Span::days(28);
+const UNEVEN: Span = Span::days(3);
 
 /// The usual period, where it is not known.
 const PERIOD: Span = Span::days(31);
@@ -125,6 +130,34 @@ pub(super) fn undecided<'a>(asked_at: Timestamp, ctx: &Context<'a>) -> Option<&'
             && trouble.is_lost()
             && share_of(missed, DECIDED) >= UNSEEN_MIN
     })
+}
+
+/// How long its next period will be, at most. That of a trial is as long as the trial, and months are up to
+/// three days longer than others.
+fn usual_period(record: &SubscriptionRecord) -> Span {
+    let count = i64::from(record.interval_count);
+    let planned = match record.interval {
+        Interval::Day => Some(Span::days(count)),
+        Interval::Week => Some(Span::days(7 * count)),
+        Interval::Month => Some(Span::days(31 * count)),
+        Interval::Year => Some(Span::days(366 * count)),
+        Interval::Unknown => None,
+    };
+    let last = record.period_end.zip(record.period_start);
+    let last = last.map(|(end, start)| end.since(start));
+    let last = last.filter(|_| record.status != SubscriptionStatus::Trialing);
+    let longest = last.map(|last| {
+        if last < SHORTEST_MONTH {
+            last
+        } else {
+            last + UNEVEN
+        }
+    });
+    // Of items with different intervals the one that ends first counts, and the plan of another may be known.
+    let both = planned
+        .zip(longest)
+        .map(|(planned, last)| planned.min(last));
+    both.or(planned).or(last).unwrap_or(PERIOD)
 }
 
 /// A turn whose payment may have been missed here.
@@ -212,10 +245,13 @@ impl Excuses {
         (grace, now): (Span, Timestamp),
     ) -> Timestamp {
         let silence = Silence::of(trouble, now);
-        let period = record.period_end.zip(record.period_start);
-        let period = period.map_or(PERIOD, |(end, start)| end.since(start));
-        let period = period.clamp(Span::days(1), EXCUSED_MAX);
-        let mut turn = due_at + period;
+        let period = usual_period(record).clamp(Span::days(1), EXCUSED_MAX);
+        let turn = due_at - record.payment_term();
+        // Where its period was seen to turn, the next turn is known.
+        let known = record.period_end;
+        let known = known.filter(|end| *end > turn + record.boundary_slack());
+        let turn = known.unwrap_or(turn + period);
+        let mut turn = turn + record.payment_term();
         while turn < silence.back_at {
             turn = turn + period;
         }

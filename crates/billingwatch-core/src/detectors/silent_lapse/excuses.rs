@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::Context;
 use crate::event::Family;
+use crate::event::subscription::{Interval, SubscriptionStatus};
 use crate::ids::{Key, KeyMap};
 use crate::intake::{Trouble, TroubleKind};
 use crate::ledger::SubscriptionRecord;
@@ -25,7 +26,7 @@ use crate::time::{Span, Timestamp};
 
 use super::super::words::as_f64;
 use super::groups::Groups;
-use super::trials;
+use super::{PENDING, trials};
 
 /// A renewal is told within this time after its turn, if it is told at all: events that are missing
 /// from it may have been its payment.
@@ -43,6 +44,10 @@ pub(super) const UNSEEN_MIN: f64 = 0.01;
 /// pays by the year has most likely done so.
 const EXCUSED_MAX: Span = Span::days(400);
 
+/// Months are no shorter, and the next may be so much longer.
+const SHORTEST_MONTH: Span = Span::days(28);
+const UNEVEN: Span = Span::days(3);
+
 /// The usual period, where it is not known.
 const PERIOD: Span = Span::days(31);
 
@@ -55,6 +60,10 @@ const NEAR: Span = Span::days(1);
 /// So long after a silence its neighbours' turns are known: then those who pay by the month have turned
 /// again, and nobody can say who had paid.
 const REMEMBERED: Span = Span::days(27);
+
+/// What becomes of a bank debit is told within so many days as a rule: six business days, with a
+/// holiday among them (Stripe docs: SEPA Direct Debit, ACH, Bacs).
+const DECIDED: Span = Span::days(9);
 
 /// Charges are told of where one was in so long a time before a silence of invoices.
 const WITNESS: Span = Span::days(1);
@@ -106,6 +115,49 @@ impl<'a> Outage<'a> {
             unseen,
         }
     }
+}
+
+/// A silence whose events never came and in which it may have been told what became of a charge that was
+/// made then, and of which nothing was heard: a bank debit is decided on one of the days after it.
+pub(super) fn undecided<'a>(asked_at: Timestamp, ctx: &Context<'a>) -> Option<&'a Trouble> {
+    let until = asked_at + PENDING;
+    let mut silences = ctx.intake().silences(Family::Invoice, asked_at, until);
+    silences.find(|trouble| {
+        let back_at = trouble.back_at.unwrap_or(until).min(until);
+        let missed = back_at.since(trouble.since.max(asked_at));
+        // Of invoices alone it would hide nothing: charges say as much.
+        trouble.affects(Family::Charge)
+            && trouble.is_lost()
+            && share_of(missed, DECIDED) >= UNSEEN_MIN
+    })
+}
+
+/// How long its next period will be, at most. That of a trial is as long as the trial, and months are up to
+/// three days longer than others.
+fn usual_period(record: &SubscriptionRecord) -> Span {
+    let count = i64::from(record.interval_count);
+    let planned = match record.interval {
+        Interval::Day => Some(Span::days(count)),
+        Interval::Week => Some(Span::days(7 * count)),
+        Interval::Month => Some(Span::days(31 * count)),
+        Interval::Year => Some(Span::days(366 * count)),
+        Interval::Unknown => None,
+    };
+    let last = record.period_end.zip(record.period_start);
+    let last = last.map(|(end, start)| end.since(start));
+    let last = last.filter(|_| record.status != SubscriptionStatus::Trialing);
+    let longest = last.map(|last| {
+        if last < SHORTEST_MONTH {
+            last
+        } else {
+            last + UNEVEN
+        }
+    });
+    // Of items with different intervals the one that ends first counts, and the plan of another may be known.
+    let both = planned
+        .zip(longest)
+        .map(|(planned, last)| planned.min(last));
+    both.or(planned).or(last).unwrap_or(PERIOD)
 }
 
 /// A turn whose payment may have been missed here.
@@ -193,10 +245,13 @@ impl Excuses {
         (grace, now): (Span, Timestamp),
     ) -> Timestamp {
         let silence = Silence::of(trouble, now);
-        let period = record.period_end.zip(record.period_start);
-        let period = period.map_or(PERIOD, |(end, start)| end.since(start));
-        let period = period.clamp(Span::days(1), EXCUSED_MAX);
-        let mut turn = due_at + period;
+        let period = usual_period(record).clamp(Span::days(1), EXCUSED_MAX);
+        let turn = due_at - record.payment_term();
+        // Where its period was seen to turn, the next turn is known.
+        let known = record.period_end;
+        let known = known.filter(|end| *end > turn + record.boundary_slack());
+        let turn = known.unwrap_or(turn + period);
+        let mut turn = turn + record.payment_term();
         while turn < silence.back_at {
             turn = turn + period;
         }

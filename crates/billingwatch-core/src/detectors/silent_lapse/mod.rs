@@ -7,7 +7,7 @@
 //!
 //! Nothing is expected (and nothing said) in a trial until it has [run out](trials), while collection is paused, of free, wholly
 //! discounted or metered plans, within a sent invoice's days to pay, of subscriptions that end,
-//! and on test clocks. Paid by hand counts as paid. A payment under way (bank debits take days),
+//! and on test clocks. Paid by hand counts as paid; [written off](write_offs) does where somebody tried to collect it. A payment under way (bank debits take days),
 //! or an attempt that failed, is not silent. While events are missing nobody is blamed, nor
 //! afterwards for a turn whose events never came, unless many lapsed around it. Past due is no silent matter either, as long as
 //! [somebody tries](retries): the next attempt comes that Stripe promised, or, after a first one that names none, the second that
@@ -34,6 +34,7 @@ mod tests_of_trials;
 #[cfg(test)]
 mod tests_of_write_offs;
 mod trials;
+mod write_offs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::{Charge, ChargeStatus};
+use crate::event::invoice::InvoiceStatus;
 use crate::event::subscription::SubscriptionStatus;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
@@ -52,10 +54,11 @@ use crate::money::Money;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
-use excuses::{Excuses, Outage};
+use excuses::{Excuses, Outage, undecided};
 use groups::{Ended, Groups, Lapse};
 use retries::Retries;
 use trials::Trials;
+use write_offs::WriteOffs;
 
 /// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
 /// about an hour after the period turns. What came later than that is not needed for a verdict.
@@ -114,6 +117,8 @@ pub(super) struct SilentLapse {
     retries: Retries,
     /// Whether the ends of trials are told.
     trials: Trials,
+    /// Renewals that were written off untried.
+    write_offs: WriteOffs,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
     /// Customers whose payment was just decided, and until when its other events are awaited.
@@ -144,10 +149,17 @@ impl Detector for SilentLapse {
             self.retries.note_charge(charge);
             self.note_charge(charge, ctx);
         }
-        if let EventData::Invoice(invoice) = &event.data
-            && let Some(key) = self.retries.note(event, invoice, ctx.ledger())
-        {
-            self.look(key, Some(event), ctx);
+        if let EventData::Invoice(invoice) = &event.data {
+            let grace = Span::secs(self.settings.grace_secs);
+            self.write_offs.note(event, invoice, grace, ctx.ledger());
+            let tried = self.retries.note(event, invoice, ctx.ledger());
+            // It settles what was told, or may be the lapse itself.
+            let is_off = invoice.status == InvoiceStatus::Uncollectible;
+            let written_off = invoice.subscription.as_ref().filter(|_| is_off);
+            let written_off = written_off.map(|id| id.key());
+            if let Some(key) = tried.or(written_off) {
+                self.look(key, Some(event), ctx);
+            }
         }
         if event.event_type == EventType::SubscriptionDeleted {
             self.trials.note_end();
@@ -155,8 +167,11 @@ impl Detector for SilentLapse {
         for fact in ctx.facts() {
             match fact {
                 Fact::TrialEnded { .. } => self.trials.note_told(),
-                Fact::SubscriptionChanged { subscription }
-                | Fact::SubscriptionPaid { subscription, .. } => {
+                Fact::SubscriptionChanged { subscription } => {
+                    self.look(*subscription, Some(event), ctx);
+                }
+                Fact::SubscriptionPaid { subscription, .. } => {
+                    self.write_offs.note_paid(*subscription);
                     self.look(*subscription, Some(event), ctx);
                 }
                 _ => {}
@@ -212,7 +227,10 @@ impl Detector for SilentLapse {
                         let finding = describe(record, due_at, ctx.now(), grace_secs);
                         trials::reword(finding, record, ctx.now())
                     }
-                    _ => describe(record, due_at, ctx.now(), grace_secs),
+                    _ => {
+                        let finding = describe(record, due_at, ctx.now(), grace_secs);
+                        self.write_offs.reword(finding, record)
+                    }
                 };
             }
             ctx.fire(finding);
@@ -241,6 +259,7 @@ impl SilentLapse {
         }
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excuses.forget(key);
+            self.write_offs.forget(key);
             // An invoice may be heard of before its subscription is.
             if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
                 self.retries.forget(key);
@@ -254,10 +273,12 @@ impl SilentLapse {
             Err(NothingDue::NotActive)
                 if record.status == SubscriptionStatus::PastDue && !record.is_paused =>
             {
+                self.write_offs.forget(key);
                 self.look_past_due(key, record, event, ctx);
                 return;
             }
             Err(nothing) => {
+                self.write_offs.forget(key);
                 if event.is_none() {
                     let message = "a deadline passed for which nothing is due any more";
                     ctx.suppress(nothing.as_str(), Some(&record.id), message);
@@ -267,8 +288,15 @@ impl SilentLapse {
                 return;
             }
         };
-        self.retries.settle(key, record.seen_at);
+        self.retries.settle(key, record.seen_at, ctx.now());
+        // What was written off untried is due still, though nothing is asked for it any more.
+        let write_off = self.write_offs.get(key);
+        let due_at = write_off.map_or(due_at, |it| it.turn);
+        let written_off_at = write_off.map(|it| it.at);
         let mut deadline = due_at + Span::secs(self.settings.grace_secs);
+        if let Some(at) = written_off_at {
+            deadline = deadline.max(at + RECOVERY);
+        }
         if deadline > ctx.now() {
             let state = if is_in_trial { "in trial" } else { "paid" };
             self.close(key, format_args!("{state}; next due {due_at}"), ctx);
@@ -277,12 +305,18 @@ impl SilentLapse {
             deadline = deadline.max(until);
         }
         // Looked up when it is due: what is announced by then decides.
-        if deadline <= ctx.now() {
-            let debit = ctx.ledger().unannounced_debit(record, ctx.now());
-            deadline = deadline.max(due_at + debit);
-        }
-        if let Some(unrest_at) = record.unrest_at {
-            deadline = deadline.max(unrest_at + RECOVERY);
+        if written_off_at.is_none() {
+            if deadline <= ctx.now() {
+                let debit = ctx.ledger().unannounced_debit(record, ctx.now());
+                deadline = deadline.max(due_at + debit);
+            }
+            if let Some(unrest_at) = record.unrest_at {
+                deadline = deadline.max(unrest_at + RECOVERY);
+            }
+            // Of two invoices in dunning one is paid: the other is tried on, and that is not silent.
+            if let Some(next_at) = self.retries.next_at(key) {
+                deadline = deadline.max(next_at + RECOVERY);
+            }
         }
         if deadline > ctx.now() {
             self.set_deadline(key, deadline);
@@ -296,6 +330,14 @@ impl SilentLapse {
         } else if is_in_trial && !self.trials.is_odd() {
             let message = format!("its trial ended {due_at}, and here that is not always told");
             ctx.suppress("trial_end_untold", Some(&record.id), message);
+        } else if written_off_at.is_some()
+            && let Some(why) = self.write_offs.excuse(key, record, ctx.ledger())
+        {
+            let message = format!("what was due {due_at} was written off untried: {why}");
+            ctx.suppress("written_off", Some(&record.id), message);
+            self.write_offs.forget(key);
+            // The next period is due as ever.
+            self.look(key, event, ctx);
         } else {
             self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
         }
@@ -309,7 +351,7 @@ impl SilentLapse {
         due_at: Timestamp,
         ctx: &mut Context<'_>,
     ) -> bool {
-        let customer = record.customer.as_ref().map(|id| Key::of(id));
+        let customer = customer_of(record);
         if let Some(pending) = customer.and_then(|customer| self.pending.get_mut(&customer)) {
             let until = pending.since + PENDING;
             if until > ctx.now() {
@@ -342,7 +384,16 @@ impl SilentLapse {
         let may_excuse = |trouble: &&Trouble| {
             !self.excuses.contains(key) && !self.excuses.is_effect(trouble, ctx.now())
         };
+        let pending = customer.and_then(|customer| self.pending.get(&customer));
+        let asked_at = pending.map(|pending| pending.since);
+        let turn = due_at - record.payment_term();
+        let asked_at = asked_at.filter(|at| *at + SETTLED >= turn);
         let unseen = outage.unseen.filter(may_excuse);
+        let unseen = unseen.or_else(|| {
+            asked_at
+                .and_then(|at| undecided(at, ctx))
+                .filter(may_excuse)
+        });
         if let Some(trouble) = unseen {
             let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
             ctx.suppress(trouble.reason(), Some(&record.id), message);
@@ -443,6 +494,10 @@ impl SilentLapse {
             ),
         }
     }
+}
+
+fn customer_of(record: &SubscriptionRecord) -> Option<Key> {
+    record.customer.as_ref().map(|id| Key::of(id))
 }
 
 fn describe(

@@ -23,6 +23,8 @@ use crate::ids::{Key, KeyMap};
 use crate::ledger::{Generations, Ledger};
 use crate::time::{Span, Timestamp};
 
+use super::RECOVERY;
+
 /// The most promises remembered; of further ones nothing is known.
 const PROMISES_MAX: usize = 200_000;
 
@@ -74,6 +76,8 @@ struct Promise {
     tried_at: Timestamp,
     /// A promise was taken back: somebody ended the retries.
     is_given_up: bool,
+    /// The subscription was active after it: it stands only if its invoice is another than was paid.
+    is_doubtful: bool,
     customer: Option<Key>,
 }
 
@@ -122,7 +126,8 @@ impl Retries {
     /// When the next attempt of this subscription's invoice is to come: as promised, or, after a first
     /// one that names no next, as others do here. `None` when none is expected.
     pub(super) fn expected(&self, subscription: Key) -> Option<Expected> {
-        let promise = self.promises.get(&subscription)?;
+        let promise = self.promises.get(&subscription);
+        let promise = promise.filter(|promise| !promise.is_doubtful)?;
         let tried_at = promise.tried_at;
         if let Some(at) = promise.at {
             return Some(Expected {
@@ -218,6 +223,7 @@ impl Retries {
                 tried_at: same.map_or(event.created, |known| known.tried_at),
                 is_given_up: at.is_none()
                     && same.is_some_and(|known| known.is_given_up || known.at.is_some()),
+                is_doubtful: false,
                 customer: invoice.customer.as_ref().map(|id| id.key()),
             };
             self.promises.insert(subscription, promise);
@@ -230,12 +236,28 @@ impl Retries {
     }
 
     /// The subscription is active, as was seen then. A later promise stands: that it is past due may
-    /// still be told.
-    pub(super) fn settle(&mut self, subscription: Key, seen_at: Timestamp) {
-        let known = self.promises.get(&subscription);
-        if known.is_some_and(|promise| promise.event_at < seen_at) {
+    /// still be told. An earlier one may be that of another invoice than the one whose payment made it
+    /// active: until its time it may be kept, and nothing is made of it if it is not.
+    pub(super) fn settle(&mut self, subscription: Key, seen_at: Timestamp, now: Timestamp) {
+        let Some(promise) = self.promises.get_mut(&subscription) else {
+            return;
+        };
+        if promise.event_at >= seen_at {
+            return;
+        }
+        if promise.at.is_some_and(|at| at + RECOVERY > now) {
+            promise.is_doubtful = true;
+        } else {
             self.forget(subscription);
         }
+    }
+
+    /// When an unpaid invoice of this subscription is tried next, as Stripe said with the last attempt.
+    pub(super) fn next_at(&self, subscription: Key) -> Option<Timestamp> {
+        let promise = self.promises.get(&subscription)?;
+        promise
+            .at
+            .filter(|at| at.since(promise.tried_at) <= POLICY_MAX)
     }
 
     /// The subscription ended, or nothing is to be said of its promise.

@@ -52,3 +52,46 @@ fn a_failure_in_the_minute_of_the_verdict_is_followed_by_its_subscription() {
     let told = failure("", &format!("{failed}+20m wait\n"));
     assert_eq!(told.matches("firing").count(), 1, "{told}");
 }
+
+/// Two invoices of a weekly plan fail and are tried again, and the older one is paid first.
+fn two_in_dunning(then: &str) -> String {
+    check(
+        "silent_lapse",
+        &format!(
+            "
+            +0s   customer.subscription.created sub=sub_1 cus=cus_1 to=7d
+            +1s   invoice.paid sub=sub_1 in=in_1 through=7d
+            +7d   customer.subscription.updated sub=sub_1 cus=cus_1 to=7d
+            +1h   invoice.payment_failed sub=sub_1 in=in_2 tries=1 next=3d through=7d
+            +1s   customer.subscription.updated sub=sub_1 cus=cus_1 from=-1h to=7d status=past_due
+            +3d   invoice.payment_failed sub=sub_1 in=in_2 tries=2 next=5d through=4d
+            +4d   customer.subscription.updated sub=sub_1 cus=cus_1 to=7d status=past_due
+            +1h   invoice.payment_failed sub=sub_1 in=in_3 tries=1 next=4d through=7d
+            +23h  invoice.paid sub=sub_1 in=in_2 through=-1d
+            +1s   customer.subscription.updated sub=sub_1 cus=cus_1 from=-1d to=6d
+            {then}
+            "
+        ),
+    )
+}
+
+#[test]
+fn while_the_newer_of_two_invoices_is_tried_again_it_is_not_silent() {
+    // Paid four days after its turn, as was announced.
+    assert_eq!(
+        two_in_dunning("+75h invoice.paid sub=sub_1 in=in_3 through=3d\n+3d wait\n"),
+        ""
+    );
+    // It fails once more, and the next attempt is announced.
+    let again = "
+        +75h  invoice.payment_failed sub=sub_1 in=in_3 tries=2 next=2d through=3d
+        +47h  wait
+        +1h   invoice.paid sub=sub_1 in=in_3 through=1d
+        +1d   wait
+    ";
+    assert_eq!(two_in_dunning(again), "");
+    // The announced attempt is not made.
+    assert_eq!(two_in_dunning("+96h wait\n"), "");
+    let told = two_in_dunning("+98h wait\n");
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}

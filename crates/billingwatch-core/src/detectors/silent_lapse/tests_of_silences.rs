@@ -132,3 +132,66 @@ fn a_silence_that_was_a_loss_stays_one_when_its_neighbours_renewed_again() {
     let is_told = |line: &str| line.contains("sub_year") && !line.contains(" quiet ");
     assert!(!told.lines().any(is_told), "{told}");
 }
+
+/// A bank debit is made, and days later nothing is told for so long; what is heard of it afterwards is `then`.
+fn debit_before_a_silence(charge: &str, silence: &str, then: &str) -> String {
+    let timeline = format!(
+        "+0s customer.subscription.created sub=sub_1 cus=cus_1 to=30d
+         +1s invoice.paid sub=sub_1 cus=cus_1 in=in_1 through=30d
+         +5m invoice.upcoming x8640/5m
+         +5m customer.subscription.updated sub=sub_1 cus=cus_1 to=30d
+         {charge}
+         +5m invoice.upcoming x1152/5m
+         {silence}
+         +5m invoice.upcoming x1440/5m
+         {then}
+         +5m invoice.upcoming x4700/5m
+        "
+    );
+    check("silent_lapse", &timeline)
+}
+
+#[test]
+fn what_became_of_a_debit_may_be_lost_in_a_silence() {
+    let debit = "+1h charge.pending ch=ch_1 cus=cus_1";
+    let told = debit_before_a_silence(debit, "+20h wait", "");
+    assert!(!told.contains("firing"), "{told}");
+    assert!(told.contains("may have been paid unseen"), "{told}");
+    // Nothing is silent, or what came of it is told, or no debit was made.
+    let heard = "+5m invoice.upcoming x240/5m";
+    let told = debit_before_a_silence(debit, heard, "");
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    let failed = "+1m charge.failed ch=ch_1 cus=cus_1";
+    let told = debit_before_a_silence(debit, "+20h wait", failed);
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    let told = debit_before_a_silence("+1h wait", "+20h wait", "");
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+/// A period of four weeks ends in a silence, and 31 days later `then` happens: months are uneven.
+fn month_in_a_silence(then: &str) -> String {
+    let timeline = format!(
+        "+0s customer.subscription.created sub=sub_1 cus=cus_1 to=28d
+         +1s invoice.paid sub=sub_1 cus=cus_1 in=in_1 through=28d
+         +5m invoice.upcoming x8040/5m
+         +5h wait
+         +5m invoice.upcoming x8840/5m
+         {then}
+         +5m invoice.upcoming x1440/5m
+        "
+    );
+    check("silent_lapse", &timeline)
+}
+
+#[test]
+fn after_a_silence_the_next_turn_is_awaited_though_months_are_uneven() {
+    let paid = "
+        +4h  customer.subscription.updated sub=sub_1 cus=cus_1 to=30d
+        +1h  invoice.paid sub=sub_1 cus=cus_1 in=in_2 through=30d
+    ";
+    let told = month_in_a_silence(paid);
+    assert!(told.contains("may have been paid unseen"), "{told}");
+    assert!(!told.contains("firing"), "{told}");
+    let told = month_in_a_silence("+4h wait");
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}

@@ -154,3 +154,29 @@ fn a_phase_that_a_schedule_makes_free_is_invoiced_with_zero() {
     );
     assert_eq!(told, "");
 }
+
+#[test]
+fn a_trial_that_ends_in_a_silence_is_left_to_the_end_of_its_first_period() {
+    let told = |after: &str| {
+        check(
+            "silent_lapse",
+            &format!(
+                "{USUAL}
+    +1h   customer.subscription.deleted sub=sub_a
+    +1h   customer.subscription.deleted sub=sub_c
+    +1h   customer.subscription.deleted sub=sub_d
+    +5m   invoice.upcoming x8040/5m
+    +5m   customer.subscription.created sub=sub_1 status=trialing trial=7d to=7d
+    +5m   invoice.upcoming x1920/5m
+    +15h  wait
+    +5m   invoice.upcoming x5760/5m
+    {after}"
+            ),
+        )
+    };
+    let quiet = told("+0s wait");
+    assert!(quiet.contains("quiet events_missing sub_1"), "{quiet}");
+    assert!(!quiet.contains("firing"), "{quiet}");
+    let later = told("+5m invoice.upcoming x5760/5m");
+    assert_eq!(later.matches("firing").count(), 1, "{later}");
+}

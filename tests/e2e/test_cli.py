@@ -113,7 +113,7 @@ def test_migrate_prepares_a_store_and_may_be_repeated(database, tmp_path):
 
 @pytest.mark.timeout(240)
 def test_the_demo_shows_every_detector_at_work(tmp_path):
-    done = run("demo", "--exit", cwd=tmp_path, timeout=220)
+    done = run("demo", "--exit", "--seconds", 25, cwd=tmp_path, timeout=220)
     assert done.returncode == 0, output_of(done)
     shown = output_of(done)
     assert [name for name in sorted(DETECTORS) if name not in shown] == [], shown

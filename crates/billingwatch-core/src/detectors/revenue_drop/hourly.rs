@@ -51,6 +51,16 @@ impl Hourly {
         self.counts.iter().all(|count| *count == 0)
     }
 
+    /// The count of so many hours before `end`, added up for this question alone.
+    pub(super) fn count(&self, end: i64, hours: i64) -> i64 {
+        let place = |hour: i64| {
+            let back = usize::try_from(self.end - hour).unwrap_or(0);
+            self.counts.len().saturating_sub(back)
+        };
+        let counts = self.counts.range(place(end - hours)..place(end));
+        counts.map(|count| i64::from(*count)).sum()
+    }
+
     /// Added up, for windows.
     pub(super) fn sums(&self) -> Sums {
         let mut sum = 0;
@@ -120,6 +130,7 @@ mod tests {
         ];
         for (end, hours, count) in windows {
             assert_eq!(sums.window(end, hours), count, "{hours} h before {end}");
+            assert_eq!(hourly.count(end, hours), count, "{hours} h before {end}");
         }
         assert!(sums.knows(101) && !sums.knows(100));
         hourly.advance_to(106 + HOURS);

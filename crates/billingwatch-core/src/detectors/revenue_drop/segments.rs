@@ -31,6 +31,9 @@ const PARTS_MAX: usize = 24;
 /// A longer name is none of Stripe's.
 const NAME_BYTES_MAX: usize = 40;
 
+/// Days that are looked at first.
+const SAMPLE_DAYS: [i64; 3] = [1, 2, 7];
+
 /// Sales that a window must usually have.
 const USUAL_MIN: i64 = 12;
 
@@ -184,10 +187,10 @@ impl Segments {
     ) -> Vec<Told> {
         let mut told = Vec::new();
         let newest = (self.judged.max(end - HOURS), end);
-        for (currency, sales) in &mut self.sales {
-            sales.all.advance_to(end);
-            let all = sales.all.sums();
-            for part in &mut sales.parts {
+        for (currency, Sales { all, parts }) in &mut self.sales {
+            all.advance_to(end);
+            let mut added_up = None;
+            for part in &mut *parts {
                 part.hourly.advance_to(end);
                 for hours in unseen {
                     part.spoil(*hours);
@@ -195,9 +198,12 @@ impl Segments {
                 if is_told(*currency) || part.gone.is_some() {
                     part.spoil(newest);
                 }
+                if part.gone.is_none() && !part.may_be_gone(end) {
+                    continue;
+                }
                 let added = Added {
                     part: part.hourly.sums(),
-                    all: &all,
+                    all: added_up.get_or_insert_with(|| all.sums()),
                     end,
                     currency: *currency,
                 };
@@ -207,9 +213,7 @@ impl Segments {
                 };
                 told.extend(step);
             }
-            sales
-                .parts
-                .retain(|part| part.gone.is_some() || !part.hourly.is_empty());
+            parts.retain(|part| part.gone.is_some() || !part.hourly.is_empty());
         }
         self.judged = end;
         told
@@ -304,6 +308,21 @@ impl Part {
             stray,
             others: added.all.window(end, hours) - sales,
             others_usual: all_middle - middle,
+        })
+    }
+
+    /// Whether it may be gone: asked first, as it is cheap and nearly never so. Of a few days the poorest but one
+    /// is no poorer than that of all.
+    fn may_be_gone(&self, end: i64) -> bool {
+        WINDOWS.into_iter().any(|hours| {
+            let sales = self.hourly.count(end, hours);
+            let mut days = SAMPLE_DAYS.map(|day| match end - day * 24 {
+                // Nothing is known of it, so it rules nothing out.
+                spoilt if self.is_spoilt(spoilt, hours) => i64::MAX,
+                known => self.hourly.count(known, hours),
+            });
+            days.sort_unstable();
+            sales * LEFT_OF_LEAST < days[1]
         })
     }
 

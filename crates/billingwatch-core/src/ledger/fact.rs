@@ -30,6 +30,11 @@ pub enum Fact {
         /// The credit note.
         credit_note: Key,
     },
+    /// A subscription is heard of for the first time, whenever it was made; told before what is known of it.
+    SubscriptionMet {
+        /// The subscription.
+        subscription: Key,
+    },
     /// What is known of a subscription changed.
     SubscriptionChanged {
         /// The subscription.

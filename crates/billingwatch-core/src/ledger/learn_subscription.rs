@@ -63,6 +63,7 @@ impl Ledger {
             }
             self.renewals.change(None, record.turns_at(), event_at);
             self.subscriptions.insert(key, record);
+            facts.push(Fact::SubscriptionMet { subscription: key });
         }
         facts.push(Fact::SubscriptionChanged { subscription: key });
     }

@@ -57,7 +57,7 @@ pub struct SubscriptionRecord {
     pub ends_at: Option<Timestamp>,
     /// Days to pay a sent invoice; zero when charged automatically.
     pub payment_term_days: u16,
-    /// Collection is paused.
+    /// Collection is paused, beyond the end of the current period.
     pub is_paused: bool,
     /// It may be cancelled or paused when its trial ends, without a payment.
     pub may_end_with_trial: bool,
@@ -79,6 +79,9 @@ pub struct SubscriptionRecord {
     /// The newest event that shaped it.
     pub seen_at: Timestamp,
 }
+
+/// A pause that ends so near to a turn, or later, covers it: somebody meant to skip that one.
+const PAUSE_SLACK: Span = Span::days(1);
 
 /// Why nothing is expected of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +217,12 @@ impl SubscriptionRecord {
                 u16::try_from(days).unwrap_or_default()
             }
         };
-        self.is_paused = subscription.pause_collection.is_some();
+        // A pause that ends before the next turn lets that turn pay; Stripe ends it at its time (Stripe docs: Pause
+        // payment collection).
+        self.is_paused = subscription.pause_collection.as_ref().is_some_and(|pause| {
+            let ends_before = pause.resumes_at.zip(self.period_end);
+            ends_before.is_none_or(|(at, turn)| at + PAUSE_SLACK > turn)
+        });
         self.has_schedule = subscription.has_schedule;
         self.has_opaque_discounts = subscription.has_opaque_discounts;
         self.is_by_debit = are_debits(&subscription.payment_method_types);
@@ -229,7 +237,14 @@ impl SubscriptionRecord {
             self.price =
                 price_of(&subscription.items, &subscription.discounts).unwrap_or(UNKNOWN_PRICE);
         }
-        if was_paused && !self.is_paused {
+        let was_on_hold = subscription.pause_collection.as_ref().is_some_and(|pause| {
+            // One that should have ended before this period began is none of it.
+            pause
+                .resumes_at
+                .zip(self.period_start)
+                .is_none_or(|(at, start)| at > start)
+        });
+        if (was_paused || was_on_hold) && !self.is_paused {
             // What was due in the pause is forgiven; the next period is the first to be paid.
             self.paid_through = self.paid_through.max(self.period_end);
         }
@@ -342,6 +357,11 @@ impl SubscriptionRecord {
             let paid = self.paid_through.unwrap_or(start);
             paid <= start + self.boundary_slack()
         })
+    }
+
+    /// Whether its period was seen to turn.
+    pub(crate) const fn has_renewed(&self) -> bool {
+        self.is_renewed
     }
 
     /// When its current period began, where that was a renewal and is paid.

@@ -311,6 +311,11 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         is_paid_out_of_band: line.has("out_of_band"),
         attempt_count: line.number("tries"),
         next_payment_attempt: line.at("next", now),
+        due_date: line.at("due", now),
+        collection_method: match line.get("due") {
+            Some(_) => CollectionMethod::SendInvoice,
+            None => CollectionMethod::default(),
+        },
         finalized_at: Some(now),
         paid_at: is_paid.then(|| now - paid_before.unwrap_or(Span::ZERO)),
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
@@ -375,7 +380,9 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         canceled_at: None,
         ended_at: is_deleted.then_some(now),
         cancellation_reason: None,
-        pause_collection: line.has("paused").then(PauseCollection::default),
+        pause_collection: line.has("paused").then(|| PauseCollection {
+            resumes_at: line.at("resumes", now),
+        }),
         discounts: line
             .number("off_bps")
             .map(Discount::PercentBps)

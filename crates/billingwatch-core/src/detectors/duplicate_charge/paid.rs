@@ -54,9 +54,9 @@ const INVOICE_WORD: &str = "invoice";
 /// The most words of a description that are remembered as possible numbers of invoices.
 const WORDS_MAX: usize = 8;
 
-/// Two signups this close are one form sent twice, or again after a time-out, which is half a minute or
-/// a minute as a rule: nobody fills it in again so soon.
-const SIGNUP_SPAN: Span = Span::secs(60);
+/// Two signups this close are one form sent twice, again after a time-out, which is half a minute or a minute as a rule,
+/// or once more because no confirmation came: nobody else's is filled in so soon.
+const SIGNUP_SPAN: Span = Span::secs(180);
 
 /// One payment, and what tells it from another.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,14 +12,22 @@ use crate::ids::Key;
 /// Days of which the busiest is known.
 const DAYS: usize = 56;
 
+/// Of how many of a day it is known which they were: several that are used up by turns are told one after the other.
+const OF_DAY: usize = 4;
+
 /// One day's busiest, as far as they were not told.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Day {
     day: i64,
     /// Which, and how often.
-    first: Option<(Key, usize)>,
-    /// How often the busiest of the others was.
-    second: usize,
+    most: Vec<(Key, usize)>,
+}
+
+impl Day {
+    fn count(&self) -> usize {
+        let counts = self.most.iter().map(|(_, count)| *count);
+        counts.max().unwrap_or(0)
+    }
 }
 
 /// The busiest of each day.
@@ -49,37 +57,35 @@ impl Busiest {
         let Some(today) = self.days.back_mut() else {
             return;
         };
-        match today.first {
-            Some((known, most)) if known == key => today.first = Some((key, most.max(count))),
-            Some((_, most)) if most >= count => today.second = today.second.max(count),
-            Some((_, most)) => {
-                today.second = most;
-                today.first = Some((key, count));
-            }
-            None => today.first = Some((key, count)),
+        if let Some((_, known)) = today.most.iter_mut().find(|(known, _)| *known == key) {
+            *known = count.max(*known);
+        } else if today.most.len() < OF_DAY {
+            today.most.push((key, count));
+        } else if let Some(least) = today.most.iter_mut().min_by_key(|(_, count)| *count)
+            && least.1 < count
+        {
+            *least = (key, count);
         }
     }
 
     /// It is told: what it did on this day and the one before is no example.
     pub(super) fn told(&mut self, key: Key) {
         for day in self.days.iter_mut().rev().take(2) {
-            if day.first.is_some_and(|(known, _)| known == key) {
-                day.first = None;
-            }
+            day.most.retain(|(known, _)| *known != key);
         }
     }
 
     /// The most on any day before.
     pub(super) fn before(&self, day: i64) -> usize {
         let before = self.days.iter().filter(|known| known.day < day);
-        let most = before.map(|known| known.first.map_or(0, |(_, most)| most).max(known.second));
+        let most = before.map(Day::count);
         most.max().unwrap_or(0)
     }
 
     /// The most on any day before, and the most that was reached on so many of them.
     pub(super) fn before_on(&self, day: i64, days: usize) -> (usize, usize) {
         let before = self.days.iter().filter(|known| known.day < day);
-        let most = before.map(|known| known.first.map_or(0, |(_, most)| most).max(known.second));
+        let most = before.map(Day::count);
         let mut most: Vec<usize> = most.collect();
         most.sort_unstable_by(|a, b| b.cmp(a));
         let nth = |n: usize| most.get(n).copied().unwrap_or(0);
@@ -111,6 +117,25 @@ mod tests {
         assert_eq!((busiest.before(2), busiest.before(1)), (2, 0));
         assert!(busiest.start_day(2));
         assert!(!busiest.start_day(1));
+    }
+
+    #[test]
+    fn of_several_by_turns_each_that_is_told_is_no_example() {
+        let mut busiest = Busiest::default();
+        busiest.start_day(1);
+        let cards = [Key::of("fp_x"), Key::of("fp_y"), Key::of("fp_z")];
+        for count in 1..6 {
+            cards.iter().for_each(|card| busiest.note(*card, count));
+        }
+        busiest.note(Key::of("fp_o"), 2);
+        cards.iter().for_each(|card| busiest.told(*card));
+        assert_eq!(busiest.before(2), 2);
+        // Beyond the bound those with the most are kept.
+        for n in 0..20 {
+            busiest.note(Key::of(&format!("fp_{n}")), n);
+        }
+        assert_eq!(busiest.days[0].most.len(), OF_DAY);
+        assert_eq!(busiest.before(2), 19);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Cards of a customer that were declined: beside those that paid, part of the same list.
 //!
 //! Who has a list of stolen cards finds half of them blocked. A buyer in trouble has declined cards as
-//! well, and pays with one in the end; so at most as many count as paid.
+//! well, and pays with one in the end; so at most as many count as paid. Nobody has eight cards to try, and goes on when the
+//! second has paid: then all of them count.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,12 @@ use crate::ledger::Generations;
 use crate::time::Timestamp;
 
 use super::velocity::{PAIRS_MAX, Partners, WATCHED_MAX, WINDOW};
+
+/// So many cards of one customer are a list of them,
+const LISTED: usize = 8;
+
+/// once so many have paid.
+const LISTED_PAID: usize = 2;
 
 /// Declined cards by customer: which, and when last.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +51,12 @@ impl Declined {
         let others = cards
             .iter()
             .filter(|(card, seen_at)| at.since(*seen_at) <= WINDOW && !has_paid(*card));
-        others.count().min(paid.len())
+        let (others, paid) = (others.count(), paid.len());
+        if paid >= LISTED_PAID && paid + others >= LISTED {
+            others
+        } else {
+            others.min(paid)
+        }
     }
 
     /// Forgets; when it does next.

@@ -219,7 +219,7 @@ impl Detector for FraudSpike {
                 }
                 Fact::Attempt(attempt) if attempt.is_failed && !attempt.is_blocked => {
                     if let EventData::Charge(charge) = &event.data {
-                        let least = self.settings.guest_payments_min;
+                        let least = (self.settings.velocity_min, self.settings.guest_payments_min);
                         let is_retry = attempt.is_retry;
                         (self.velocity).take_declined((charge, is_retry), event, least, ctx);
                     }

@@ -11,8 +11,10 @@
 //! - **Alone**: next to nobody else buys meanwhile. A sale, a launch or a newsletter brings guests and those who bought before,
 //!   about as many as ever to each that is new.
 //!
-//! In the same way it tells of many who pay [next to nothing](tiny), alike or not.
+//! In the same way it tells of many who pay [next to nothing](tiny), alike or not, and of many whose cards are
+//! [from abroad](abroad).
 
+mod abroad;
 mod hours;
 mod tiny;
 
@@ -31,6 +33,7 @@ use crate::money::{Currency, Money};
 use crate::stats::{binomial_tail, negative_binomial_tail};
 use crate::time::{Span, Timestamp};
 
+use abroad::Abroad;
 use hours::Hours;
 use tiny::Tiny;
 
@@ -79,6 +82,7 @@ struct Newcomer {
     at: Timestamp,
     price: Price,
     is_tiny: bool,
+    is_abroad: bool,
     card: Key,
     charge: IdText,
     brand: IdText<10>,
@@ -103,6 +107,7 @@ pub(super) struct Newcomers {
     /// The newest burst that was told: since when, and what was paid.
     told: Option<(Timestamp, Price)>,
     tiny: Tiny,
+    abroad: Abroad,
 }
 
 /// A burst, and what it is held against.
@@ -121,8 +126,7 @@ struct Burst {
 impl Newcomers {
     /// Somebody else paid: a guest, or a customer who did before.
     pub(super) fn take_other(&mut self, at: Timestamp, ctx: &Context<'_>) {
-        self.hours.begin(at);
-        self.tiny.hours.begin(at);
+        self.begin(at);
         let minute = at.floor_to(Span::minutes(1));
         // Nearly always the newest; whatever the order of delivery, no more are kept than minutes passed.
         let mut newest = self.others.iter_mut().rev();
@@ -149,21 +153,24 @@ impl Newcomers {
             return None;
         }
         let price = charge.amount_collected().zip(charge.currency)?;
-        self.hours.begin(at);
-        self.tiny.hours.begin(at);
+        self.begin(at);
         if self.newest.len() >= NEW_MAX {
             self.newest.pop_front();
         }
         // What the merchant billed is no card tried at a checkout.
-        let is_tiny = self.tiny.take(price) && !is_for_invoice(charge);
+        let is_for_invoice = is_for_invoice(charge);
+        let is_tiny = self.tiny.take(price) && !is_for_invoice;
+        let country = card.country.as_deref().unwrap_or("?").into();
+        let is_abroad = self.abroad.is_abroad(&country) && !is_for_invoice;
         self.newest.push_back(Newcomer {
             at,
             price,
             is_tiny,
+            is_abroad,
             card: card_key,
             charge: charge.id.as_str().into(),
             brand: card.brand.as_deref().unwrap_or("?").into(),
-            country: card.country.as_deref().unwrap_or("?").into(),
+            country,
             funding: card.funding.as_deref().unwrap_or("?").into(),
         });
         let hour = ctx.calendar().hour_start(at);
@@ -171,15 +178,30 @@ impl Newcomers {
         let alike = of_hour.clone().filter(|one| one.price == price);
         (self.hours).note(at, alike.count() as u64, ctx.calendar());
         if is_tiny {
-            let tiny = of_hour.filter(|one| one.is_tiny);
+            let tiny = of_hour.clone().filter(|one| one.is_tiny);
             (self.tiny.hours).note(at, tiny.count() as u64, ctx.calendar());
+        }
+        if is_abroad {
+            let abroad = of_hour.filter(|one| one.is_abroad);
+            (self.abroad.hours).note(at, abroad.count() as u64, ctx.calendar());
         }
         let told = self.tell_alike(price, event, (at, count_min), ctx);
         // Those who pay one small price are told once.
-        if told.is_some() || self.told.is_some() || !is_tiny {
+        if told.is_some() || self.told.is_some() {
             return told;
         }
-        self.tell_tiny(event, (at, count_min), ctx)
+        let told = is_tiny.then(|| self.tell_tiny(event, (at, count_min), ctx));
+        let told = told.flatten();
+        if told.is_some() || self.tiny.is_told() || !is_abroad {
+            return told;
+        }
+        self.tell_abroad(event, (at, count_min), ctx)
+    }
+
+    fn begin(&mut self, at: Timestamp) {
+        self.hours.begin(at);
+        self.tiny.hours.begin(at);
+        self.abroad.hours.begin(at);
     }
 
     fn tell_alike(
@@ -200,7 +222,8 @@ impl Newcomers {
         let share = (hits / all).sqrt();
         let is_one = |one: &Newcomer| one.price == price;
         let mut hours = std::mem::take(&mut self.hours);
-        let burst = self.judge(is_one, (&mut hours, share), (at, count_min), ctx);
+        let of = (&mut hours, share, true);
+        let burst = self.judge(is_one, of, (at, count_min), ctx);
         self.hours = hours;
         let burst = burst?;
         let from = at - WINDOW;
@@ -224,7 +247,7 @@ impl Newcomers {
     ) -> Option<Finding> {
         let share = self.tiny.share()?;
         let mut hours = std::mem::take(&mut self.tiny.hours);
-        let of = (&mut hours, share);
+        let of = (&mut hours, share, true);
         let burst = self.judge(|one| one.is_tiny, of, (at, count_min), ctx);
         self.tiny.hours = hours;
         let burst = burst?;
@@ -244,6 +267,33 @@ impl Newcomers {
         Some(finding)
     }
 
+    fn tell_abroad(
+        &mut self,
+        event: &Event,
+        (at, count_min): (Timestamp, i64),
+        ctx: &Context<'_>,
+    ) -> Option<Finding> {
+        let share = self.abroad.share()?;
+        let mut hours = std::mem::take(&mut self.abroad.hours);
+        // Where they come from tells them from a crowd, whoever buys meanwhile.
+        let of = (&mut hours, share, false);
+        let burst = self.judge(|one| one.is_abroad, of, (at, count_min), ctx);
+        self.abroad.hours = hours;
+        let burst = burst?;
+        let from = at - WINDOW;
+        let newest = self.newest.iter();
+        let ones: Vec<&Newcomer> = newest
+            .filter(|one| one.is_abroad && one.at > from)
+            .collect();
+        if !abroad::is_from_everywhere(&burst, &ones) {
+            return None;
+        }
+        let finding = abroad::describe(&burst, &ones, event);
+        let first_at = ones.first().map_or(at, |one| one.at);
+        self.abroad.told((first_at, at), ctx.calendar());
+        Some(finding)
+    }
+
     /// A day begins: what was learned counts for less.
     pub(super) fn start_day(&mut self) {
         for (one, all) in [&mut self.alike, &mut self.usual] {
@@ -251,6 +301,7 @@ impl Newcomers {
             *all *= KEPT_A_DAY;
         }
         self.tiny.start_day();
+        self.abroad.start_day();
     }
 
     /// What leaves the hour becomes part of what is usual, unless it is of a burst that was told.
@@ -266,6 +317,7 @@ impl Newcomers {
         {
             let (at, price) = (one.at, one.price);
             self.tiny.learn(one);
+            self.abroad.learn(one);
             self.newest.pop_front();
             let is_told = |(from, told): (Timestamp, Price)| told == price && at >= from;
             if self.told.is_some_and(is_told) {
@@ -290,14 +342,17 @@ impl Newcomers {
         if key == tiny::KEY {
             self.tiny.clear();
         }
+        if key == abroad::KEY {
+            self.abroad.clear();
+        }
     }
 
     /// Whether those who are like this one are a burst, held against the hours of such and the share they
-    /// usually have of all new customers.
+    /// usually have of all new customers; and whether they must be `alone`.
     fn judge(
         &self,
         is_one: impl Fn(&Newcomer) -> bool,
-        (hours, share): (&mut Hours, f64),
+        (hours, share, alone): (&mut Hours, f64, bool),
         (at, count_min): (Timestamp, i64),
         ctx: &Context<'_>,
     ) -> Option<Burst> {
@@ -337,8 +392,9 @@ impl Newcomers {
             let others: u64 = others.map(|(_, count)| count).sum();
             let all = new + others;
             let alike_chance = binomial_tail(alike, new, share);
-            let is_alone = binomial_tail(new, all, share_new) <= ALONE_CHANCE
-                && as_f64(others) <= as_f64(all) * (1.0 - share_new) * ALONE_PART;
+            let is_alone = !alone
+                || binomial_tail(new, all, share_new) <= ALONE_CHANCE
+                    && as_f64(others) <= as_f64(all) * (1.0 - share_new) * ALONE_PART;
             let is_burst = alike >= count_min && alike_chance <= ALIKE_CHANCE && is_alone;
             is_burst.then_some(Burst {
                 window,

@@ -263,6 +263,27 @@ fn one_customer_with_many_cards() {
 }
 
 #[test]
+fn a_list_of_cards_is_told_by_those_that_were_declined_once_two_have_paid() {
+    // The second and, where two pay, the sixth of nine.
+    let list = |paid: usize| -> String {
+        let word = |card: usize| match card {
+            1 => "succeeded",
+            5 if paid > 1 => "succeeded",
+            _ => "failed",
+        };
+        let line = |card| {
+            format!(
+                "+3m charge.{} cus=cus_1 card=fp_{card} req=req_1\n",
+                word(card)
+            )
+        };
+        (0..9).map(line).collect()
+    };
+    assert_snapshot!(check("fraud_spike", &list(2)), @"d0 00:24:00 firing medium customer:cus_1: cus_1 paid with 2 different cards within 1d, and 6 others were declined");
+    assert_eq!(check("fraud_spike", &list(1)), "", "a buyer in trouble");
+}
+
+#[test]
 fn an_agency_whose_card_pays_for_its_clients_is_usual() {
     let mut days = String::new();
     for _ in 0..10 {

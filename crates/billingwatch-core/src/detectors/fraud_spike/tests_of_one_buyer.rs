@@ -108,7 +108,13 @@ fn declined_cards_count_beside_those_that_paid() {
     assert_eq!(told(&(customers() + &cards(4, 0))), "");
     // A buyer in trouble, who pays with one card or with two in the end.
     assert_eq!(told(&(customers() + &cards(1, 9))), "");
-    assert_eq!(told(&(customers() + &cards(2, 9))), "");
+    assert_eq!(told(&(customers() + &cards(2, 2))), "");
+    // Nobody has so many cards of their own.
+    let told_of_list = told(&(customers() + &cards(2, 9)));
+    assert!(
+        told_of_list.contains("2 different cards within 1d, and 1"),
+        "{told_of_list}"
+    );
     // The same card declined, and then paying, is one.
     let same = cards(4, 1).replace("x0 amt", " amt");
     assert_eq!(told(&(customers() + &same)), "");

@@ -13,9 +13,9 @@ use crate::alert::{Finding, Measure, Severity, Unit, anomaly_score};
 use crate::detector::Context;
 use crate::detectors::words::as_f64;
 use crate::event::Event;
-use crate::event::charge::Charge;
+use crate::event::charge::{Charge, ChargeStatus};
 use crate::few::Few;
-use crate::ids::Key;
+use crate::ids::{CustomerId, Key};
 use crate::ledger::{Generations, IdText};
 use crate::money::Money;
 use crate::stats::binomial_tail;
@@ -146,27 +146,8 @@ impl Velocity {
         let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
 
         let cards = self.customers.entry(customer.key(), Partners::default);
-        if let Some(paid) = meet(cards, card_key, at, charge.id.as_str()) {
-            let count = paid + self.declined.beside(customer.key(), cards, at);
-            if count >= count_min.max(self.busiest_customers.before(day) * 2 + 1) {
-                let key = format!("customer:{customer}");
-                let mut finding = grown(&key, count, count_min, charge, event, cards);
-                "A customer paid with many cards".clone_into(&mut finding.title);
-                finding.message = match count - paid {
-                    0 => format!("{customer} paid with {count} different cards within {WINDOW}"),
-                    declined => format!(
-                        "{customer} paid with {paid} different cards within {WINDOW}, and {declined} others \
-                         were declined"
-                    ),
-                };
-                finding.subject = Some(customer.to_string());
-                finding.subjects.insert(0, customer.to_string());
-                self.open.insert(key, ctx.now());
-                ctx.fire(finding);
-                self.busiest_customers.told(customer.key());
-            } else {
-                self.busiest_customers.note(customer.key(), count);
-            }
+        if meet(cards, card_key, at, charge.id.as_str()).is_some() {
+            self.tell_customer(customer, (charge, event), (at, day, count_min), ctx);
         }
         if !is_new {
             if is_by_call {
@@ -205,7 +186,7 @@ impl Velocity {
         &mut self,
         (charge, is_retry): (&Charge, bool),
         event: &Event,
-        payments_min: i64,
+        (count_min, payments_min): (i64, i64),
         ctx: &mut Context<'_>,
     ) {
         let at = charge.created.unwrap_or(ctx.event_at()).min(ctx.event_at());
@@ -217,6 +198,9 @@ impl Velocity {
         }
         if let Some(fingerprint) = fingerprint_of(charge) {
             self.declined.take(customer.key(), Key::of(fingerprint), at);
+            let count_min = usize::try_from(count_min).unwrap_or(usize::MAX);
+            let day = ctx.calendar().day(at);
+            self.tell_customer(customer, (charge, event), (at, day, count_min), ctx);
             if is_retry {
                 return;
             }
@@ -225,6 +209,45 @@ impl Velocity {
             let often = (self.buyers).take_declined(card, event, at, payments_min);
             self.tell_card(card.1, often, ctx);
         }
+    }
+
+    /// Tells of a customer who used many cards, of which some paid.
+    fn tell_customer(
+        &mut self,
+        customer: &CustomerId,
+        (charge, event): (&Charge, &Event),
+        (at, day, count_min): (Timestamp, i64, usize),
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(cards) = self.customers.get(customer.key()) else {
+            return;
+        };
+        let paid = cards.len();
+        let count = paid + self.declined.beside(customer.key(), cards, at);
+        if count < 2 {
+            return;
+        }
+        if count < count_min.max(self.busiest_customers.before(day) * 2 + 1) {
+            // An example is what was paid with, as ever.
+            if charge.status != ChargeStatus::Failed {
+                self.busiest_customers.note(customer.key(), count);
+            }
+            return;
+        }
+        let key = format!("customer:{customer}");
+        let mut finding = grown(&key, count, count_min, charge, event, cards);
+        "A customer paid with many cards".clone_into(&mut finding.title);
+        finding.message = match count - paid {
+            0 => format!("{customer} paid with {count} different cards within {WINDOW}"),
+            declined => format!(
+                "{customer} paid with {paid} different cards within {WINDOW}, and {declined} others were declined"
+            ),
+        };
+        finding.subject = Some(customer.to_string());
+        finding.subjects.insert(0, customer.to_string());
+        self.open.insert(key, ctx.now());
+        ctx.fire(finding);
+        self.busiest_customers.told(customer.key());
     }
 
     /// Forgets, and ends what did not go on for a day.

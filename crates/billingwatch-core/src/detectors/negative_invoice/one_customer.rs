@@ -2,8 +2,10 @@
 //!
 //! Who returns an order gets one refund, or some of one day. Several payments of several days, all given back to
 //! one customer within a day, are a friend of whoever refunds, an account that was taken over, or a
-//! mistake; and too few to be a wave. Merchants differ: more than half as many again as any customer was given
-//! back within a day of the last eight weeks is asked for.
+//! mistake; and too few to be a wave. So is who buys, is given it back, and buys again, within a week: that turns cards
+//! into credits, or shows that what is bought does not work. Merchants differ: more than half as many again as
+//! any customer was given back within as long of the last eight weeks is asked for. Who was told is no example of it, or
+//! the first thief would hide the second; unless there are many, as where everybody is given a deposit back.
 
 use std::collections::VecDeque;
 
@@ -17,20 +19,47 @@ use crate::ledger::RefundFact;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
-/// Refunds of one customer that lie closer together are one story.
-const WITHIN: Span = Span::hours(24);
+/// What is asked of refunds of one customer that lie so close together.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    within: Span,
+    /// Payments that were given back, at least.
+    count_min: usize,
+    /// Days on which these were paid, at least: what was bought on one day is often one purchase.
+    paid_days_min: usize,
+    /// Payments of the same time alone count, and two of three must have been given back.
+    is_round: bool,
+}
+
+const WINDOWS: [Window; 2] = [
+    Window {
+        within: Span::hours(24),
+        count_min: 5,
+        paid_days_min: 4,
+        is_round: false,
+    },
+    Window {
+        within: Span::days(7),
+        count_min: 5,
+        paid_days_min: 2,
+        is_round: true,
+    },
+];
+
+/// The longest of them.
+const REMEMBERED: Span = Span::days(7);
 
 /// How long after the last of them another is still part of it.
 const GOES_ON: Span = Span::hours(48);
 
-/// Payments that were given back to one customer, at least.
-const COUNT_MIN: usize = 5;
-
-/// Days on which these were paid, at least: what was bought on one day is often one purchase.
-const PAID_DAYS_MIN: usize = 4;
-
 /// Days whose busiest customer is remembered.
 const BUSIEST_DAYS: i64 = 56;
+
+/// Customers told within these days from which on they are examples of what is usual here, and none before.
+pub(super) const TOLD_MAX: usize = 4;
+
+/// The most of them that are remembered.
+const EXAMPLES_MAX: usize = 32;
 
 /// Refunds remembered; the oldest falls out early beyond it.
 const REFUNDS_MAX: usize = 20_000;
@@ -53,8 +82,10 @@ struct Back {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OneCustomer {
     newest: VecDeque<Back>,
-    /// By day, oldest first: whom most was given back, and how many payments.
-    busiest: VecDeque<(i64, Key, usize)>,
+    /// Of each window by day, oldest first: whom most was given back, and how many payments.
+    busiest: [VecDeque<(i64, Key, usize)>; WINDOWS.len()],
+    /// The same of those that were told.
+    examples: [VecDeque<(i64, Key, usize)>; WINDOWS.len()],
     /// Who was told of lately, when, and under which key.
     told: Vec<(Key, Timestamp, String)>,
 }
@@ -71,7 +102,7 @@ impl OneCustomer {
         let payment = ctx.ledger().payment(charge)?;
         let customer = payment.customer?;
         let (id, charge_id) = super::refund_ids(event)?;
-        let from = refund.at - WITHIN;
+        let from = refund.at - REMEMBERED;
         while self.newest.len() >= REFUNDS_MAX
             || self.newest.front().is_some_and(|one| one.at < from)
         {
@@ -94,19 +125,55 @@ impl OneCustomer {
             amount: refund.amount,
             currency: refund.currency,
         });
-        let same: Vec<&Back> = (self.newest.iter())
-            .filter(|one| one.customer == customer && one.at >= from)
+        let of_customer: Vec<&Back> = (self.newest.iter())
+            .filter(|one| one.customer == customer)
             .collect();
         let today = ctx.calendar().day(refund.at);
-        let most = self.most_of_others(customer, today);
-        let mut paid_on: Vec<i64> = same.iter().map(|one| one.paid_on).collect();
-        paid_on.sort_unstable();
-        paid_on.dedup();
-        let is_much =
-            same.len() >= COUNT_MIN && paid_on.len() >= PAID_DAYS_MIN && same.len() * 2 > most * 3;
-        let finding = is_much.then(|| describe(&same, paid_on.len(), most));
-        let count = same.len();
-        self.note(customer, today, count);
+        let (mut finding, mut counts) = (None, [0; WINDOWS.len()]);
+        let known = self.busiest.iter().zip(&self.examples);
+        for ((window, (busiest, examples)), count) in WINDOWS.iter().zip(known).zip(&mut counts) {
+            let from = refund.at - window.within;
+            let paid_from = if window.is_round {
+                ctx.calendar().day(from)
+            } else {
+                i64::MIN
+            };
+            let known = of_customer.iter().copied();
+            let same: Vec<&Back> = known
+                .filter(|one| one.at >= from && one.paid_on >= paid_from)
+                .collect();
+            *count = same.len();
+            let mut most = most_of_others(busiest, customer, today);
+            if examples.len() >= TOLD_MAX {
+                most = most.max(most_of_others(examples, customer, today));
+            }
+            let mut paid_on: Vec<i64> = same.iter().map(|one| one.paid_on).collect();
+            paid_on.sort_unstable();
+            paid_on.dedup();
+            let is_much = same.len() >= window.count_min
+                && paid_on.len() >= window.paid_days_min
+                && same.len() * 2 > most * 3;
+            if finding.is_none()
+                && is_much
+                && (!window.is_round || are_most(&same, (customer, from), ctx))
+            {
+                finding = Some(describe(&same, window, (paid_on.len(), most)));
+            }
+        }
+        let known = self.busiest.iter_mut().zip(&mut self.examples);
+        for ((busiest, examples), count) in known.zip(counts) {
+            let newest = (today, customer, count);
+            if finding.is_some() {
+                busiest.retain(|(_, known, _)| *known != customer);
+                examples.retain(|(day, known, _)| *known != customer && today - day < BUSIEST_DAYS);
+                examples.push_back(newest);
+                if examples.len() > EXAMPLES_MAX {
+                    examples.pop_front();
+                }
+            } else {
+                note(busiest, newest);
+            }
+        }
         finding.map(|finding| self.named(finding, customer, refund.at))
     }
 
@@ -126,31 +193,39 @@ impl OneCustomer {
         }
         finding
     }
+}
 
-    /// The most that any other customer was given back within a day.
-    fn most_of_others(&self, customer: Key, today: i64) -> usize {
-        let known = self.busiest.iter();
-        let others = known.filter(|(day, one, _)| *one != customer && today - day < BUSIEST_DAYS);
-        others.map(|(_, _, count)| *count).max().unwrap_or(0)
+/// The most that any other customer was given back within as long.
+fn most_of_others(busiest: &VecDeque<(i64, Key, usize)>, customer: Key, today: i64) -> usize {
+    let known = busiest.iter();
+    let others = known.filter(|(day, one, _)| *one != customer && today - day < BUSIEST_DAYS);
+    others.map(|(_, _, count)| *count).max().unwrap_or(0)
+}
+
+fn note(busiest: &mut VecDeque<(i64, Key, usize)>, newest: (i64, Key, usize)) {
+    let (today, _, count) = newest;
+    while (busiest.front()).is_some_and(|(day, _, _)| today - day >= BUSIEST_DAYS) {
+        busiest.pop_front();
     }
-
-    fn note(&mut self, customer: Key, today: i64, count: usize) {
-        while self
-            .busiest
-            .front()
-            .is_some_and(|(day, _, _)| today - day >= BUSIEST_DAYS)
-        {
-            self.busiest.pop_front();
-        }
-        match self.busiest.iter_mut().find(|(day, _, _)| *day == today) {
-            Some(known) if known.2 < count => *known = (today, customer, count),
-            Some(_) => {}
-            None => self.busiest.push_back((today, customer, count)),
-        }
+    match busiest.iter_mut().find(|(day, _, _)| *day == today) {
+        Some(known) if known.2 < count => *known = newest,
+        Some(_) => {}
+        None => busiest.push_back(newest),
     }
 }
 
-fn describe(same: &[&Back], days: usize, most: usize) -> Finding {
+/// Whether these are two of three payments, or more, that the customer has made since then. Who pays every day is given
+/// something back now and then. Payments are looked through only when so many were given back.
+fn are_most(same: &[&Back], (customer, since): (Key, Timestamp), ctx: &Context<'_>) -> bool {
+    let made = ctx.ledger().payments();
+    let made = made.filter(|payment| {
+        payment.customer == Some(customer) && payment.amount_collected > 0 && payment.at >= since
+    });
+    same.len() * 3 >= made.count() * 2
+}
+
+fn describe(same: &[&Back], window: &Window, (days, most): (usize, usize)) -> Finding {
+    let within = window.within;
     let known = same.iter().find_map(|one| one.customer_id.as_deref());
     let first = same.first();
     let name = known
@@ -168,8 +243,13 @@ fn describe(same: &[&Back], days: usize, most: usize) -> Finding {
         None => format!("the customer of {name}"),
     };
     finding.message = format!(
-        "{whose} was given back {} payments of {days} days within {WITHIN}",
-        same.len()
+        "{whose} was given back {} payments of {days} days within {within}{}",
+        same.len(),
+        if window.is_round {
+            ", most of what it paid in that time"
+        } else {
+            ""
+        }
     );
     if let Some(currency) = currency {
         finding.message += &format!(", {}", Money::new(sum, currency));
@@ -191,11 +271,11 @@ fn describe(same: &[&Back], days: usize, most: usize) -> Finding {
     finding.evidence.measures = vec![
         Measure::new("payments_given_back", count(same.len()), Unit::Count)
             .expected(count(most))
-            .threshold(count((most * 3 / 2 + 1).max(COUNT_MIN))),
+            .threshold(count((most * 3 / 2 + 1).max(window.count_min))),
         Measure::new("days_paid_on", count(days), Unit::Count),
     ];
     finding.evidence.reasons.push(format!(
-        "no other customer was given back more than {most} payments within a day of the last {BUSIEST_DAYS} days"
+        "no other customer was given back more than {most} payments within {within} of the last {BUSIEST_DAYS} days"
     ));
     finding
 }

@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 
+use super::one_customer::TOLD_MAX;
 use crate::testing::{check, in_order};
 
 const HOUR: i64 = 3_600;
@@ -93,7 +94,7 @@ fn a_few_or_those_of_one_day_are_returns() {
         shop.at(31 * DAY + n * 600, format!("refund.created ch=ch_o{n}"));
     }
     assert_eq!(shop.told(), "");
-    // Where others were given back as much, it is how they do it.
+    // The first is no example.
     let mut shop = Shop::new(40, at_work);
     for n in 0..6 {
         shop.at(
@@ -103,8 +104,49 @@ fn a_few_or_those_of_one_day_are_returns() {
         shop.at(14 * DAY + n * HOUR, format!("refund.created ch=ch_p{n}"));
     }
     let told = shop.again(12, 8, 31).told();
-    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
     assert!(told.starts_with("d14 "), "{told}");
+}
+
+/// A customer who buys so often, every nine hours from a day on, and is given one in so many back two hours later.
+fn round_trips(shop: &mut Shop, (first, customer): (i64, &str), bought: i64, one_in: i64) {
+    for n in 0..bought {
+        let charge = format!("ch_{customer}_{n}");
+        let at = first * DAY + n * 9 * HOUR;
+        shop.at(
+            at,
+            format!("charge.succeeded ch={charge} cus=cus_{customer} amt=3000"),
+        );
+        if n % one_in == 0 {
+            shop.at(
+                at + 2 * HOUR,
+                format!("refund.created ch={charge} amt=3000"),
+            );
+        }
+    }
+}
+
+#[test]
+fn who_buys_and_is_given_it_back_again_and_again_is_told() {
+    let mut shop = Shop::new(40, at_work);
+    round_trips(&mut shop, (25, "x"), 9, 1);
+    assert_snapshot!(shop.told(), @"
+    d26 14:00:00 firing medium customer:ch_x_0: the customer of ch_x_0 was given back 5 payments of 2 days within 7d, most of what it paid in that time, 150.00 USD
+    d35 02:00:00 resolved medium customer:ch_x_0: nothing more happened to it within 7d
+    ");
+    // Few, or some of many.
+    for (bought, one_in) in [(4, 1), (15, 2)] {
+        let mut shop = Shop::new(40, at_work);
+        round_trips(&mut shop, (25, "x"), bought, one_in);
+        assert_eq!(shop.told(), "", "{bought} {one_in}");
+    }
+    // Deposits are given back to everybody: after some it is the merchant's way.
+    let mut shop = Shop::new(40, at_work);
+    for n in 0..7 {
+        round_trips(&mut shop, (15 + 3 * n, &format!("d{n}")), 6, 1);
+    }
+    let told = shop.told();
+    assert_eq!(told.matches("firing").count(), TOLD_MAX, "{told}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod hours;
 mod mrr;
 mod mute;
 mod ordinary;
+mod prices;
 mod said;
 mod segments;
 mod tell;
@@ -51,6 +52,8 @@ mod tests_of_mrr;
 mod tests_of_peaks;
 #[cfg(test)]
 mod tests_of_prices;
+#[cfg(test)]
+mod tests_of_prices_that_fell;
 #[cfg(test)]
 mod tests_of_segments;
 #[cfg(test)]
@@ -91,6 +94,7 @@ use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
 use mrr::{Change, Mrr};
+use prices::{Prices, Told as PricesTold};
 use said::{billed, created, discounted, price, turned};
 use segments::{Segments, Told as PartTold};
 use terms::Told;
@@ -170,6 +174,7 @@ pub(super) struct RevenueDrop {
     dues: Dues,
     mrr: Mrr,
     segments: Segments,
+    prices: Prices,
     /// Charges whose payment an intent told first.
     counted: Counted,
     /// The first whole hour that events are known of.
@@ -197,12 +202,15 @@ impl Detector for RevenueDrop {
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         let hour = hour_of(ctx.event_at()) + 1;
         self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
+        let mut is_first = false;
         for fact in ctx.facts() {
             if let (Fact::Payment(_), EventData::Charge(charge)) = (fact, &event.data) {
                 let hour = hour_of(ctx.event_at());
                 self.segments.note(charge, hour, CURRENCIES_MAX);
+                self.prices.note(charge, event, hour);
             }
             match fact {
+                Fact::SubscriptionMet { .. } => is_first = true,
                 Fact::Payment(payment) if !self.counted.0.contains(payment.charge) => {
                     self.take(payment.currency, payment.amount, ctx);
                 }
@@ -214,6 +222,7 @@ impl Detector for RevenueDrop {
                     let told = Told {
                         at,
                         created: created(event),
+                        is_first,
                     };
                     self.mrr.look(*subscription, record, discounted, told);
                     self.dues.look(
@@ -451,6 +460,9 @@ impl RevenueDrop {
             let message = format!("{trouble}: what is missing from it proves nothing");
             ctx.suppress(trouble.reason(), Some(currency.as_str()), message);
         }
+        if self.incident.is_none() {
+            missing.retain(|(currency, _)| !self.prices.have_told(*currency, hour));
+        }
         self.tell(&missing, ctx);
         let is_open = self.watched.values().any(|one| one.incident.is_some());
         if let (false, Some(reason)) = (is_open, over)
@@ -482,6 +494,12 @@ impl RevenueDrop {
                 .get(&currency)
                 .is_some_and(|one| one.incident.is_some())
         };
+        for told in self.prices.judge(hour, is_told) {
+            match told {
+                PricesTold::Fell(finding) => ctx.fire(*finding),
+                PricesTold::Over(key, reason) => ctx.clear(key, reason),
+            }
+        }
         for told in self.segments.judge(hour, &unseen, is_told, &self.settings) {
             match told {
                 PartTold::Gone(finding) => ctx.fire(*finding),

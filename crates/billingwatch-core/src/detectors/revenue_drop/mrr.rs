@@ -33,6 +33,8 @@ const HELD_ONE_BY_ONE: Span = Span::minutes(10);
 const STRETCH: Span = Span::minutes(5);
 /// See [`STRETCH`].
 const STRETCHES: usize = 24;
+/// See [`STRETCH`].
+const STRETCHES_AN_HOUR: usize = 12;
 
 /// Losses went one by one when no two stretches that follow each other hold more than so many basis
 /// points of them.
@@ -191,10 +193,13 @@ impl Mrr {
         if self.sums.len() >= CURRENCIES_MAX && !self.sums.contains_key(&new.currency) {
             return;
         }
-        self.sums
-            .entry(new.currency)
-            .or_default()
-            .add(new.amount(), 1);
+        let sum = self.sums.entry(new.currency).or_default();
+        if told.is_first
+            && let Some(since) = committed_since(record, told)
+        {
+            sum.join(new.amount(), since, self.stretch);
+        }
+        sum.add(new.amount(), 1);
         self.known.insert(key, new);
     }
 
@@ -279,6 +284,27 @@ impl Sum {
         self.amount = self.amount.saturating_add(amount.saturating_mul(sign));
         self.subscriptions += sign;
         self.wholes_bps += sign * WHOLE_BPS;
+    }
+
+    /// The hours since an instant are told with one of this amount: it was there, and not yet heard of. Else the first
+    /// months of a record, in which old subscriptions show themselves as they renew, would look like growth, and
+    /// hide who leaves.
+    fn join(&mut self, amount: i64, since: Timestamp, now: Timestamp) {
+        let hours = usize::try_from(now.since(since).as_secs() / 3_600).unwrap_or(0);
+        let before = self.hours.len().saturating_sub(hours);
+        for hour in self.hours.iter_mut().skip(before) {
+            hour.amount = hour.amount.saturating_add(amount);
+            hour.subscriptions += 1;
+            hour.wholes_bps += WHOLE_BPS;
+        }
+        let before = self
+            .stretches
+            .len()
+            .saturating_sub(hours.saturating_mul(STRETCHES_AN_HOUR));
+        for stretch in self.stretches.iter_mut().skip(before) {
+            *stretch = stretch.saturating_add(amount);
+        }
+        self.average = None;
     }
 
     /// The hours before are told without one of this amount, all but the newest, in which it was not.
@@ -424,6 +450,13 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
         }
         _ => Standing::Excluded,
     }
+}
+
+/// Since when one that is met only now has been paying.
+fn committed_since(record: Option<&SubscriptionRecord>, told: Told) -> Option<Timestamp> {
+    let record = record?;
+    let created = told.created.or(record.period_start)?;
+    Some(created.max(record.trial_end.unwrap_or(created)))
 }
 
 /// The price of a period as a month's: a day is 12/365 of a year's month, a week 12/52.

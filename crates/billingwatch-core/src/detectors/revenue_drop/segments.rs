@@ -48,8 +48,12 @@ const PARTS: f64 = 10.0;
 /// What the others must have of their usual sales, in percent: when all is lost, that is told as such.
 const OTHERS_MIN: i64 = 60;
 
-/// A part with more of the sales, in percent, shows in the whole.
+/// A country with more of the sales, in percent, shows in the whole.
 const SHARE_MAX: i64 = 40;
+
+/// A way of paying may have more: vouchers and debits that were begun before come in while nobody can pay by card, and
+/// hide in the whole that nothing new is begun.
+const METHOD_SHARE_MAX: i64 = 85;
 
 /// A part with as much of them, in percent, is a loss of high severity.
 const SHARE_HIGH: i64 = 15;
@@ -331,7 +335,7 @@ impl Part {
             .into_iter()
             .filter(|hours| !self.is_spoilt(added.end, *hours));
         let mut looks = seen.filter_map(|hours| self.window(hours, added));
-        let look = looks.find(|look| look.is_gone(settings))?;
+        let look = looks.find(|look| look.is_gone(self.by, settings))?;
         drop(looks);
         let began = added.end - look.hours;
         if self.by == By::Method && look.has_moved() {
@@ -368,6 +372,9 @@ impl Part {
                 look.sales, look.hours, look.usual
             ),
             None if added.end - gone.began >= GIVEN_UP => {
+                // What was usual before is so no longer, or it would be told again.
+                self.hourly = Hourly::default();
+                self.spoilt.clear();
                 "they stay away, and are no longer expected".to_owned()
             }
             None => return None,
@@ -410,7 +417,7 @@ impl Part {
         ];
         let part = look.share();
         finding.evidence.reasons.push(format!(
-            "they are {part} % of all sales, too few to show in the whole; the same hours of four weeks are the yardstick"
+            "they are {part} % of all sales; the same hours of four weeks are the yardstick"
         ));
         finding
     }
@@ -418,7 +425,11 @@ impl Part {
 
 impl Look {
     /// Whether nearly all of it is gone though the others go on.
-    fn is_gone(&self, settings: &Settings) -> bool {
+    fn is_gone(&self, by: By, settings: &Settings) -> bool {
+        let share_max = match by {
+            By::Country => SHARE_MAX,
+            By::Method => METHOD_SHARE_MAX,
+        };
         let others_go_on = self.others * 100 >= self.others_usual * OTHERS_MIN;
         let is_nearly_gone =
             self.sales * LEFT_OF_USUAL <= self.usual && self.sales * LEFT_OF_LEAST < self.least;
@@ -429,7 +440,7 @@ impl Look {
         self.usual >= USUAL_MIN
             && is_nearly_gone
             && others_go_on
-            && self.share() <= SHARE_MAX
+            && self.share() <= share_max
             && chance() * PARTS <= chance_max(settings)
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Told {
     pub(super) at: Timestamp,
     /// When the subscription was created, where the event says so.
     pub(super) created: Option<Timestamp>,
+    /// Nothing was known of the subscription before.
+    pub(super) is_first: bool,
 }
 
 impl Terms {

@@ -52,6 +52,11 @@ fn a_country_whose_sales_stop_is_told_and_is_over_when_they_are_back() {
 }
 
 #[test]
+fn a_country_that_stays_away_is_given_up_and_not_told_again() {
+    assert_eq!(steps(&german(&[0; 20], 200)), ["firing", "resolved"]);
+}
+
+#[test]
 fn a_poor_day_of_a_country_is_none() {
     for left in [6, 12, 24, 60] {
         assert!(german(&[left, left], 200).is_empty(), "{left} left");
@@ -83,6 +88,26 @@ fn a_way_of_paying_that_stops_is_told_unless_the_others_take_its_place() {
     };
     assert_snapshot!(told(160), @"d30 22:02:00 firing medium usd/method/klarna: payments by `klarna` brought 2 sales in 24 hours where 24 are usual, of some 50.00 USD each, while others brought 160 where 160 are");
     assert_snapshot!(told(184), @"d30 22:02:00 quiet paid_otherwise usd: payments by `klarna` came 2 times in 24 hours where 24 are usual, and the others 182 times where 160 are: they pay in another way");
+}
+
+#[test]
+fn vouchers_that_still_come_in_do_not_hide_that_nobody_pays_by_card() {
+    let told = |cards: i64| {
+        let mut story = Story::default();
+        for day in 0..31 {
+            paid(&mut story, "type=oxxo", day, 24);
+            paid(
+                &mut story,
+                "type=card",
+                day,
+                if day < 30 { 72 } else { cards },
+            );
+        }
+        story.told_until(31)
+    };
+    let stopped = told(0);
+    assert!(stopped.contains("firing high usd/method/card"), "{stopped}");
+    assert!(!told(20).contains("method/card"), "{}", told(20));
 }
 
 #[test]

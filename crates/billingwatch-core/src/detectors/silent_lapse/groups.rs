@@ -138,6 +138,14 @@ impl Lapse {
             group: 0,
         }
     }
+
+    /// What an invoice asked for that was sent, and that nobody tries to collect.
+    pub(super) fn of_invoice(record: &SubscriptionRecord, due_at: Timestamp) -> Self {
+        Self {
+            is_past_due: false,
+            ..Self::new(record, due_at)
+        }
+    }
 }
 
 impl Groups {

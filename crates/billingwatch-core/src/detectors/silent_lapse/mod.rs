@@ -13,12 +13,17 @@
 //! [somebody tries](retries): the next attempt comes that Stripe promised, or, after a first one that names none, the second that
 //! others have here. A tick looks only at subscriptions that are due.
 
+mod asked;
+mod describe;
 mod excuses;
 mod groups;
+mod overdue;
 mod past_due;
 mod retries;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_asked;
 #[cfg(test)]
 mod tests_of_crowds;
 #[cfg(test)]
@@ -41,7 +46,6 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::charge::{Charge, ChargeStatus};
 use crate::event::invoice::InvoiceStatus;
@@ -50,10 +54,12 @@ use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::{Key, KeyMap};
 use crate::intake::Trouble;
 use crate::ledger::{Fact, NothingDue, SubscriptionRecord};
-use crate::money::Money;
+
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
+use asked::Asked;
+use describe::describe;
 use excuses::{Excuses, Outage, undecided};
 use groups::{Ended, Groups, Lapse};
 use retries::Retries;
@@ -119,6 +125,8 @@ pub(super) struct SilentLapse {
     trials: Trials,
     /// Renewals that were written off untried.
     write_offs: WriteOffs,
+    /// Invoices that are out.
+    asked: Asked,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
     /// Customers whose payment was just decided, and until when its other events are awaited.
@@ -157,7 +165,11 @@ impl Detector for SilentLapse {
             let is_off = invoice.status == InvoiceStatus::Uncollectible;
             let written_off = invoice.subscription.as_ref().filter(|_| is_off);
             let written_off = written_off.map(|id| id.key());
-            if let Some(key) = tried.or(written_off) {
+            let asked = self.asked.note(event, invoice, grace, ctx.ledger());
+            if let (Some(key), Some(id)) = (written_off, &invoice.id) {
+                self.settle_asked(key, id.key(), None, ctx);
+            }
+            if let Some(key) = tried.or(written_off).or(asked) {
                 self.look(key, Some(event), ctx);
             }
         }
@@ -170,8 +182,13 @@ impl Detector for SilentLapse {
                 Fact::SubscriptionChanged { subscription } => {
                     self.look(*subscription, Some(event), ctx);
                 }
-                Fact::SubscriptionPaid { subscription, .. } => {
+                Fact::SubscriptionPaid {
+                    subscription,
+                    invoice,
+                } => {
                     self.write_offs.note_paid(*subscription);
+                    let paid_at = Some(ctx.event_at());
+                    self.settle_asked(*subscription, *invoice, paid_at, ctx);
                     self.look(*subscription, Some(event), ctx);
                 }
                 _ => {}
@@ -217,21 +234,8 @@ impl Detector for SilentLapse {
                 Some((record, lapse.due_at))
             });
             if let Some((record, due_at)) = record {
-                let grace_secs = self.settings.grace_secs;
-                finding = match record.status {
-                    SubscriptionStatus::PastDue => {
-                        let finding = describe(record, due_at, ctx.now(), grace_secs);
-                        self.retries.reword(finding, record, due_at, ctx.now())
-                    }
-                    SubscriptionStatus::Trialing => {
-                        let finding = describe(record, due_at, ctx.now(), grace_secs);
-                        trials::reword(finding, record, ctx.now())
-                    }
-                    _ => {
-                        let finding = describe(record, due_at, ctx.now(), grace_secs);
-                        self.write_offs.reword(finding, record)
-                    }
-                };
+                finding = describe(record, due_at, ctx.now(), self.settings.grace_secs);
+                finding = self.reword(finding, record, due_at, ctx.now());
             }
             ctx.fire(finding);
         }
@@ -254,12 +258,11 @@ impl Detector for SilentLapse {
 impl SilentLapse {
     /// Looks at one subscription: sets its deadline, opens or closes its alert.
     fn look(&mut self, key: Key, event: Option<&Event>, ctx: &mut Context<'_>) {
-        if let Some(old) = self.deadline_of.swap_remove(&key) {
-            self.deadlines.remove(&(old, key));
-        }
+        self.drop_deadline(key);
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excuses.forget(key);
             self.write_offs.forget(key);
+            self.asked.forget(key);
             // An invoice may be heard of before its subscription is.
             if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
                 self.retries.forget(key);
@@ -267,6 +270,27 @@ impl SilentLapse {
             self.close(key, "the subscription ended", ctx);
             return;
         };
+        if self.look_overdue(key, record, event, ctx) {
+            return;
+        }
+        self.look_due(key, record, event, ctx);
+        if let Some(overdue_at) = self.overdue_after(key)
+            && (self.deadline_of.get(&key)).is_none_or(|deadline| overdue_at < *deadline)
+            && !self.lapsed.contains(key)
+        {
+            self.drop_deadline(key);
+            self.set_deadline(key, overdue_at.max(ctx.now()));
+        }
+    }
+
+    /// Looks at what a subscription owes next.
+    fn look_due(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        event: Option<&Event>,
+        ctx: &mut Context<'_>,
+    ) {
         let is_in_trial = record.status == SubscriptionStatus::Trialing;
         let due_at = match trials::due_at(record) {
             Ok(due_at) => due_at,
@@ -293,19 +317,27 @@ impl SilentLapse {
         let write_off = self.write_offs.get(key);
         let due_at = write_off.map_or(due_at, |it| it.turn);
         let written_off_at = write_off.map(|it| it.at);
-        let mut deadline = due_at + Span::secs(self.settings.grace_secs);
+        let grace = Span::secs(self.settings.grace_secs);
+        let unasked = (written_off_at.is_none())
+            .then(|| self.unasked_since(key, record, due_at, ctx))
+            .flatten();
+        let due_at = unasked.unwrap_or_else(|| {
+            let asked = self.asked.due_at(key, record, due_at);
+            due_at.max(asked.unwrap_or(due_at))
+        });
+        let mut deadline = due_at + grace;
         if let Some(at) = written_off_at {
             deadline = deadline.max(at + RECOVERY);
         }
         if deadline > ctx.now() {
-            let state = if is_in_trial { "in trial" } else { "paid" };
+            let state = self.state_of(key, record, due_at);
             self.close(key, format_args!("{state}; next due {due_at}"), ctx);
         }
         if let Some(until) = self.excuses.until(key, due_at) {
             deadline = deadline.max(until);
         }
         // Looked up when it is due: what is announced by then decides.
-        if written_off_at.is_none() {
+        if written_off_at.is_none() && unasked.is_none() {
             if deadline <= ctx.now() {
                 let debit = ctx.ledger().unannounced_debit(record, ctx.now());
                 deadline = deadline.max(due_at + debit);
@@ -318,6 +350,11 @@ impl SilentLapse {
                 deadline = deadline.max(next_at + RECOVERY);
             }
         }
+        // Whether it is asked for is known by then, if not yet now.
+        let asked_by = due_at - record.payment_term() + grace;
+        if record.payment_term() > Span::ZERO && asked_by > ctx.now() {
+            deadline = deadline.min(asked_by);
+        }
         if deadline > ctx.now() {
             self.set_deadline(key, deadline);
         } else if self.lapsed.contains(key) {
@@ -325,6 +362,8 @@ impl SilentLapse {
         } else if event.is_some() {
             // Judged by the next tick, so that a burst of late events is read to its end first.
             self.set_deadline(key, ctx.now());
+        } else if unasked.is_some() {
+            self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
         } else if self.is_excused(key, record, due_at, ctx) {
             // Looked at again.
         } else if is_in_trial && !self.trials.is_odd() {
@@ -337,7 +376,7 @@ impl SilentLapse {
             ctx.suppress("written_off", Some(&record.id), message);
             self.write_offs.forget(key);
             // The next period is due as ever.
-            self.look(key, event, ctx);
+            self.look_due(key, record, event, ctx);
         } else {
             self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
         }
@@ -411,10 +450,14 @@ impl SilentLapse {
             return;
         }
         for key in self.excuses.review(&self.lapsed, ctx) {
-            if let Some(old) = self.deadline_of.swap_remove(&key) {
-                self.deadlines.remove(&(old, key));
-            }
+            self.drop_deadline(key);
             self.set_deadline(key, ctx.now());
+        }
+    }
+
+    fn drop_deadline(&mut self, key: Key) {
+        if let Some(old) = self.deadline_of.swap_remove(&key) {
+            self.deadlines.remove(&(old, key));
         }
     }
 
@@ -457,9 +500,7 @@ impl SilentLapse {
             // them may bring another look.
             self.await_siblings(customer, ctx.now() + RECOVERY);
             for key in pending.waiting {
-                if let Some(old) = self.deadline_of.swap_remove(&key) {
-                    self.deadlines.remove(&(old, key));
-                }
+                self.drop_deadline(key);
                 self.set_deadline(key, ctx.now() + RECOVERY);
             }
         } else if charge.status == ChargeStatus::Failed
@@ -498,57 +539,4 @@ impl SilentLapse {
 
 fn customer_of(record: &SubscriptionRecord) -> Option<Key> {
     record.customer.as_ref().map(|id| Key::of(id))
-}
-
-fn describe(
-    record: &SubscriptionRecord,
-    due_at: Timestamp,
-    now: Timestamp,
-    grace_secs: i64,
-) -> Finding {
-    let mut finding = Finding::new(
-        &*record.id,
-        Severity::High,
-        "An active subscription stopped paying",
-    );
-    let money = record
-        .amount()
-        .zip(record.currency)
-        .map(|(amount, currency)| {
-            finding.currency = Some(currency);
-            finding.amount_at_stake = Some(amount);
-            Money::new(amount, currency).to_string()
-        });
-    let overdue = now.since(due_at);
-    finding.message = format!(
-        "{} is active, yet {} due {due_at} has not been paid for {overdue}",
-        record.id,
-        money.unwrap_or_else(|| "what was".to_owned()),
-    );
-    finding.subject = Some(record.id.to_string());
-    finding.subjects.push(record.id.to_string());
-    finding
-        .subjects
-        .extend(record.customer.as_ref().map(ToString::to_string));
-    let evidence = &mut finding.evidence;
-    evidence.object_ids = finding.subjects.clone();
-    evidence.measures = vec![
-        Measure::new("overdue", overdue.as_secs(), Unit::Seconds)
-            .expected(0)
-            .threshold(grace_secs),
-    ];
-    let paid = record.paid_through.map_or_else(
-        || "nothing is known to be paid".to_owned(),
-        |at| format!("paid through {at}"),
-    );
-    evidence.reasons.push(paid);
-    if let (Some(start), Some(end)) = (record.period_start, record.period_end) {
-        evidence
-            .reasons
-            .push(format!("its current period runs from {start} to {end}"));
-    }
-    evidence
-        .reasons
-        .push("no failed attempt moved it out of `active`".to_owned());
-    finding
 }

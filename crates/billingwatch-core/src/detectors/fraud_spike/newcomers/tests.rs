@@ -226,3 +226,64 @@ fn small_payments_by_one_card_are_another_alert() {
     let found = told(&[shop(NIGHT, varied), one_card]);
     assert!(!found.contains("tiny"), "{found}");
 }
+
+/// The same with cards of countries, by the serial number.
+fn from(lines: Vec<(i64, String)>, country: impl Fn(usize) -> &'static str) -> Vec<(i64, String)> {
+    let with =
+        |(n, (at, line)): (usize, (i64, String))| (at, format!("{line} country={}", country(n)));
+    lines.into_iter().enumerate().map(with).collect()
+}
+
+/// Nine of ten from the United States.
+fn at_home(n: usize) -> &'static str {
+    ["US", "US", "US", "US", "US", "CA", "US", "US", "US", "US"][n % 10]
+}
+
+/// From everywhere.
+fn everywhere(n: usize) -> &'static str {
+    ["NG", "BR", "US", "VN", "ID"][n % 5]
+}
+
+#[test]
+fn many_cards_from_everywhere_are_told_once_and_it_ends() {
+    let of_shop = from(shop(NIGHT, varied), at_home);
+    let told = told(&[of_shop, from(burst(NIGHT, 15, 25, varied), everywhere)]);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+    assert_eq!(told.matches(" resolved ").count(), 1, "{told}");
+    assert!(told.contains(" firing medium abroad: "), "{told}");
+    assert!(
+        told.contains("new customers paid by cards from abroad within 1h"),
+        "{told}"
+    );
+}
+
+#[test]
+fn they_are_told_where_everybody_is_new() {
+    let only_new = |(_, line): &(i64, String)| !line.contains("cus_r");
+    let of_shop: Vec<_> = shop(NIGHT, varied).into_iter().filter(only_new).collect();
+    let burst = from(burst(NIGHT, 15, 25, varied), everywhere);
+    let told = told(&[from(of_shop, at_home), burst]);
+    assert_eq!(told.matches(" firing ").count(), 1, "{told}");
+}
+
+#[test]
+fn a_crowd_that_has_a_home_is_none() {
+    let of_shop = from(shop(NIGHT, varied), at_home);
+    // A paper there wrote of the shop; some of its readers live elsewhere.
+    let readers = |n: usize| ["BR", "BR", "BR", "PT", "BR", "AO", "BR"][n % 7];
+    for crowd in [readers, at_home] {
+        let crowd = from(burst(NIGHT, 15, 40, varied), crowd);
+        assert_eq!(told(&[of_shop.clone(), crowd]), "");
+    }
+}
+
+#[test]
+fn who_sells_to_the_world_hears_nothing_of_it() {
+    let everywhere = |n: usize| ["NG", "BR", "US", "VN", "ID", "DE", "JP", "IN", "MX"][n % 9];
+    let of_shop = from(shop(NIGHT, varied), everywhere);
+    let crowd = from(burst(NIGHT, 15, 40, varied), everywhere);
+    assert_eq!(told(&[of_shop, crowd]), "");
+    // Nor does who is told nothing of countries.
+    let unknown = burst(NIGHT, 15, 40, varied);
+    assert_eq!(told(&[shop(NIGHT, varied), unknown]), "");
+}

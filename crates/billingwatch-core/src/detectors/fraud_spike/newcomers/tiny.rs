@@ -94,6 +94,11 @@ impl Tiny {
         self.hours.told(from, to, calendar);
     }
 
+    /// Whether its alert is open.
+    pub(super) const fn is_told(&self) -> bool {
+        self.told_from.is_some()
+    }
+
     /// Its alert is over.
     pub(super) const fn clear(&mut self) {
         self.told_from = None;

@@ -168,7 +168,8 @@ impl SubscriptionRecord {
                 .billing_cycle_anchor
                 .is_some_and(|anchor| anchor > event_at + FRESH_PERIOD);
         // Met in mid-life: what came before is unknown, so the period at hand counts as paid.
-        record.paid_through = if (is_birth || is_fresh) && !is_free_at_first {
+        let is_due = (is_birth || is_fresh) && !is_free_at_first;
+        record.paid_through = if is_due && !record.is_on_hold(subscription) {
             record.period_start
         } else {
             record.period_end
@@ -237,17 +238,19 @@ impl SubscriptionRecord {
             self.price =
                 price_of(&subscription.items, &subscription.discounts).unwrap_or(UNKNOWN_PRICE);
         }
-        let was_on_hold = subscription.pause_collection.as_ref().is_some_and(|pause| {
-            // One that should have ended before this period began is none of it.
-            pause
-                .resumes_at
-                .zip(self.period_start)
-                .is_none_or(|(at, start)| at > start)
-        });
-        if (was_paused || was_on_hold) && !self.is_paused {
+        if (was_paused || self.is_on_hold(subscription)) && !self.is_paused {
             // What was due in the pause is forgiven; the next period is the first to be paid.
             self.paid_through = self.paid_through.max(self.period_end);
         }
+    }
+
+    /// Whether collection is paused in the current period. A pause that should have ended before it began is none of it.
+    fn is_on_hold(&self, subscription: &Subscription) -> bool {
+        let pause = subscription.pause_collection.as_ref();
+        pause.is_some_and(|pause| {
+            let ends = pause.resumes_at.zip(self.period_start);
+            ends.is_none_or(|(at, start)| at > start)
+        })
     }
 
     /// Takes over what an event says that is older than what is known; whether that changed what is due.

@@ -280,7 +280,7 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         number: line.get("no").map(Into::into),
         description: line.get("memo").map(Into::into),
         metadata: metadata_by(line, "own."),
-        created: Some(now),
+        created: line.at("made", now).or(Some(now)),
         status: if is_paid {
             InvoiceStatus::Paid
         } else if *event_type == EventType::InvoiceVoided {

@@ -3,15 +3,16 @@
 //! The sum of some hours says so late, and of a few dozen payments hardly at all, as one dear thing among them decides.
 //! But of a merchant's payments hardly any is below a certain amount, and when half of them are, and those at ordinary
 //! prices are missing, prices are wrong. What is cheap comes in crowds as well, at noon or when a magazine wrote of it: so it must be more
-//! than twice what any window of as many hours had. And who sells cheaper on purpose draws buyers.
+//! than twice what any window of as many hours had, by different customers. And who sells cheaper on purpose draws buyers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::event::Event;
 use crate::event::charge::Charge;
+use crate::ids::Key;
 use crate::money::{Currency, Money};
 use crate::stats::{AmountHistogram, binomial_tail, median};
 
@@ -49,7 +50,10 @@ const LEFT_PART: i64 = 2;
 const CHANCE_MAX: f64 = 1e-8;
 
 /// The most payments, of what is usual, and beyond it: more are what a sale draws.
-const DRAWN: (i64, i64) = (2, 10);
+const DRAWN: (i64, i64) = (2, 5);
+
+/// Of so many low payments it is remembered who made them: one customer who buys small things is no price list.
+const PAYERS: usize = 16;
 
 /// Of the newest hours so many payments at ordinary prices, and as many times more than low ones, say that it is over.
 const BACK_MIN: i64 = 4;
@@ -70,6 +74,8 @@ struct Amounts {
     low: i64,
     day: i64,
     lows: Hourly,
+    /// Who made the newest of these.
+    payers: VecDeque<Key>,
     ordinary: Hourly,
     /// The hour at which it was told.
     told: Option<i64>,
@@ -112,7 +118,14 @@ impl Prices {
         };
         let is_full = self.of.len() >= CURRENCIES_MAX && !self.of.contains_key(&currency);
         if !is_full && event.request.is_some() && !is_for_invoice(charge) {
-            self.of.entry(currency).or_default().note(amount, hour);
+            let customer = charge.customer.as_ref().map(|id| id.key());
+            let card = charge
+                .card
+                .as_ref()
+                .and_then(|card| card.fingerprint.as_deref());
+            let payer = customer.or_else(|| card.map(Key::of));
+            let amounts = self.of.entry(currency).or_default();
+            amounts.note(amount, payer, hour);
         }
     }
 
@@ -139,7 +152,7 @@ impl Prices {
 }
 
 impl Amounts {
-    fn note(&mut self, amount: i64, hour: i64) {
+    fn note(&mut self, amount: i64, payer: Option<Key>, hour: i64) {
         let day = hour.div_euclid(24);
         if day != self.day && self.told.is_none() {
             self.day = day;
@@ -151,6 +164,13 @@ impl Amounts {
             };
         }
         if amount < self.low {
+            if payer.is_some_and(|payer| self.payers.contains(&payer)) {
+                return;
+            }
+            self.payers.extend(payer);
+            if self.payers.len() > PAYERS {
+                self.payers.pop_front();
+            }
             self.lows.note(hour);
         } else {
             self.ordinary.note(hour);

@@ -64,6 +64,14 @@ fn a_sale_and_what_is_cheap_beside_the_others_or_as_usual_are_none() {
     }
     let told_then = told(badges);
     assert!(!told_then.contains("usd/prices"), "{told_then}");
+    // One customer's.
+    let one = shop(40, |price| Some(price / 10)).into_iter();
+    let by_one = |(at, line): (i64, String)| {
+        let at_then = (37 * DAY..38 * DAY).contains(&at);
+        (at, if at_then { line + " cus=cus_one" } else { line })
+    };
+    let one = told(one.map(by_one).collect());
+    assert!(!one.contains("usd/prices"), "{one}");
     // A week is known.
     assert_eq!(told(shop(8, |price| Some(price / 10))), "");
     // What Stripe collects by itself is no price at a checkout.

@@ -24,12 +24,15 @@ use crate::time::{Span, Timestamp};
 
 use super::{RECOVERY, SilentLapse};
 
-/// So many must have come in time, renewals to be invoiced or invoices to be paid, before one that does not means
-/// anything.
-const IN_TIME_MIN: u32 = 5;
+/// So many renewals must have been invoiced in time before one that is not means anything, and of so many one may be late.
+const SENT_USUALLY: (u32, u32) = (5, 10);
 
-/// Of so many one may be late, after the first.
-const LATE_ONE_IN: u32 = 10;
+/// The same of invoices that are paid.
+const PAID_USUALLY: (u32, u32) = (10, 10);
+
+/// So many of its own invoices a customer must have paid in time, and none late: customers are late more often than billing
+/// is, and each has habits of its own.
+const OWN_IN_TIME: u32 = 2;
 
 /// The most subscriptions whose invoices are remembered; of further ones the days to pay count from the turn.
 const ASKED_MAX: usize = 200_000;
@@ -68,6 +71,8 @@ pub(super) struct Asked {
     sent: Punctual,
     /// Invoices that were paid within the grace after their days to pay.
     pub(super) paid: Punctual,
+    /// The same of each subscription.
+    own: KeyMap<Punctual>,
 }
 
 impl Punctual {
@@ -80,9 +85,9 @@ impl Punctual {
         *count = count.saturating_add(1);
     }
 
-    /// Whether one that is late is news.
-    pub(super) const fn is_usual(self) -> bool {
-        self.in_time >= IN_TIME_MIN && self.late.saturating_mul(LATE_ONE_IN) <= self.in_time
+    /// Whether so many came in time, and of so many no more than one late.
+    const fn is_usual(self, (in_time_min, one_in): (u32, u32)) -> bool {
+        self.in_time >= in_time_min && self.late.saturating_mul(one_in) <= self.in_time
     }
 }
 
@@ -124,12 +129,14 @@ impl Asked {
         ledger: &Ledger,
     ) -> Option<Key> {
         let known = ledger.invoice(id)?;
-        let record = ledger.subscription(key)?;
+        let record = ledger.subscription(key);
         // What is paid, void or given up stays so, whatever comes late.
         if known.is_paid || known.is_closed {
             return None;
         }
-        let through = known.paid_through.or(record.period_end)?;
+        // It may be heard of before its subscription is.
+        let period_end = record.and_then(|record| record.period_end);
+        let through = known.paid_through.or(period_end)?;
         let is_full = self.of.len() >= ASKED_MAX && !self.of.contains_key(&key);
         if is_full {
             return None;
@@ -140,9 +147,9 @@ impl Asked {
             return Some(key);
         }
         let sent_at = invoice.finalized_at.unwrap_or(event.created);
+        // That of a renewal is made at its turn.
         if invoice.billing_reason == BillingReason::SubscriptionCycle
-            && let Some(turn) = record.period_start
-            && sent_at >= turn
+            && let Some(turn) = invoice.created
         {
             self.sent.note(sent_at.since(turn) <= grace);
         }
@@ -179,14 +186,26 @@ impl Asked {
             self.of.swap_remove(&key);
         }
         if let (Some((at, grace)), Some(due_at)) = (paid, ask.due_at) {
-            self.paid.note(at <= due_at + grace);
+            let is_in_time = at <= due_at + grace;
+            self.paid.note(is_in_time);
+            if self.own.len() < ASKED_MAX || self.own.contains_key(&key) {
+                self.own.entry(key).or_default().note(is_in_time);
+            }
         }
         true
     }
 
-    /// It ended, or owes nothing.
+    /// It ended.
     pub(super) fn forget(&mut self, subscription: Key) {
         self.of.swap_remove(&subscription);
+        self.own.swap_remove(&subscription);
+    }
+
+    /// Whether it would be news that this one's invoice is overdue.
+    pub(super) fn is_punctual(&self, subscription: Key) -> bool {
+        let own = self.own.get(&subscription);
+        self.paid.is_usual(PAID_USUALLY)
+            && own.is_some_and(|own| own.in_time >= OWN_IN_TIME && own.late == 0)
     }
 
     /// The one that has been due for longest, of those that say until when they are.
@@ -217,7 +236,7 @@ impl Asked {
         (due_at, grace): (Timestamp, Span),
     ) -> Option<Timestamp> {
         let term = record.payment_term();
-        if term == Span::ZERO || !self.sent.is_usual() {
+        if term == Span::ZERO || !self.sent.is_usual(SENT_USUALLY) {
             return None;
         }
         let turn = due_at - term;

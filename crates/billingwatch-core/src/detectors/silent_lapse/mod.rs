@@ -262,10 +262,10 @@ impl SilentLapse {
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excuses.forget(key);
             self.write_offs.forget(key);
-            self.asked.forget(key);
             // An invoice may be heard of before its subscription is.
             if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
                 self.retries.forget(key);
+                self.asked.forget(key);
             }
             self.close(key, "the subscription ended", ctx);
             return;

@@ -22,7 +22,7 @@ const TITLE: &str = "A sent invoice is overdue";
 impl SilentLapse {
     /// When the oldest open invoice of a subscription is overdue beyond the grace, where that would be news.
     pub(super) fn overdue_after(&self, key: Key) -> Option<Timestamp> {
-        if !self.asked.paid.is_usual() {
+        if !self.asked.is_punctual(key) {
             return None;
         }
         let (_, due_at) = self.asked.earliest_due(key)?;
@@ -48,6 +48,13 @@ impl SilentLapse {
         };
         if self.lapsed.contains(key) {
             return true;
+        }
+        // It may have been paid before its subscription was heard of, as in an import.
+        let known = ctx.ledger().invoice(ask.invoice);
+        if known.is_some_and(|known| known.is_paid || known.is_closed) {
+            let invoice = ask.invoice;
+            self.asked.settle(key, invoice, None);
+            return self.look_overdue(key, record, event, ctx);
         }
         if event.is_some() {
             self.set_deadline(key, ctx.now());
@@ -96,7 +103,7 @@ impl SilentLapse {
         let Some((ask, due_at)) = oldest.filter(|(_, due_at)| *due_at == lapsed_at) else {
             return Err(finding);
         };
-        if !self.asked.paid.is_usual() {
+        if !self.asked.is_punctual(Key::of(&record.id)) {
             return Err(finding);
         }
         let mut finding = finding;

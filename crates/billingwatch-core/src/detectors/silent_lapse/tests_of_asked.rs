@@ -17,7 +17,7 @@ fn renewal(others: usize, after: &str, then: &str) -> String {
         timeline +=
             &format!("+1m customer.subscription.updated {sub} days=30 from=-{after} to=26d\n");
         timeline += &format!(
-            "+1s invoice.finalized {sub} in=second_{n} through=26d due=30d reason=cycle\n"
+            "+1s invoice.finalized {sub} in=second_{n} through=26d due=30d reason=cycle made=-{after}\n"
         );
         timeline += &format!("+1s customer.subscription.deleted {sub}\n");
     }
@@ -79,9 +79,9 @@ fn where_invoices_go_out_late_or_are_not_told_of_nothing_is_said_before_the_days
     assert!(told.contains("sub_1 is active, yet"), "{told}");
 }
 
-/// So many others who pay their invoice so long after it was sent; then one is sent and not paid, Stripe says so, and
-/// something happens.
-fn overdue(others: usize, after: &str, then: &str) -> String {
+/// So many others who pay their invoice so long after it was sent, and one that pays so many of its own in time; then one is
+/// not paid, Stripe says so, and something happens.
+fn overdue((others, own): (usize, usize), after: &str, then: &str) -> String {
     let mut timeline = String::new();
     for n in 0..others {
         let sub = format!("sub=other_{n}");
@@ -93,8 +93,13 @@ fn overdue(others: usize, after: &str, then: &str) -> String {
         timeline += &format!("+1s invoice.paid sub=other_{n} in=first_{n} through=20d\n");
         timeline += &format!("+1s customer.subscription.deleted sub=other_{n}\n");
     }
+    timeline += "+0s customer.subscription.created sub=sub_1 days=30\n";
+    for n in 0..own {
+        timeline += &format!("+1h invoice.finalized sub=sub_1 in=own_{n} through=30d due=2d\n");
+        timeline += &format!("+1d invoice.paid sub=sub_1 in=own_{n} through=29d due=2d\n");
+    }
     timeline += "
-        +0s   customer.subscription.created sub=sub_1 days=30
+        +0s   customer.subscription.updated sub=sub_1 days=30
         +1h   invoice.finalized sub=sub_1 in=in_1 through=30d due=30d
         +30d  customer.subscription.updated sub=sub_1 days=30 from=-1h to=30d
         +1h   invoice.finalized sub=sub_1 in=in_2 through=30d due=30d reason=cycle
@@ -112,17 +117,38 @@ fn overdue(others: usize, after: &str, then: &str) -> String {
 #[test]
 fn an_overdue_invoice_is_told_where_others_pay_in_time() {
     let paid = "+10d wait\n+1s invoice.paid sub=sub_1 in=in_1 through=-10d\n+1d wait\n";
-    insta::assert_snapshot!(overdue(6, "10d", paid), @"
-    d43 01:14:00 firing medium sub_1: sub_1 has not paid the 20.00 USD that invoice in_1 asked for by 2024-04-13T01:13:12Z, for 3d
-    d50 02:13:14 resolved medium sub_1: its invoice is settled
+    insta::assert_snapshot!(overdue((12, 2), "10d", paid), @"
+    d45 03:26:00 firing medium sub_1: sub_1 has not paid the 20.00 USD that invoice in_1 asked for by 2024-04-15T03:25:24Z, for 3d
+    d52 04:25:26 resolved medium sub_1: its invoice is settled
     ");
-    assert_eq!(overdue(3, "10d", "+10d wait\n"), "", "hardly any is known");
-    assert_eq!(overdue(6, "40d", "+10d wait\n"), "", "everybody pays late");
+    assert_eq!(
+        overdue((9, 0), "10d", "+10d wait\n"),
+        "",
+        "hardly any is known"
+    );
+    assert_eq!(
+        overdue((12, 2), "40d", "+10d wait\n"),
+        "",
+        "everybody pays late"
+    );
+    assert_eq!(
+        overdue((12, 1), "10d", "+10d wait\n"),
+        "",
+        "its own habit is not known"
+    );
     for end in [
         "+1d invoice.paid sub=sub_1 in=in_1 through=-10d\n",
         "+1d invoice.voided sub=sub_1 in=in_1 due=1d\n",
         "+1d customer.subscription.deleted sub=sub_1\n",
     ] {
-        assert_eq!(overdue(6, "10d", &format!("{end}+10d wait\n")), "", "{end}");
+        assert_eq!(
+            overdue((12, 2), "10d", &format!("{end}+10d wait\n")),
+            "",
+            "{end}"
+        );
     }
+    // Who was late before is late again.
+    let next = "+12h invoice.paid total=500 x80/12h\n";
+    let told = overdue((40, 2), "10d", &format!("{paid}{next}"));
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
 }

@@ -17,10 +17,9 @@ impl SilentLapse {
         due_at: Timestamp,
         now: Timestamp,
     ) -> Finding {
-        let finding = match self.reword_overdue(finding, record, due_at, now) {
-            Ok(finding) => return finding,
-            Err(finding) => finding,
-        };
+        if let Some(ask) = self.overdue_ask(record, due_at) {
+            return self.reword_overdue(finding, record, (ask, due_at), now);
+        }
         match record.status {
             SubscriptionStatus::PastDue => self.retries.reword(finding, record, due_at, now),
             SubscriptionStatus::Trialing => trials::reword(finding, record, now),

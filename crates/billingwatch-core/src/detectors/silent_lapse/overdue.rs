@@ -14,6 +14,7 @@ use crate::money::Money;
 use crate::time::{Span, Timestamp};
 
 use super::SilentLapse;
+use super::asked::Ask;
 use super::groups::Lapse;
 
 /// How it is named.
@@ -91,22 +92,25 @@ impl SilentLapse {
         }
     }
 
-    /// A finding of an unpaid subscription, in the words for an overdue invoice, if that is what it is.
-    pub(super) fn reword_overdue(
+    /// The overdue invoice for which a subscription lapsed then, if that is why.
+    pub(super) fn overdue_ask(
         &self,
-        finding: Finding,
         record: &SubscriptionRecord,
         lapsed_at: Timestamp,
+    ) -> Option<&Ask> {
+        let key = Key::of(&record.id);
+        let (ask, due_at) = self.asked.earliest_due(key)?;
+        (due_at == lapsed_at && self.asked.is_punctual(key)).then_some(ask)
+    }
+
+    /// A finding of an unpaid subscription, in the words for an overdue invoice.
+    pub(super) fn reword_overdue(
+        &self,
+        mut finding: Finding,
+        record: &SubscriptionRecord,
+        (ask, due_at): (&Ask, Timestamp),
         now: Timestamp,
-    ) -> Result<Finding, Finding> {
-        let oldest = self.asked.earliest_due(Key::of(&record.id));
-        let Some((ask, due_at)) = oldest.filter(|(_, due_at)| *due_at == lapsed_at) else {
-            return Err(finding);
-        };
-        if !self.asked.is_punctual(Key::of(&record.id)) {
-            return Err(finding);
-        }
-        let mut finding = finding;
+    ) -> Finding {
         finding.title = TITLE.to_owned();
         finding.severity = Severity::Medium;
         finding.amount_at_stake = Some(ask.total);
@@ -126,6 +130,6 @@ impl SilentLapse {
         ));
         let ids = &mut finding.evidence.object_ids;
         ids.push(ask.invoice_id.to_string());
-        Ok(finding)
+        finding
     }
 }

@@ -31,6 +31,8 @@ mod tests_of_imports;
 #[cfg(test)]
 mod tests_of_moments;
 #[cfg(test)]
+mod tests_of_pauses;
+#[cfg(test)]
 mod tests_of_retries;
 #[cfg(test)]
 mod tests_of_silences;
@@ -390,6 +392,52 @@ impl SilentLapse {
         due_at: Timestamp,
         ctx: &mut Context<'_>,
     ) -> bool {
+        if self.is_under_way(key, record, ctx) {
+            return true;
+        }
+        let deadline = due_at + Span::secs(self.settings.grace_secs);
+        let outage = Outage::of(record, due_at, deadline, ctx);
+        if outage.judged_at > ctx.now() {
+            let message = format!(
+                "what was due {due_at} is judged {}: its events may still be delivered",
+                outage.judged_at
+            );
+            ctx.suppress("events_missing", Some(&record.id), message);
+            self.set_deadline(key, outage.judged_at);
+            return true;
+        }
+        let may_excuse = |trouble: &&Trouble| {
+            !self.excuses.contains(key) && !self.excuses.is_effect(trouble, ctx.now())
+        };
+        let customer = customer_of(record);
+        let pending = customer.and_then(|customer| self.pending.get(&customer));
+        let asked_at = pending.map(|pending| pending.since);
+        let turn = due_at - record.payment_term();
+        let asked_at = asked_at.filter(|at| *at + SETTLED >= turn);
+        let unseen = outage.unseen.filter(may_excuse);
+        let unseen = unseen.or_else(|| {
+            asked_at
+                .and_then(|at| undecided(at, ctx))
+                .filter(may_excuse)
+        });
+        if let Some(trouble) = unseen {
+            let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
+            ctx.suppress(trouble.reason(), Some(&record.id), message);
+            let times = (Span::secs(self.settings.grace_secs), ctx.now());
+            let until = self.excuses.excuse(key, record, due_at, trouble, times);
+            self.set_deadline(key, until.max(ctx.now() + SETTLED));
+            return true;
+        }
+        false
+    }
+
+    /// Whether a payment of its customer is under way, or was just decided; sets the next deadline.
+    fn is_under_way(
+        &mut self,
+        key: Key,
+        record: &SubscriptionRecord,
+        ctx: &mut Context<'_>,
+    ) -> bool {
         let customer = customer_of(record);
         if let Some(pending) = customer.and_then(|customer| self.pending.get_mut(&customer)) {
             let until = pending.since + PENDING;
@@ -407,38 +455,6 @@ impl SilentLapse {
             let message = "a payment was decided just now: what it did to the subscription follows";
             ctx.suppress("payment_pending", Some(&record.id), message);
             self.set_deadline(key, *until);
-            return true;
-        }
-        let deadline = due_at + Span::secs(self.settings.grace_secs);
-        let outage = Outage::of(record, due_at, deadline, ctx);
-        if outage.judged_at > ctx.now() {
-            let message = format!(
-                "what was due {due_at} is judged {}: its events may still be delivered",
-                outage.judged_at
-            );
-            ctx.suppress("events_missing", Some(&record.id), message);
-            self.set_deadline(key, outage.judged_at);
-            return true;
-        }
-        let may_excuse = |trouble: &&Trouble| {
-            !self.excuses.contains(key) && !self.excuses.is_effect(trouble, ctx.now())
-        };
-        let pending = customer.and_then(|customer| self.pending.get(&customer));
-        let asked_at = pending.map(|pending| pending.since);
-        let turn = due_at - record.payment_term();
-        let asked_at = asked_at.filter(|at| *at + SETTLED >= turn);
-        let unseen = outage.unseen.filter(may_excuse);
-        let unseen = unseen.or_else(|| {
-            asked_at
-                .and_then(|at| undecided(at, ctx))
-                .filter(may_excuse)
-        });
-        if let Some(trouble) = unseen {
-            let message = format!("what was due {due_at} may have been paid unseen: {trouble}");
-            ctx.suppress(trouble.reason(), Some(&record.id), message);
-            let times = (Span::secs(self.settings.grace_secs), ctx.now());
-            let until = self.excuses.excuse(key, record, due_at, trouble, times);
-            self.set_deadline(key, until.max(ctx.now() + SETTLED));
             return true;
         }
         false

@@ -62,6 +62,9 @@ impl SilentLapse {
             return true;
         }
         let (invoice, sent_at) = (ask.invoice, ask.sent_at());
+        if self.is_under_way(key, record, ctx) {
+            return true;
+        }
         let mut silences = ctx.intake().silences(Family::Invoice, sent_at, deadline);
         if let Some(trouble) = silences.find(|trouble| trouble.is_lost()) {
             let message = format!("the invoice due {due_at} may have been paid unseen: {trouble}");

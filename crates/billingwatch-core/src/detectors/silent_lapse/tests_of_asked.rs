@@ -93,18 +93,18 @@ fn overdue((others, own): (usize, usize), after: &str, then: &str) -> String {
         timeline += &format!("+1s invoice.paid sub=other_{n} in=first_{n} through=20d\n");
         timeline += &format!("+1s customer.subscription.deleted sub=other_{n}\n");
     }
-    timeline += "+0s customer.subscription.created sub=sub_1 days=30\n";
+    timeline += "+0s customer.subscription.created sub=sub_1 cus=cus_1 days=30\n";
     for n in 0..own {
         timeline += &format!("+1h invoice.finalized sub=sub_1 in=own_{n} through=30d due=2d\n");
         timeline += &format!("+1d invoice.paid sub=sub_1 in=own_{n} through=29d due=2d\n");
     }
     timeline += "
-        +0s   customer.subscription.updated sub=sub_1 days=30
+        +0s   customer.subscription.updated sub=sub_1 cus=cus_1 days=30
         +1h   invoice.finalized sub=sub_1 in=in_1 through=30d due=30d
-        +30d  customer.subscription.updated sub=sub_1 days=30 from=-1h to=30d
+        +30d  customer.subscription.updated sub=sub_1 cus=cus_1 days=30 from=-1h to=30d
         +1h   invoice.finalized sub=sub_1 in=in_2 through=30d due=30d reason=cycle
         +1m   invoice.overdue sub=sub_1 in=in_1 through=-1h due=-1h
-        +1s   customer.subscription.updated sub=sub_1 days=30 status=past_due from=-1h to=30d
+        +1s   customer.subscription.updated sub=sub_1 cus=cus_1 days=30 status=past_due from=-1h to=30d
     ";
     let told = check("silent_lapse", &(timeline + then));
     // What the others make of it is none of it.
@@ -140,6 +140,7 @@ fn an_overdue_invoice_is_told_where_others_pay_in_time() {
         "+1d invoice.paid sub=sub_1 in=in_1 through=-10d\n",
         "+1d invoice.voided sub=sub_1 in=in_1 due=1d\n",
         "+1d customer.subscription.deleted sub=sub_1\n",
+        "+1d charge.pending cus=cus_1 amt=2000\n",
     ] {
         assert_eq!(
             overdue((12, 2), "10d", &format!("{end}+10d wait\n")),

@@ -49,8 +49,8 @@ const LEFT_PART: i64 = 2;
 /// How likely so many low ones may be by chance. It is asked every hour of the year.
 const CHANCE_MAX: f64 = 1e-8;
 
-/// The most payments, of what is usual, and beyond it: more are what a sale draws.
-const DRAWN: (i64, i64) = (2, 5);
+/// The most payments, in halves of what is usual, and beyond it: more are what a sale draws, or cards that are tested.
+const DRAWN: (i64, i64) = (3, 3);
 
 /// Of so many low payments it is remembered who made them: one customer who buys small things is no price list.
 const PAYERS: usize = 16;
@@ -204,7 +204,7 @@ impl Amounts {
         let usual = median(&mut usual);
         let most = most_before(&low_sums, end - hours, hours);
         let all = lows + ordinary;
-        let is_drawn = all > usual * DRAWN.0 + DRAWN.1;
+        let is_drawn = all > usual * DRAWN.0 / 2 + DRAWN.1;
         if ordinary * LEFT_PART > usual || is_drawn || lows <= most * 2 + 1 {
             return None;
         }

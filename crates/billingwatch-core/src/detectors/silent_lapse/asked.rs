@@ -27,8 +27,8 @@ use super::{RECOVERY, SilentLapse};
 /// So many renewals must have been invoiced in time before one that is not means anything, and of so many one may be late.
 const SENT_USUALLY: (u32, u32) = (5, 10);
 
-/// The same of invoices that are paid.
-const PAID_USUALLY: (u32, u32) = (10, 10);
+/// The same of invoices that are paid: where one in fifty is late, who waits for the next one knows of it.
+const PAID_USUALLY: (u32, u32) = (20, 50);
 
 /// So many of its own invoices a customer must have paid in time, and none late: customers are late more often than billing
 /// is, and each has habits of its own.

@@ -117,22 +117,22 @@ fn overdue((others, own): (usize, usize), after: &str, then: &str) -> String {
 #[test]
 fn an_overdue_invoice_is_told_where_others_pay_in_time() {
     let paid = "+10d wait\n+1s invoice.paid sub=sub_1 in=in_1 through=-10d\n+1d wait\n";
-    insta::assert_snapshot!(overdue((12, 2), "10d", paid), @"
-    d45 03:26:00 firing medium sub_1: sub_1 has not paid the 20.00 USD that invoice in_1 asked for by 2024-04-15T03:25:24Z, for 3d
-    d52 04:25:26 resolved medium sub_1: its invoice is settled
+    insta::assert_snapshot!(overdue((22, 2), "10d", paid), @"
+    d45 03:46:00 firing medium sub_1: sub_1 has not paid the 20.00 USD that invoice in_1 asked for by 2024-04-15T03:45:44Z, for 3d
+    d52 04:45:46 resolved medium sub_1: its invoice is settled
     ");
     assert_eq!(
-        overdue((9, 0), "10d", "+10d wait\n"),
+        overdue((12, 2), "10d", "+10d wait\n"),
         "",
         "hardly any is known"
     );
     assert_eq!(
-        overdue((12, 2), "40d", "+10d wait\n"),
+        overdue((22, 2), "40d", "+10d wait\n"),
         "",
         "everybody pays late"
     );
     assert_eq!(
-        overdue((12, 1), "10d", "+10d wait\n"),
+        overdue((22, 1), "10d", "+10d wait\n"),
         "",
         "its own habit is not known"
     );
@@ -142,14 +142,11 @@ fn an_overdue_invoice_is_told_where_others_pay_in_time() {
         "+1d customer.subscription.deleted sub=sub_1\n",
         "+1d charge.pending cus=cus_1 amt=2000\n",
     ] {
-        assert_eq!(
-            overdue((12, 2), "10d", &format!("{end}+10d wait\n")),
-            "",
-            "{end}"
-        );
+        let told = overdue((22, 2), "10d", &format!("{end}+10d wait\n"));
+        assert!(!told.contains("firing"), "{end}: {told}");
     }
     // Who was late before is late again.
     let next = "+12h invoice.paid total=500 x80/12h\n";
-    let told = overdue((40, 2), "10d", &format!("{paid}{next}"));
+    let told = overdue((60, 2), "10d", &format!("{paid}{next}"));
     assert_eq!(told.matches("firing").count(), 1, "{told}");
 }

@@ -69,7 +69,7 @@ pub(super) struct Asked {
     of: KeyMap<Vec<Ask>>,
     /// Renewals that were invoiced within the grace.
     sent: Punctual,
-    /// Invoices that were paid within the grace after their days to pay.
+    /// Invoices that were paid within their days to pay.
     pub(super) paid: Punctual,
     /// The same of each subscription.
     own: KeyMap<Punctual>,
@@ -169,12 +169,7 @@ impl Asked {
     }
 
     /// An invoice is paid, at a time, or given up; whether it was known to be out.
-    pub(super) fn settle(
-        &mut self,
-        key: Key,
-        invoice: Key,
-        paid: Option<(Timestamp, Span)>,
-    ) -> bool {
+    pub(super) fn settle(&mut self, key: Key, invoice: Key, paid_at: Option<Timestamp>) -> bool {
         let Some(asks) = self.of.get_mut(&key) else {
             return false;
         };
@@ -185,8 +180,9 @@ impl Asked {
         if asks.is_empty() {
             self.of.swap_remove(&key);
         }
-        if let (Some((at, grace)), Some(due_at)) = (paid, ask.due_at) {
-            let is_in_time = at <= due_at + grace;
+        if let (Some(at), Some(due_at)) = (paid_at, ask.due_at) {
+            // By the day itself: who is late by a day is late by a week next time.
+            let is_in_time = at <= due_at;
             self.paid.note(is_in_time);
             if self.own.len() < ASKED_MAX || self.own.contains_key(&key) {
                 self.own.entry(key).or_default().note(is_in_time);

@@ -3,7 +3,7 @@
 //! Stripe calls the subscription past due and says `invoice.overdue`, where it is asked to; it sends reminders, and
 //! after that nothing more happens: nobody tries to collect, and the subscription runs on, as it is set by default (Stripe
 //! docs: Automate collections). Where customers are late as a matter of course an overdue invoice is no news, and who
-//! waits for its payment knows of it; where nearly all pay within their days and the grace, one that is not paid is.
+//! waits for its payment knows of it; where nearly all pay within their days, one that is not paid is.
 
 use crate::alert::{Finding, Severity};
 use crate::detector::Context;
@@ -86,9 +86,7 @@ impl SilentLapse {
         paid_at: Option<Timestamp>,
         ctx: &mut Context<'_>,
     ) {
-        let grace = Span::secs(self.settings.grace_secs);
-        let paid = paid_at.map(|at| (at, grace));
-        let is_known = self.asked.settle(key, invoice, paid);
+        let is_known = self.asked.settle(key, invoice, paid_at);
         let is_overdue = |at: Timestamp| at <= ctx.now();
         if is_known && !self.overdue_after(key).is_some_and(is_overdue) {
             self.close(key, "its invoice is settled", ctx);

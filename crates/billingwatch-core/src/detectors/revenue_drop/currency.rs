@@ -14,6 +14,7 @@ use super::gap::{Cause, Gap, Habits, KEPT_AN_HOUR, WINDOWS};
 use super::holidays::Holidays;
 use super::hours::{Hours, WEEK, WINDOW_MAX, hour_of};
 use super::mute::Blind;
+use super::standstill::Standstill;
 use super::usual::Past;
 use super::worse::worse_since;
 use super::worth::{FALLEN_TO, MANY_FALLEN_TO};
@@ -61,6 +62,7 @@ pub(super) struct Watched {
     pub(super) days: Series,
     pub(super) hours: Hours,
     habits: Habits,
+    standstill: Standstill,
     pub(super) incident: Option<Incident>,
     judged: i64,
     /// When it was last said that many renewals are being tried again.
@@ -153,6 +155,7 @@ impl Watched {
             None => self.look(past, end, settings, blind),
             Some(incident) => self.follow(currency, incident, past, end, settings),
         };
+        self.learn_still(past, end);
         self.judged = end;
         step
     }
@@ -184,7 +187,45 @@ impl Watched {
         let missing = gaps.filter(|gap| !is_shifted(gap) && !is_monthly(gap));
         let missing = missing.filter(|gap| !self.is_ordinary(past, end, gap, settings));
         let missing = missing.filter(|gap| !self.is_trifle(past, end, gap));
-        missing.min_by(|a, b| a.chance.total_cmp(&b.chance))
+        missing
+            .min_by(|a, b| a.chance.total_cmp(&b.chance))
+            .or_else(|| self.still(past, end, settings))
+    }
+
+    /// The hours without a sale, if nobody pays any more.
+    fn still(&self, past: Past<'_>, end: i64, settings: &Settings) -> Option<Gap> {
+        let len = Standstill::hours(&self.hours, end);
+        let still = |by: i64| {
+            let (gap, usual) = self.habits.weighed(&self.hours, past, (end, len, by), true);
+            let gap = self.habits.judged(gap, usual.as_ref());
+            let is_one = usual.is_some_and(|usual| self.standstill.is_one(&gap, usual.weeks));
+            (is_one && is_much(&gap, settings)).then_some(gap)
+        };
+        let mut gap = (len > 0).then(|| still(0))??;
+        gap.is_standstill = true;
+        let ordinary = self.habits.ordinary_gap(&self.hours, past, end, &gap);
+        let is_ordinary =
+            ordinary.is_some_and(|gap| self.standstill.is_ordinary(gap.sales_expected));
+        let is_none = is_ordinary
+            || SHIFTS.iter().any(|by| still(*by).is_none())
+            || again::is_of_the_month(&self.hours, past, end, &gap);
+        (!is_none).then_some(gap)
+    }
+
+    /// Learns from the hours without a sale until now, once they are judged.
+    fn learn_still(&mut self, past: Past<'_>, end: i64) {
+        let hours = end - self.judged;
+        if self.hours.hour(end - 1).is_incident {
+            self.standstill.forget(hours);
+            return;
+        }
+        let len = Standstill::hours(&self.hours, end);
+        let usual = (len > 0).then(|| {
+            let window = (end, len, 0);
+            let (gap, _) = self.habits.weighed(&self.hours, past, window, true);
+            gap.sales_expected
+        });
+        self.standstill.learn(hours, usual);
     }
 
     /// Whether sales are worth as little as is asked about.

@@ -153,6 +153,8 @@ pub(super) struct Gap {
     /// How likely so little is on any one day when nothing is wrong.
     pub(super) chance: f64,
     pub(super) cause: Cause,
+    /// It was found because nobody pays at all.
+    pub(super) is_standstill: bool,
 }
 
 impl Gap {
@@ -240,6 +242,7 @@ impl Counted {
             used_usual: 0,
             chance: 1.0,
             cause: Cause::Fewer,
+            is_standstill: false,
         };
         let mut due_amount = 0_i64;
         let (mut sales, mut sales_amount) = (0_i64, 0_i64);
@@ -381,7 +384,8 @@ impl Habits {
         (gap, usual)
     }
 
-    fn judged(&self, mut gap: Gap, usual: Option<&Usual>) -> Gap {
+    /// A gap with how likely it is.
+    pub(super) fn judged(&self, mut gap: Gap, usual: Option<&Usual>) -> Gap {
         (gap.chance, gap.cause) = self.chance(&gap, usual);
         if gap.cause == Cause::Cheaper {
             gap.least = gap.expected;

@@ -32,6 +32,7 @@ mod ordinary;
 mod prices;
 mod said;
 mod segments;
+mod standstill;
 mod tell;
 mod terms;
 #[cfg(test)]
@@ -58,6 +59,8 @@ mod tests_of_prices_that_fell;
 mod tests_of_segments;
 #[cfg(test)]
 mod tests_of_silences;
+#[cfg(test)]
+mod tests_of_standstills;
 #[cfg(test)]
 mod tests_of_straying;
 #[cfg(test)]

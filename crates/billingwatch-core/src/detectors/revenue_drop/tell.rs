@@ -46,6 +46,12 @@ pub(super) fn describe(
         "{so_little} by chance with probability {:.1e}",
         chief.gap.chance
     ));
+    if chief.gap.is_standstill {
+        finding.evidence.reasons.push(format!(
+            "nobody at all paid in {} hours that usually bring {:.0} payments: no stretch without any was half as long by that in the weeks before",
+            chief.gap.hours, chief.gap.sales_expected
+        ));
+    }
     for (other, missing) in missing.iter().filter(|(other, _)| *other != key) {
         let lost = Money::new(missing.lost, *other);
         let details = &mut finding.evidence.details;

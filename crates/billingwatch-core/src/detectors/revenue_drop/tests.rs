@@ -124,7 +124,7 @@ fn sales_that_stop_are_told_on_the_same_day_and_end_once() {
     days[16] = 0;
     let mut story = Story::default();
     assert_snapshot!(story.sales(0, &days).told_until(20), @"
-        d16 11:02:00 firing critical usd: 12 hours brought 100.00 USD, 91.3 % less than the 1,150.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 2 other payments where 23 are usual
+        d16 07:02:00 firing critical usd: 7 hours brought 0.00 USD, 100 % less than the 700.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 14 are usual
         d17 08:02:00 resolved critical usd: the last 6 hours brought 600.00 USD of 550.00 USD expected
         ");
 }

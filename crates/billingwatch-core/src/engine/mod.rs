@@ -112,7 +112,7 @@ impl Engine {
     pub fn set(&mut self, change: &SettingsChange) -> Result<(), SettingsError> {
         self.settings.put(&self.registry, change)?;
         for (scope, state) in &mut self.scopes {
-            state.configure(&self.registry, &self.settings, &scope.source)?;
+            state.configure(&self.settings, scope)?;
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl Engine {
         }
         let mut scopes = Vec::with_capacity(saved.len());
         for (scope, saved) in saved {
-            let state = ScopeState::load(&registry, &settings, &scope.source, saved)?;
+            let state = ScopeState::load(&registry, &settings, &scope, saved)?;
             scopes.push((scope, state));
         }
         Ok(Self {
@@ -331,7 +331,7 @@ impl Engine {
         if self.scopes.len() >= SCOPES_MAX {
             return None;
         }
-        let state = ScopeState::new(&self.registry, &self.settings, &scope.source);
+        let state = ScopeState::new(&self.registry, &self.settings, &scope);
         self.scopes.push((scope, state));
         Some(self.scopes.len() - 1)
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertChange, Suppressed};
 use crate::calendar::Calendar;
-use crate::detector::{Context, Detector, Output, SettingsError};
+use crate::detector::{Context, Detector, DetectorSpec, Output, SettingKind, SettingsError};
 use crate::detectors;
 use crate::event::{Event, FamilySet};
 use crate::ids::Scope;
@@ -24,6 +24,10 @@ const IDS_HALF_LIFE: Span = Span::days(31);
 /// serves replays and embedders.
 const IDS_HALF_MAX: usize = 2_000_000;
 
+/// The setting of a detector that says whether Stripe's test mode is judged: what is made there on purpose, as declines by test
+/// cards, or disputes, is nobody's trouble. Detectors without it judge test mode like any other.
+const TEST_MODE: &str = "test_mode";
+
 pub(super) struct ScopeState {
     slots: Vec<Slot>,
     calendar: Calendar,
@@ -41,6 +45,10 @@ struct Slot {
     name: &'static str,
     listens: FamilySet,
     is_enabled: bool,
+    /// Where it has a setting [`TEST_MODE`], what that is if nothing is set.
+    test_mode: Option<bool>,
+    /// It is enabled, and leaves this scope out because that is Stripe's test mode.
+    leaves_out_test: bool,
     /// It panicked: its state cannot be trusted, so it is left out until the engine is rebuilt.
     is_broken: bool,
     detector: Box<dyn Detector>,
@@ -73,7 +81,7 @@ impl Slot {
     }
 
     const fn is_at_work(&self) -> bool {
-        self.is_enabled && !self.is_broken
+        self.is_enabled && !self.leaves_out_test && !self.is_broken
     }
 }
 
@@ -100,7 +108,7 @@ pub(super) struct SavedScope {
 }
 
 impl ScopeState {
-    pub(super) fn new(registry: &Registry, settings: &SettingsTable, source: &str) -> Self {
+    pub(super) fn new(registry: &Registry, settings: &SettingsTable, scope: &Scope) -> Self {
         let slots = registry
             .factories()
             .iter()
@@ -108,6 +116,8 @@ impl ScopeState {
                 name: factory.spec().name,
                 listens: factory.spec().listens,
                 is_enabled: true,
+                test_mode: test_mode_of(factory.spec()),
+                leaves_out_test: false,
                 is_broken: false,
                 detector: factory.build(),
             })
@@ -124,22 +134,26 @@ impl ScopeState {
             outputs: Vec::new(),
         };
         // The table holds checked values only; a refusal leaves that detector at its defaults.
-        let _ = state.configure(registry, settings, source);
+        let _ = state.configure(settings, scope);
         state
     }
 
     pub(super) fn configure(
         &mut self,
-        _registry: &Registry,
         settings: &SettingsTable,
-        source: &str,
+        scope: &Scope,
     ) -> Result<(), SettingsError> {
+        let source = &scope.source;
         let (_, delivery) = settings.of(detectors::DELIVERY, source);
         self.intake
             .configure(detectors::delivery_criteria(&delivery), &self.calendar);
         for slot in &mut self.slots {
             let (is_enabled, values) = settings.of(slot.name, source);
             slot.is_enabled = is_enabled;
+            let judges_test = slot
+                .test_mode
+                .map(|default| values.bool(TEST_MODE, default));
+            slot.leaves_out_test = is_enabled && !scope.livemode && judges_test == Some(false);
             slot.detector.configure(&values)?;
         }
         Ok(())
@@ -159,6 +173,9 @@ impl ScopeState {
             return false;
         }
         self.has_live |= !is_historical;
+        if !scope.livemode && self.seen.len() == 1 {
+            self.tell_left_out(scope, now, suppressed);
+        }
         let event_at = event.created.min(now);
         let family = event.event_type.family();
         if is_historical {
@@ -227,6 +244,23 @@ impl ScopeState {
         });
     }
 
+    /// Says once, where harmless findings are read, who leaves this scope's test mode out.
+    fn tell_left_out(&self, scope: &Scope, now: Timestamp, suppressed: &mut Vec<Suppressed>) {
+        let left_out = self.slots.iter().filter(|slot| slot.leaves_out_test);
+        suppressed.extend(left_out.map(|slot| Suppressed {
+            at: now,
+            detector: slot.name.to_owned(),
+            scope: scope.clone(),
+            reason: TEST_MODE.to_owned(),
+            subject: None,
+            message: format!(
+                "{} does not judge Stripe's test mode, where such things are made on purpose; its setting `{TEST_MODE}` \
+                 has it do so",
+                slot.name
+            ),
+        }));
+    }
+
     pub(super) fn save(&self) -> Result<SavingScope<'_>, SnapshotError> {
         let mut detectors = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
@@ -245,10 +279,10 @@ impl ScopeState {
     pub(super) fn load(
         registry: &Registry,
         settings: &SettingsTable,
-        source: &str,
+        scope: &Scope,
         saved: SavedScope,
     ) -> Result<Self, SnapshotError> {
-        let mut state = Self::new(registry, settings, source);
+        let mut state = Self::new(registry, settings, scope);
         if saved.detectors.len() != state.slots.len() {
             return Err(SnapshotError::Detectors);
         }
@@ -259,7 +293,7 @@ impl ScopeState {
         state.has_live = saved.has_live;
         state.ledger = saved.ledger;
         state.intake = saved.intake;
-        let (_, delivery) = settings.of(detectors::DELIVERY, source);
+        let (_, delivery) = settings.of(detectors::DELIVERY, &scope.source);
         state
             .intake
             .configure(detectors::delivery_criteria(&delivery), &state.calendar);
@@ -267,6 +301,14 @@ impl ScopeState {
         state.book = saved.book;
         Ok(state)
     }
+}
+
+/// What [`TEST_MODE`] is for such a detector if nothing is set; `None` where it has no such setting.
+fn test_mode_of(spec: &DetectorSpec) -> Option<bool> {
+    spec.settings.iter().find_map(|setting| match setting.kind {
+        SettingKind::Bool { default } if setting.name == TEST_MODE => Some(default),
+        _ => None,
+    })
 }
 
 /// Gives each detector that is at work its turn, in which it works and hands in what it found. A panic in one costs this

@@ -111,6 +111,8 @@ crate::settings! {
     /// New customers who pay one and the same price, or next to nothing, within an hour before that is
     /// spoken of; more, where such hours of eight weeks had half so many.
     newcomers_min: i64 = 10, 5 => 400;
+    /// Whether Stripe's test mode is judged: its cards are everybody's, and disputes are made by them on purpose.
+    test_mode: bool = false;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
@@ -195,6 +197,10 @@ impl Detector for FraudSpike {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        debug_assert!(
+            ctx.scope().livemode || self.settings.test_mode,
+            "the engine leaves test mode out"
+        );
         let began_at = self.began_at.get_or_insert(ctx.event_at());
         *began_at = ctx.event_at().min(*began_at);
         for fact in ctx.facts() {

@@ -509,3 +509,18 @@ fn on_the_first_day_five_are_told_and_four_may_be_of_payments_from_before_it() {
     let days = "+1d charge.succeeded\n+1h charge.dispute.created x3/4h\n".repeat(30);
     assert_eq!(check("fraud_spike", &days), "");
 }
+
+#[test]
+fn test_mode_is_judged_only_where_that_is_wanted() {
+    // Everybody's test card is the same.
+    let told = |word: &str, set: &str| {
+        let cards = format!("+0s charge.succeeded card=fp_1 req=req_1{word} x9/1h\n+2h wait");
+        check("fraud_spike", &format!("{set}{cards}"))
+    };
+    assert!(told("", "").contains("card:fp_1"), "{}", told("", ""));
+    let left_out = told(" test", "");
+    assert!(left_out.starts_with("d0 00:00:00 quiet test_mode -: "));
+    assert!(!left_out.contains("firing"), "{left_out}");
+    let wanted = told(" test", "+0s set fraud_spike.test_mode=true\n");
+    assert!(wanted.contains("card:fp_1"), "{wanted}");
+}

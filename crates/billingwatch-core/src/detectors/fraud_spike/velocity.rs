@@ -425,6 +425,7 @@ fn grown(
     finding.subjects = charges.map(|(.., charge)| charge.to_string()).collect();
     if let (Some(amount), Some(currency)) = (charge.amount, charge.currency) {
         let newest = Money::new(amount, currency);
+        finding.currency = Some(currency);
         let reason = format!("the newest of these payments is of {newest}");
         finding.evidence.reasons.push(reason);
     }

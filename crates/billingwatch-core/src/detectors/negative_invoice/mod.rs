@@ -50,6 +50,15 @@ const HOLD: Span = Span::days(7);
 /// From so many payments on the largest of them are known well enough to be held against.
 const KNOWN_WELL: u64 = 1_000;
 
+/// A payment so many times the next largest of all that are known stands alone, whatever the others are: who gives all of it back
+/// should be asked. In halves, of an amount known within an eighth.
+const LONE: (i64, i64) = (3, 2);
+
+/// The same where few payments are known, at least [`LONE_PAYMENTS_MIN`].
+const LONE_OF_FEW: (i64, i64) = (6, 2);
+/// See [`LONE_OF_FEW`].
+const LONE_PAYMENTS_MIN: u64 = 20;
+
 /// The most currencies whose amounts are learned.
 const CURRENCIES_MAX: usize = 64;
 
@@ -322,7 +331,7 @@ impl NegativeInvoice {
                 measure.expected(paid).threshold(paid),
                 "its refunds are more than the charge took",
             )
-        } else if let Some(limit) = self.outsized(refund.amount, refund.currency) {
+        } else if let Some(limit) = self.outsized_refund(refund.amount, refund.currency) {
             if let Some(total) = subscription_total(refund, ctx)
                 && refund.amount <= total
             {
@@ -485,6 +494,18 @@ impl NegativeInvoice {
             usual.all_but(2 + known / 2_000).saturating_mul(times) / 2
         };
         (amount > limit).then_some(limit)
+    }
+
+    /// The line a refund is above, if it is outsized: it also is where it gives back a payment that stands alone.
+    fn outsized_refund(&self, amount: i64, currency: Currency) -> Option<i64> {
+        self.outsized(amount, currency).or_else(|| {
+            let usual = self.usual.get(&currency)?;
+            let is_well_known =
+                i64::try_from(usual.total()).unwrap_or(i64::MAX) >= self.settings.payments_min;
+            let (times, halves) = if is_well_known { LONE } else { LONE_OF_FEW };
+            let limit = usual.all_but(1).saturating_mul(times) / halves;
+            (usual.total() >= LONE_PAYMENTS_MIN && amount > limit).then_some(limit)
+        })
     }
 
     fn open(&mut self, mut finding: Finding, event: &Event, ctx: &mut Context<'_>) {

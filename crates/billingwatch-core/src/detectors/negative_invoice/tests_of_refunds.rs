@@ -194,3 +194,29 @@ fn a_monday_makes_up_for_the_weekend() {
     });
     assert!(thursday.told().contains("firing"));
 }
+
+#[test]
+fn a_payment_that_stands_alone_is_not_given_back_unseen() {
+    // Invoices of 100 to 14,900, as many as there are, and one of so much, which is refunded two days later.
+    let told = |known: i64, amount: i64, of: &str| {
+        let mut lines: Vec<(i64, String)> = (0..known)
+            .map(|n| {
+                let amount = [10_000, 49_000, 1_490_000][usize::try_from(n % 3).unwrap_or(0)];
+                (n * HOUR, format!("charge.succeeded amt={amount}"))
+            })
+            .collect();
+        let paid = known * HOUR;
+        lines.push((paid, format!("charge.succeeded ch=ch_big amt={amount}{of}")));
+        lines.push((
+            paid + 2 * DAY,
+            format!("refund.created ch=ch_big amt={amount}"),
+        ));
+        check("negative_invoice", &in_order(lines))
+    };
+    let alone = told(60, 2_980_000, "");
+    assert_eq!(alone.matches("firing").count(), 1, "{alone}");
+    assert_eq!(told(60, 2_000_000, ""), "", "much like the largest");
+    assert_eq!(told(30, 2_980_000, ""), "", "of few it must be three times");
+    assert!(told(30, 5_900_000, "").contains("firing"));
+    assert_eq!(told(15, 5_900_000, ""), "", "hardly anything is known");
+}

@@ -8,6 +8,10 @@ use crate::time::{Span, Timestamp};
 /// How much of what is known a day keeps: a memory of six weeks or so.
 const KEPT_A_DAY: f64 = 0.975;
 
+/// Days that must be known, as far as they are not forgotten: refunds follow payments by days, and of a merchant's first week
+/// the hours say nothing.
+const DAYS_MIN: f64 = 9.0;
+
 /// Hours that are odd together.
 const WINDOW_HOURS: i64 = 6;
 
@@ -66,7 +70,7 @@ impl WaveHours {
     pub(super) fn are_odd(&self, now: Timestamp, calendar: &Calendar) -> bool {
         let all: f64 = self.hours.iter().sum();
         let days: f64 = self.days.iter().sum();
-        if days <= 0.0 {
+        if days < DAYS_MIN {
             return false;
         }
         let mut even = 0.0;
@@ -112,6 +116,9 @@ mod tests {
         assert!(!hours.are_odd(at(0, 3), &utc));
         for day in 0..28 {
             hours.advance_to(monday + day);
+            if day == 8 {
+                assert!(!hours.are_odd(at(day, 3), &utc), "a first week");
+            }
             if day % 7 < 5 {
                 for hour in [9, 11, 14, 16] {
                     hours.learn(at(day, hour), &utc);

@@ -518,6 +518,16 @@ impl Habits {
             {
                 continue;
             }
+            let window = || (end - len..end).map(|hour| hours.hour(hour));
+            let sales: i32 = window().map(|hour| hour.sales).sum();
+            let amount: i64 = window().map(|hour| hour.sales_amount).sum();
+            let now = Sales {
+                count: f64::from(sales),
+                amount: as_f64(amount.max(0).unsigned_abs()),
+            };
+            if len == 24 && end - len >= past.known_from {
+                self.worth.learn_day(&now);
+            }
             let Some(usual) = usual(hours, past, (end, len, 0), |_| true) else {
                 continue;
             };
@@ -525,15 +535,8 @@ impl Habits {
             if usual.sales < STRAY_SALES_MIN || usual.weeks < 2.0 {
                 continue;
             }
-            let window = || (end - len..end).map(|hour| hours.hour(hour));
-            let sales: i32 = window().map(|hour| hour.sales).sum();
-            let amount: i64 = window().map(|hour| hour.sales_amount).sum();
             let days = as_f64(every.unsigned_abs()) / 24.0;
             self.stray[index].learn(&usual, f64::from(sales), days);
-            let now = Sales {
-                count: f64::from(sales),
-                amount: as_f64(amount.max(0).unsigned_abs()),
-            };
             let then = Sales {
                 count: usual.sales,
                 amount: usual.amount,

@@ -17,6 +17,7 @@
 
 mod again;
 mod commitment;
+mod counted;
 mod coupons;
 mod currency;
 mod days;
@@ -37,6 +38,8 @@ mod tell;
 mod terms;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_backfills;
 #[cfg(test)]
 mod tests_of_calendars;
 #[cfg(test)]
@@ -85,11 +88,12 @@ use crate::event::intent::PaymentIntent;
 use crate::event::invoice::BillingReason;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
-use crate::ledger::{Fact, Generations, InvoiceRecord, SubscriptionRecord};
+use crate::ledger::{Fact, InvoiceRecord, SubscriptionRecord};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
+use counted::Counted;
 use currency::{Missing, Step, Watched};
 use days::Verdict;
 use dues::{Billed, Booking, Dues, SETTLE};
@@ -109,11 +113,8 @@ const DAY_SEEN: Span = Span::hours(3);
 /// How long an event is on its way when nothing is wrong, generously.
 const TRANSIT: Span = Span::minutes(2);
 
-/// Payments that intents announced before their charges did, and how long the charges are awaited:
-/// Stripe delivers for three days. This many of each half are remembered.
-const COUNTED_HALF_LIFE: Span = Span::days(3);
-/// See [`COUNTED_HALF_LIFE`].
-const COUNTED_HALF_MAX: usize = 20_000;
+/// Stripe tries for so long to deliver an event.
+const RETRIED: Span = Span::days(3);
 
 /// How far back parts of the sales are looked at.
 const PARTS_SEEN: Span = Span::hours(48);
@@ -158,16 +159,6 @@ static SPEC: DetectorSpec = DetectorSpec {
 /// Makes this detector.
 pub(super) const FACTORY: FactoryOf<RevenueDrop> = FactoryOf::new(&SPEC);
 
-/// Which charges' payments were counted before the charges came.
-#[derive(Debug, Serialize, Deserialize)]
-struct Counted(Generations<()>);
-
-impl Default for Counted {
-    fn default() -> Self {
-        Self(Generations::new(COUNTED_HALF_LIFE, COUNTED_HALF_MAX))
-    }
-}
-
 /// One scope's money, by currency.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RevenueDrop {
@@ -203,8 +194,7 @@ impl Detector for RevenueDrop {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
-        let hour = hour_of(ctx.event_at()) + 1;
-        self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
+        self.know(ctx);
         let mut is_first = false;
         for fact in ctx.facts() {
             if let (Fact::Payment(_), EventData::Charge(charge)) = (fact, &event.data) {
@@ -214,7 +204,7 @@ impl Detector for RevenueDrop {
             }
             match fact {
                 Fact::SubscriptionMet { .. } => is_first = true,
-                Fact::Payment(payment) if !self.counted.0.contains(payment.charge) => {
+                Fact::Payment(payment) if !self.counted.contains(payment.charge) => {
                     self.take(payment.currency, payment.amount, ctx);
                 }
                 Fact::SubscriptionChanged { subscription } => {
@@ -269,7 +259,7 @@ impl Detector for RevenueDrop {
             self.judge_day(horizon, ctx);
             return;
         }
-        self.counted.0.advance_to(now);
+        self.counted.advance_to(now);
         self.tell_muted(ctx);
         let hour = hour_of(horizon);
         let mut ended = None;
@@ -335,8 +325,8 @@ impl RevenueDrop {
         let is_told = known.is_some_and(|payment| payment.amount_collected > 0);
         let received = intent.amount_received.filter(|amount| *amount > 0);
         let amount = received.or(intent.amount).unwrap_or_default();
-        if !is_told && amount > 0 && !self.counted.0.contains(key) {
-            self.counted.0.insert(key, ());
+        if !is_told && amount > 0 && !self.counted.contains(key) {
+            self.counted.insert(key);
             self.take(currency, amount, ctx);
         }
     }
@@ -398,6 +388,15 @@ impl RevenueDrop {
         ) && let Some(watched) = self.watched(currency)
         {
             watched.sale(at, amount.saturating_neg(), -1);
+        }
+    }
+
+    /// Notes from when on everything is known. A few events of long ago that are sent again do not show what else there was.
+    fn know(&mut self, ctx: &Context<'_>) {
+        let is_sent_again = ctx.now().since(ctx.event_at()) > RETRIED && !ctx.is_historical();
+        if !is_sent_again {
+            let hour = hour_of(ctx.event_at()) + 1;
+            self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
         }
     }
 

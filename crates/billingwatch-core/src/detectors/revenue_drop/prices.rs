@@ -81,6 +81,8 @@ struct Amounts {
     told: Option<i64>,
     /// The hour at which it was over.
     back: i64,
+    /// Until then much of the money was missing, and that was told: low prices may have been why.
+    explained: i64,
 }
 
 /// The amounts of all currencies.
@@ -143,7 +145,10 @@ impl Prices {
             amounts.ordinary.advance_to(end);
             told.extend(match amounts.told {
                 Some(since) => amounts.follow(since, end, *currency),
-                None if is_told(*currency) => None,
+                None if is_told(*currency) => {
+                    amounts.explained = end;
+                    None
+                }
                 None => amounts.look(end, *currency),
             });
         }
@@ -181,7 +186,8 @@ impl Amounts {
     }
 
     fn look(&mut self, end: i64, currency: Currency) -> Option<Told> {
-        let mut windows = WINDOWS.into_iter().filter(|hours| end - hours >= self.back);
+        let from = self.back.max(self.explained);
+        let mut windows = WINDOWS.into_iter().filter(|hours| end - hours >= from);
         let look = windows.find_map(|hours| self.window(end, hours))?;
         self.told = Some(end - look.hours);
         Some(Told::Fell(Box::new(self.describe(&look, currency))))

@@ -96,3 +96,24 @@ fn what_draws_buyers_is_a_sale() {
     let told_then = told(lines);
     assert!(!told_then.contains("usd/prices"), "{told_then}");
 }
+
+#[test]
+fn low_prices_that_the_loss_was_told_with_are_not_told_after_it() {
+    // Nobody can pay in the morning, and then for a tenth.
+    let day = 37 * DAY;
+    let lines = shop(40, Some).into_iter().filter_map(|(at, line)| {
+        let hour = (at - day).div_euclid(HOUR);
+        match hour {
+            8..13 => None,
+            13..22 => {
+                let (name, price) = line.rsplit_once('=')?;
+                let price: i64 = price.parse().ok()?;
+                Some((at, format!("{name}={}", price / 10)))
+            }
+            _ => Some((at, line)),
+        }
+    });
+    let told = told(lines.collect());
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+    assert!(!told.contains("usd/prices"), "{told}");
+}

@@ -64,12 +64,34 @@ const STRAY_WEIGHT: f64 = 1.0 / 28.0;
 /// From so many payments on the older half of them counts half: what is sold changes.
 const KNOWN_MAX: f64 = 20_000.0;
 
+/// Until so many weeks say what is usual, whole days say what a payment is worth: so many of them, of so many sales each.
+const DAYS_MIN: f64 = 7.0;
+/// See [`DAYS_MIN`].
+const DAY_SALES_MIN: f64 = 200.0;
+
+/// Days that are remembered.
+const DAYS_MAX: f64 = 28.0;
+
+/// How far the logarithm of a day's average is taken to stray beyond what few days show, squared: 5 %, and twice what they show.
+const DAY_STRAY_MIN: f64 = 0.002_5;
+/// See [`DAY_STRAY_MIN`].
+const DAY_STRAY_TIMES: f64 = 2.0;
+
 /// How far the average payment strays, by window as in [`WINDOWS`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Worth {
     strays: [Stray; WINDOWS.len()],
+    days: Days,
     /// Payments of late: their number, sum, and sum of squares.
     payments: (f64, f64, f64),
+}
+
+/// The averages of whole days, in logarithms (Welford's algorithm).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Days {
+    known: f64,
+    mean: f64,
+    squares: f64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -88,6 +110,7 @@ impl Default for Worth {
         };
         Self {
             strays: [stray; WINDOWS.len()],
+            days: Days::default(),
             payments: (0.0, 0.0, 0.0),
         }
     }
@@ -163,6 +186,12 @@ impl Worth {
         let ratio = sales.against(usual, SALES_MIN)?;
         let known = self.strays.get(index)?;
         let draws_nobody = sales.count <= usual.count * DRAWN_MAX;
+        if weeks < MANY_WEEKS_MIN && index >= OF_DAYS && draws_nobody && ratio <= MANY_FALLEN_TO {
+            let by_chance = self.by_chance(sales.count);
+            if let Some(chance) = self.days.chance(sales, by_chance) {
+                return Some(chance);
+            }
+        }
         let are_many = sales.count.min(usual.count) >= MANY_SALES_MIN && weeks >= MANY_WEEKS_MIN;
         let is_known = index >= OF_DAYS || known.days >= HOURS_DAYS_MIN;
         let fallen_to = if are_many && draws_nobody && is_known {
@@ -178,6 +207,11 @@ impl Worth {
         let chance = normal_head(ratio.ln() / stray.sqrt());
         let alike = sales.count.min(usual.count) / (1.0 + self.by_chance(1.0));
         Some(chance.max(of_none(alike)))
+    }
+
+    /// Learns what a payment is worth from a whole day that is no part of an incident.
+    pub(super) fn learn_day(&mut self, sales: &Sales) {
+        self.days.learn(sales);
     }
 
     /// Learns from a complete window that is no part of an incident, and how many weeks say what is usual of it.
@@ -204,6 +238,33 @@ impl Worth {
         // What small numbers do, as at night, is reckoned for each window anew.
         stray.squared += weight.min(1.0) * (seen - by_chance - stray.squared);
         stray.squared = stray.squared.max(0.0);
+    }
+}
+
+impl Days {
+    fn learn(&mut self, sales: &Sales) {
+        if sales.count < DAY_SALES_MIN || sales.amount <= 0.0 {
+            return;
+        }
+        if self.known >= DAYS_MAX {
+            (self.known, self.squares) = (self.known / 2.0, self.squares / 2.0);
+        }
+        let value = (sales.amount / sales.count).ln();
+        self.known += 1.0;
+        let off = value - self.mean;
+        self.mean += off / self.known;
+        self.squares += off * (value - self.mean);
+    }
+
+    /// How likely payments of a day or more are worth so little by these days; `None` where too few are known.
+    fn chance(&self, sales: &Sales, by_chance: f64) -> Option<f64> {
+        if self.known < DAYS_MIN || sales.count < DAY_SALES_MIN || sales.amount <= 0.0 {
+            return None;
+        }
+        let seen = DAY_STRAY_TIMES * self.squares / (self.known - 1.0);
+        let stray = (seen + by_chance).max(DAY_STRAY_MIN);
+        let off = (sales.amount / sales.count).ln() - self.mean;
+        Some(normal_head(off / stray.sqrt()))
     }
 }
 
@@ -270,6 +331,33 @@ mod tests {
         assert_eq!(chance(21, 3, 1.21), None);
         assert_eq!(chance(21, 2, 1.21), None);
         assert_eq!(chance(21, 3, 0.8), None, "too few");
+    }
+
+    #[test]
+    fn half_the_price_is_certain_after_a_week_of_like_days() {
+        let day = |share: f64, count: f64| Sales {
+            count,
+            amount: count * 5_000.0 * share,
+        };
+        let chance = |days: u32, stray: f64, now: Sales| {
+            let mut known = Worth::default();
+            for n in 0..days {
+                known.note(5_000, 1);
+                let share = if n % 2 == 0 { 1.0 + stray } else { 1.0 - stray };
+                known.learn_day(&day(share, 400.0));
+            }
+            known.chance(3, &now, &day(1.0, 400.0), 1.0)
+        };
+        assert!(chance(7, 0.05, day(0.5, 400.0)).unwrap() < 1e-9);
+        assert!(chance(7, 0.05, day(0.7, 400.0)).unwrap() < 1e-4);
+        assert!(
+            chance(7, 0.4, day(0.5, 400.0)).unwrap() > 1e-3,
+            "days differ"
+        );
+        assert_eq!(chance(6, 0.05, day(0.5, 400.0)), None, "six days");
+        assert_eq!(chance(7, 0.05, day(0.8, 400.0)), None, "a sale");
+        assert_eq!(chance(7, 0.05, day(0.5, 500.0)), None, "it draws customers");
+        assert_eq!(chance(7, 0.05, day(0.5, 190.0)), None, "few");
     }
 
     #[test]

@@ -219,12 +219,41 @@ impl<V> KeyMap<V> {
 
     /// Takes an entry out; the last one moves to its place.
     pub fn swap_remove(&mut self, key: &Key) -> Option<V> {
+        // As many a memory's older half is.
+        if self.entries.is_empty() {
+            return None;
+        }
         let (place, _) = self
             .places
             .find_entry(key.as_u64(), at(&self.entries, *key))
             .ok()?
             .remove();
         Some(self.fill(place as usize))
+    }
+
+    /// Takes an entry out as [`swap_remove`](Self::swap_remove) does, where nobody asks for it: a large one is not moved
+    /// for nothing.
+    pub(crate) fn discard(&mut self, key: &Key) {
+        let found = self
+            .places
+            .find_entry(key.as_u64(), at(&self.entries, *key));
+        let Ok(found) = found else {
+            return;
+        };
+        let place = found.remove().0 as usize;
+        let last = place_of(self.entries.len().saturating_sub(1));
+        let Some(moved) = self.entries.pop() else {
+            return;
+        };
+        if let Some(free) = self.entries.get_mut(place) {
+            if let Some(known) = self
+                .places
+                .find_mut(moved.0.as_u64(), |known| *known == last)
+            {
+                *known = place_of(place);
+            }
+            *free = moved;
+        }
     }
 
     /// Takes out every entry that is not to be kept, as [`swap_remove`](Self::swap_remove) does.
@@ -285,6 +314,9 @@ impl<V> KeyMap<V> {
 
     /// The place of a key, until anything is put in or taken out.
     pub(crate) fn place(&self, key: Key) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let place = self.places.find(key.as_u64(), at(&self.entries, key))?;
         Some(*place as usize)
     }

@@ -292,7 +292,7 @@ impl Sum {
     fn join(&mut self, amount: i64, since: Timestamp, now: Timestamp) {
         let hours = usize::try_from(now.since(since).as_secs() / 3_600).unwrap_or(0);
         let before = self.hours.len().saturating_sub(hours);
-        for hour in self.hours.iter_mut().skip(before) {
+        for hour in self.hours.range_mut(before..) {
             hour.amount = hour.amount.saturating_add(amount);
             hour.subscriptions += 1;
             hour.wholes_bps += WHOLE_BPS;
@@ -301,7 +301,7 @@ impl Sum {
             .stretches
             .len()
             .saturating_sub(hours.saturating_mul(STRETCHES_AN_HOUR));
-        for stretch in self.stretches.iter_mut().skip(before) {
+        for stretch in self.stretches.range_mut(before..) {
             *stretch = stretch.saturating_add(amount);
         }
         self.average = None;

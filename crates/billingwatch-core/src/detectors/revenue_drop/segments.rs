@@ -318,22 +318,33 @@ impl Part {
     /// Whether it may be gone: asked first, as it is cheap and nearly never so. Of a few days the poorest but one
     /// is no poorer than that of all.
     fn may_be_gone(&self, end: i64) -> bool {
-        WINDOWS.into_iter().any(|hours| {
-            let sales = self.hourly.count(end, hours);
-            let mut days = SAMPLE_DAYS.map(|day| match end - day * 24 {
-                // Nothing is known of it, so it rules nothing out.
-                spoilt if self.is_spoilt(spoilt, hours) => i64::MAX,
-                known => self.hourly.count(known, hours),
-            });
-            days.sort_unstable();
-            sales * LEFT_OF_LEAST < days[1]
-        })
+        let mut windows = WINDOWS.into_iter();
+        windows.any(|hours| self.may_be_gone_in(end, hours))
+    }
+
+    /// The same of one window.
+    fn may_be_gone_in(&self, end: i64, hours: i64) -> bool {
+        let sales = self.hourly.count(end, hours);
+        let is_more = |day: i64| {
+            let before = end - day * 24;
+            // Nothing is known of what is spoilt, so it rules nothing out.
+            self.is_spoilt(before, hours)
+                || sales * LEFT_OF_LEAST < self.hourly.count(before, hours)
+        };
+        // The poorest but one had more where two of them had.
+        let [first, second, third] = SAMPLE_DAYS;
+        match (is_more(first), is_more(second)) {
+            (true, true) => true,
+            (false, false) => false,
+            _ => is_more(third),
+        }
     }
 
     fn look(&mut self, added: &Added<'_>, settings: &Settings) -> Option<Told> {
         let seen = WINDOWS
             .into_iter()
             .filter(|hours| !self.is_spoilt(added.end, *hours));
+        let seen = seen.filter(|hours| self.may_be_gone_in(added.end, *hours));
         let mut looks = seen.filter_map(|hours| self.window(hours, added));
         let look = looks.find(|look| look.is_gone(self.by, settings))?;
         drop(looks);

@@ -114,6 +114,9 @@ impl Calendar {
     /// How far local time is ahead of UTC.
     #[must_use]
     pub fn offset_at(&self, at: Timestamp) -> Span {
+        if self.is_fixed() {
+            return Span::secs(self.first_offset);
+        }
         let secs = at.as_secs();
         let begun = self.changes.partition_point(|(from, _)| *from <= secs);
         let newest = begun

@@ -47,19 +47,18 @@ impl<T> Few<T> {
 
     /// Puts one at a place, which must not be beyond the end.
     pub(crate) fn insert(&mut self, place: usize, new: T) {
-        *self = match std::mem::take(self) {
-            Self::None => Self::One(new),
-            Self::One(one) => {
+        match self {
+            Self::None => *self = Self::One(new),
+            Self::Many(many) => many.insert(place.min(many.len()), new),
+            Self::One(_) => {
                 let mut many = Vec::with_capacity(4);
-                many.push(one);
-                many.insert(place.min(1), new);
-                Self::Many(many)
-            }
-            Self::Many(mut many) => {
+                if let Self::One(one) = std::mem::take(self) {
+                    many.push(one);
+                }
                 many.insert(place.min(many.len()), new);
-                Self::Many(many)
+                *self = Self::Many(many);
             }
-        };
+        }
     }
 
     /// Takes out what stands at a place, if anything does.

@@ -150,6 +150,10 @@ impl Digits {
 /// gigabytes of nothing. Below, growing so often costs more than the room is worth.
 const DOUBLES_BELOW: usize = 1 << 18;
 
+/// A table of places below so many grows fourfold: to put every place into a new table again and again costs more than
+/// the few hundred kilobytes are worth.
+const FOURFOLD_BELOW: usize = 1 << 15;
+
 /// A map by [`Key`] whose order depends on nothing but what was done to it: new entries go to the
 /// end, and the last takes the place of one that goes.
 ///
@@ -218,13 +222,47 @@ impl<V> KeyMap<V> {
     }
 
     /// Takes an entry out; the last one moves to its place.
+    #[inline]
     pub fn swap_remove(&mut self, key: &Key) -> Option<V> {
+        // As many a memory's older half is.
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.take_out(key)
+    }
+
+    fn take_out(&mut self, key: &Key) -> Option<V> {
         let (place, _) = self
             .places
             .find_entry(key.as_u64(), at(&self.entries, *key))
             .ok()?
             .remove();
         Some(self.fill(place as usize))
+    }
+
+    /// Takes an entry out as [`swap_remove`](Self::swap_remove) does, where nobody asks for it: a large one is not moved
+    /// for nothing.
+    pub(crate) fn discard(&mut self, key: &Key) {
+        let found = self
+            .places
+            .find_entry(key.as_u64(), at(&self.entries, *key));
+        let Ok(found) = found else {
+            return;
+        };
+        let place = found.remove().0 as usize;
+        let last = place_of(self.entries.len().saturating_sub(1));
+        let Some(moved) = self.entries.pop() else {
+            return;
+        };
+        if let Some(free) = self.entries.get_mut(place) {
+            if let Some(known) = self
+                .places
+                .find_mut(moved.0.as_u64(), |known| *known == last)
+            {
+                *known = place_of(place);
+            }
+            *free = moved;
+        }
     }
 
     /// Takes out every entry that is not to be kept, as [`swap_remove`](Self::swap_remove) does.
@@ -285,6 +323,9 @@ impl<V> KeyMap<V> {
 
     /// The place of a key, until anything is put in or taken out.
     pub(crate) fn place(&self, key: Key) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let place = self.places.find(key.as_u64(), at(&self.entries, key))?;
         Some(*place as usize)
     }
@@ -298,6 +339,7 @@ impl<V> KeyMap<V> {
     pub(crate) fn push_new(&mut self, key: Key, value: V) -> usize {
         let place = push(&mut self.entries, (key, value));
         let hash_of = |place: &u32| hash_at(&self.entries, *place);
+        widen(&mut self.places, hash_of);
         self.places
             .insert_unique(key.as_u64(), place_of(place), hash_of);
         place
@@ -311,7 +353,17 @@ fn slot<'a, V>(
     key: Key,
 ) -> hash_table::Entry<'a, u32> {
     let hash_of = |place: &u32| hash_at(entries, *place);
+    widen(places, hash_of);
     places.entry(key.as_u64(), at(entries, key), hash_of)
+}
+
+/// Makes room for more, if a small table is full.
+fn widen(places: &mut HashTable<u32>, hash_of: impl Fn(&u32) -> u64) {
+    let len = places.len();
+    // Of a table that things were taken out of less is held when there is no room left: it is put in order instead.
+    if len == places.capacity() && len < FOURFOLD_BELOW && len == places.num_buckets() / 8 * 7 {
+        places.reserve(3 * len, hash_of);
+    }
 }
 
 /// Adds an entry under a key that is not there; its place.

@@ -64,6 +64,8 @@ pub struct Engine {
     registry: Registry,
     settings: SettingsTable,
     now: Timestamp,
+    /// The next tick: asked at every record.
+    tick_at: Timestamp,
     scopes: Vec<(Scope, ScopeState)>,
     changes: Vec<AlertChange>,
     suppressed: Vec<Suppressed>,
@@ -86,6 +88,7 @@ impl Engine {
             registry,
             settings: SettingsTable::default(),
             now: Timestamp::EPOCH,
+            tick_at: tick_after(Timestamp::EPOCH),
             scopes: Vec::new(),
             changes: Vec::new(),
             suppressed: Vec::new(),
@@ -126,7 +129,12 @@ impl Engine {
             return;
         }
         // Most events come before the next tick.
-        if self.scopes.is_empty() || to < self.now.floor_to(TICK) + TICK {
+        if to < self.tick_at {
+            self.now = to;
+            return;
+        }
+        self.tick_at = tick_after(to);
+        if self.scopes.is_empty() {
             self.now = to;
             return;
         }
@@ -298,6 +306,7 @@ impl Engine {
             registry,
             settings,
             now,
+            tick_at: tick_after(now),
             scopes,
             changes: Vec::new(),
             suppressed: Vec::new(),
@@ -342,6 +351,10 @@ impl Engine {
             self.suppressed.drain(..surplus);
         }
     }
+}
+
+fn tick_after(now: Timestamp) -> Timestamp {
+    now.floor_to(TICK) + TICK
 }
 
 fn too_many_scopes() -> Applied {

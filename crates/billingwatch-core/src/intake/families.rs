@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::event::Family;
-use crate::ledger::{Awaited, Foretold};
+use crate::ledger::{Awaited, Foretold, Renewals};
 use crate::time::Timestamp;
 
 use super::recurrence::Recurrence;
@@ -38,7 +38,7 @@ pub(super) const fn place_of(family: Family) -> Option<usize> {
 }
 
 /// The events of this family that a period's turn foretells.
-pub(super) const fn awaited_of(family: Family) -> Option<Awaited> {
+const fn awaited_of(family: Family) -> Option<Awaited> {
     match family {
         Family::Subscription => Some(Awaited::Turn),
         Family::Invoice => Some(Awaited::Invoice),
@@ -85,31 +85,44 @@ impl Intake {
         self.silent = silent.fold(0, |bits, bit| bits | bit);
     }
 
-    /// A point on the time grid, for one family.
-    pub(super) fn tick_family(&mut self, index: usize, now: Timestamp, is_busy: bool, share: f64) {
-        let is_troubled = self.open.is_some();
-        let (ppm, is_watched) = (
-            self.criteria.silences_ppm_a_day,
-            self.criteria.is_family_watched && self.criteria.is_silence_watched,
-        );
-        let Some(watch) = self.families.get_mut(index) else {
-            return;
-        };
-        watch.rhythm.tick(now);
-        watch.others.0 += f64::from(u8::from(is_busy));
-        watch.others.1 += share;
-        let last_at = watch.rhythm.last_at().unwrap_or(now);
-        let is_long = now.since(last_at) >= FAMILY_PAUSE_MIN;
-        if is_troubled || !is_watched || !is_long || watch.open.is_some() {
-            return;
-        }
-        let Some(pause) = watch.pause(ppm) else {
-            return;
-        };
-        if pause.is_certain {
-            let kind = TroubleKind::FamilySilence(WATCHED[index]);
-            watch.open = Some(Trouble::new(kind, pause.since, now));
-            self.silent |= WATCHED[index] as u16;
+    /// A point on the time grid, for each family.
+    pub(super) fn tick_families(
+        &mut self,
+        (now, minute): (Timestamp, Timestamp),
+        renewals: &Renewals,
+        is_busy: bool,
+        share: f64,
+    ) {
+        let is_judged = self.open.is_none()
+            && self.criteria.is_family_watched
+            && self.criteria.is_silence_watched;
+        let ppm = self.criteria.silences_ppm_a_day;
+        let busy = f64::from(u8::from(is_busy));
+        let paused_from = now - FAMILY_PAUSE_MIN;
+        for (family, watch) in WATCHED.into_iter().zip(&mut self.families) {
+            watch.rhythm.turn_to(minute);
+            watch.others.0 += busy;
+            watch.others.1 += share;
+            // Most pauses are too short to be weighed.
+            let last_at = watch.rhythm.last_at();
+            let Some(last_at) = last_at.filter(|last_at| *last_at <= paused_from) else {
+                watch.foretold = Foretold::default();
+                continue;
+            };
+            watch.foretold = match awaited_of(family) {
+                Some(awaited) => renewals.foretold(awaited, last_at, now),
+                None => Foretold::default(),
+            };
+            if !is_judged || watch.open.is_some() {
+                continue;
+            }
+            if let Some(pause) = watch.pause(ppm)
+                && pause.is_certain
+            {
+                let kind = TroubleKind::FamilySilence(family);
+                watch.open = Some(Trouble::new(kind, pause.since, now));
+                self.silent |= family as u16;
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ use crate::time::{Span, Timestamp};
 
 use backfill::Backfill;
 pub(crate) use backfill::RETRIED;
-use families::{FamilyWatch, awaited_of, place_of};
+use families::{FamilyWatch, place_of};
 pub(crate) use lateness::Late;
 use lateness::{Lateness, OddPause};
 use pauses::Pauses;
@@ -415,7 +415,8 @@ impl Intake {
         };
         let is_busy = self.stream.is_busy();
         let share = self.stream.share(now - MINUTE);
-        self.stream.tick(now);
+        let minute = now.floor_to(MINUTE);
+        self.stream.turn_to(minute);
         // Begun anew with the first event after a silence, and asked for until that is over.
         if self.open.is_some() {
             let kept = (-share / BACK_MEMORY).exp();
@@ -438,17 +439,7 @@ impl Intake {
             Foretold::default()
         };
         self.tick_stream(now);
-        for (family, watch) in WATCHED.into_iter().zip(&mut self.families) {
-            let last_at = watch.rhythm.last_at();
-            let last_at = last_at.filter(|last_at| now.since(*last_at) >= FAMILY_PAUSE_MIN);
-            watch.foretold = match (awaited_of(family), last_at) {
-                (Some(awaited), Some(last_at)) => renewals.foretold(awaited, last_at, now),
-                _ => Foretold::default(),
-            };
-        }
-        for index in 0..self.families.len() {
-            self.tick_family(index, now, is_busy, share);
-        }
+        self.tick_families((now, minute), renewals, is_busy, share);
     }
 
     fn tick_stream(&mut self, now: Timestamp) {

@@ -166,7 +166,14 @@ impl Rhythm {
         if now < self.minute + MINUTE {
             return;
         }
-        let minute = now.floor_to(MINUTE);
+        self.turn_to(now.floor_to(MINUTE));
+    }
+
+    /// The same, where it is known which minute it is.
+    pub(super) fn turn_to(&mut self, minute: Timestamp) {
+        if minute <= self.minute {
+            return;
+        }
         if self.last_at.is_none() {
             // Nothing of it ever came.
             self.minute = minute;

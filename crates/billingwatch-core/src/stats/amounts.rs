@@ -133,9 +133,13 @@ fn bucket_of(amount: i64) -> Option<usize> {
 
 /// The largest amount that falls into a bucket.
 fn upper_edge(bucket: usize) -> i64 {
-    let steps = bucket.saturating_sub(1) as u128;
-    let (doubling, step) = (steps / u128::from(STEPS), steps % u128::from(STEPS));
-    let next = ((8 + step + 1) << doubling).div_ceil(8);
+    let steps = bucket.saturating_sub(1) as u64;
+    let (doubling, step) = (steps / u64::from(STEPS), steps % u64::from(STEPS));
+    let next = match doubling.checked_sub(3) {
+        // At most 16 of them after 62 doublings: no overflow.
+        Some(more) => (8 + step + 1) << more,
+        None => ((8 + step + 1) << doubling).div_ceil(8),
+    };
     i64::try_from(next - 1).unwrap_or(i64::MAX)
 }
 

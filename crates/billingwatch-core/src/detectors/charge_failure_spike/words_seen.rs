@@ -19,7 +19,10 @@ impl WordsSeen {
         let begin = word.as_bytes().first_chunk::<2>();
         let is_alike = |known: &str| known.as_bytes().first_chunk::<2>() == begin;
         let mut words = self.0.iter();
-        let known = words.position(|known| is_alike(known) && **known == *word);
+        let known = words.position(|known| {
+            let is_whole = known.len() == 2 && word.len() == 2;
+            is_alike(known) && (is_whole || **known == *word)
+        });
         let index = known.unwrap_or_else(|| {
             if self.0.len() < WORDS_MAX {
                 let is_last = self.0.len() + 1 == WORDS_MAX;

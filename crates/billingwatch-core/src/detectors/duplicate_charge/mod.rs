@@ -587,7 +587,7 @@ impl DuplicateCharge {
         if let Some(set) = self.sets.get_mut(&key) {
             set.paid.retain(|paid| paid.charge != charge);
             if set.paid.is_empty() {
-                self.sets.swap_remove(&key);
+                self.sets.discard(&key);
             }
         }
     }

@@ -38,18 +38,23 @@ pub(super) struct Busiest {
 
 impl Busiest {
     /// A day with payments begins, if it is a new one; whether it is.
+    #[inline]
     pub(super) fn start_day(&mut self, day: i64) -> bool {
         let is_new = self.days.back().is_none_or(|newest| day > newest.day);
         if is_new {
-            self.days.push_back(Day {
-                day,
-                ..Day::default()
-            });
-            while self.days.len() > DAYS {
-                self.days.pop_front();
-            }
+            self.push_day(day);
         }
         is_new
+    }
+
+    fn push_day(&mut self, day: i64) {
+        self.days.push_back(Day {
+            day,
+            ..Day::default()
+        });
+        while self.days.len() > DAYS {
+            self.days.pop_front();
+        }
     }
 
     /// It came so often, and is not told.
@@ -57,6 +62,10 @@ impl Busiest {
         let Some(today) = self.days.back_mut() else {
             return;
         };
+        // Nearly all come once, and whoever is known came as often.
+        if count <= 1 && today.most.len() >= OF_DAY {
+            return;
+        }
         if let Some((_, known)) = today.most.iter_mut().find(|(known, _)| *known == key) {
             *known = count.max(*known);
         } else if today.most.len() < OF_DAY {

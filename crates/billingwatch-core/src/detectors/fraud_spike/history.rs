@@ -231,12 +231,20 @@ impl History {
     }
 
     /// The entry of a day, made when it is missing; none for days too long ago.
+    #[inline]
     fn day(&mut self, number: i64) -> Option<&mut Day> {
+        // Nearly always the last one: events come nearly in order.
+        if self.days.back().is_some_and(|day| day.number == number) {
+            return self.days.back_mut();
+        }
+        self.other_day(number)
+    }
+
+    fn other_day(&mut self, number: i64) -> Option<&mut Day> {
         let newest = self.days.back().map_or(number, |day| day.number);
         if newest - number >= DAYS_MAX {
             return None;
         }
-        // Nearly always the last one: events come nearly in order.
         let later = self.days.iter().rev();
         let later = later.take_while(|day| day.number > number).count();
         let mut index = self.days.len() - later;

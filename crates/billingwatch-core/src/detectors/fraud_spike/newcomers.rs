@@ -174,16 +174,19 @@ impl Newcomers {
             funding: card.funding.as_deref().unwrap_or("?").into(),
         });
         let hour = ctx.calendar().hour_start(at);
-        let of_hour = self.newest.iter().filter(|one| one.at >= hour);
-        let alike = of_hour.clone().filter(|one| one.price == price);
-        (self.hours).note(at, alike.count() as u64, ctx.calendar());
+        // What few are is asked first.
+        let alike = self.newest.iter().filter(|one| one.price == price);
+        let alike = alike.filter(|one| one.at >= hour).count() as u64;
+        self.hours.note(at, alike, ctx.calendar());
         if is_tiny {
-            let tiny = of_hour.clone().filter(|one| one.is_tiny);
-            (self.tiny.hours).note(at, tiny.count() as u64, ctx.calendar());
+            let tiny = self.newest.iter().filter(|one| one.is_tiny);
+            let tiny = tiny.filter(|one| one.at >= hour).count() as u64;
+            self.tiny.hours.note(at, tiny, ctx.calendar());
         }
         if is_abroad {
-            let abroad = of_hour.filter(|one| one.is_abroad);
-            (self.abroad.hours).note(at, abroad.count() as u64, ctx.calendar());
+            let abroad = self.newest.iter().filter(|one| one.is_abroad);
+            let abroad = abroad.filter(|one| one.at >= hour).count() as u64;
+            self.abroad.hours.note(at, abroad, ctx.calendar());
         }
         let told = self.tell_alike(price, event, (at, count_min), ctx);
         // Those who pay one small price are told once.

@@ -366,12 +366,13 @@ impl Velocity {
 
     /// What leaves the hour in peace becomes part of what is usual.
     fn forget_burst(&mut self, now: Timestamp) {
+        // Asked every minute: nearly always there are none.
+        let is_old = |(at, ..): &(Timestamp, IdText, bool)| now.since(*at) > BURST;
+        if !self.burst.front().is_some_and(is_old) {
+            return;
+        }
         let is_peace = !self.open.contains_key("new_customers");
-        while self
-            .burst
-            .front()
-            .is_some_and(|(at, ..)| now.since(*at) > BURST)
-        {
+        while self.burst.front().is_some_and(is_old) {
             if let Some((.., is_risky)) = self.burst.pop_front()
                 && is_peace
             {

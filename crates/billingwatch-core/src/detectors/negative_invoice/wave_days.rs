@@ -462,7 +462,16 @@ impl WaveDays {
     }
 
     /// The record of a day; none for days before those kept.
+    #[inline]
     fn day(&mut self, day: i64) -> Option<&mut Day> {
+        // Nearly always the last one: events come nearly in order.
+        if self.days.back().is_some_and(|newest| newest.day == day) {
+            return self.days.back_mut();
+        }
+        self.other_day(day)
+    }
+
+    fn other_day(&mut self, day: i64) -> Option<&mut Day> {
         if self.days.back().is_none_or(|newest| day > newest.day) {
             self.days.push_back(Day {
                 day,

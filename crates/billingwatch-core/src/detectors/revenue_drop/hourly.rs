@@ -17,7 +17,19 @@ pub(super) struct Hourly {
 
 impl Hourly {
     /// One more in this hour, unless it is too long ago.
+    #[inline]
     pub(super) fn note(&mut self, hour: i64) {
+        // Nearly always the newest.
+        if hour + 1 == self.end
+            && let Some(count) = self.counts.back_mut()
+        {
+            *count = count.saturating_add(1);
+        } else {
+            self.note_at(hour);
+        }
+    }
+
+    fn note_at(&mut self, hour: i64) {
         self.advance_to(hour + 1);
         let age = usize::try_from(self.end - hour).unwrap_or(usize::MAX);
         let place = self.counts.len().checked_sub(age);
@@ -89,6 +101,11 @@ impl Sums {
     /// The count of so many hours before `end`; what is not remembered had none.
     pub(super) fn window(&self, end: i64, hours: i64) -> i64 {
         self.before(end) - self.before(end - hours)
+    }
+
+    /// The count of all hours.
+    pub(super) fn total(&self) -> i64 {
+        self.sums.last().copied().unwrap_or_default()
     }
 
     /// Whether this hour is remembered.

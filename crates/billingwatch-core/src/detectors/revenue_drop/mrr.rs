@@ -292,18 +292,18 @@ impl Sum {
     fn join(&mut self, amount: i64, since: Timestamp, now: Timestamp) {
         let hours = usize::try_from(now.since(since).as_secs() / 3_600).unwrap_or(0);
         let before = self.hours.len().saturating_sub(hours);
-        for hour in self.hours.iter_mut().skip(before) {
+        // Hundreds, each time: piece by piece of the ring.
+        self.hours.iter_mut().skip(before).for_each(|hour| {
             hour.amount = hour.amount.saturating_add(amount);
             hour.subscriptions += 1;
             hour.wholes_bps += WHOLE_BPS;
-        }
+        });
         let before = self
             .stretches
             .len()
             .saturating_sub(hours.saturating_mul(STRETCHES_AN_HOUR));
-        for stretch in self.stretches.iter_mut().skip(before) {
-            *stretch = stretch.saturating_add(amount);
-        }
+        let stretches = self.stretches.iter_mut().skip(before);
+        stretches.for_each(|stretch| *stretch = stretch.saturating_add(amount));
         self.average = None;
     }
 

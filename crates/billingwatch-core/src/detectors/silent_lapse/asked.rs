@@ -199,9 +199,10 @@ impl Asked {
 
     /// Whether it would be news that this one's invoice is overdue.
     pub(super) fn is_punctual(&self, subscription: Key) -> bool {
-        let own = self.own.get(&subscription);
+        // Asked at every look, and of most accounts it is not so.
+        let own = || self.own.get(&subscription);
         self.paid.is_usual(PAID_USUALLY)
-            && own.is_some_and(|own| own.in_time >= OWN_IN_TIME && own.late == 0)
+            && own().is_some_and(|own| own.in_time >= OWN_IN_TIME && own.late == 0)
     }
 
     /// The one that has been due for longest, of those that say until when they are.

@@ -315,8 +315,9 @@ impl Pair {
         let (mut alone, mut together) = ([0_u64; 2], 0_u64);
         let mut first_alone = [Timestamp::MAX; 2];
         let mut waits_since = Timestamp::MAX;
+        let waits_from = now - WAIT;
         self.waiting.retain(|_, waiting| {
-            if now.since(waiting.since) < WAIT {
+            if waiting.since > waits_from {
                 waits_since = waits_since.min(waiting.since);
                 return true;
             }

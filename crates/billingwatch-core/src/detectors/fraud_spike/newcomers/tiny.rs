@@ -68,7 +68,7 @@ impl Tiny {
             return false;
         };
         let is_tiny = histogram.total() >= AMOUNTS_MIN
-            && amount.saturating_mul(TINY_PARTS) <= histogram.quantile(5_000);
+            && amount.saturating_mul(TINY_PARTS) <= histogram.middle();
         histogram.add(amount);
         is_tiny
     }

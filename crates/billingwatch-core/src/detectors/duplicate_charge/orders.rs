@@ -59,25 +59,13 @@ fn order_of(paid: &Paid) -> Option<Key> {
     named.map(|(_, value)| *value)
 }
 
-/// Whether a word for an order begins with a letter; the words are written in small ones.
-const FIRST_LETTERS: [bool; 256] = {
-    let mut letters = [false; 256];
-    let mut place = 0;
-    while place < ORDER_WORDS.len() {
-        letters[ORDER_WORDS[place].as_bytes()[0] as usize] = true;
-        place += 1;
-    }
-    letters
-};
-
 fn begins_with_order(name: &[u8]) -> bool {
-    // Nearly always the first letter says that it is not.
-    let first = name.first().map_or(0, u8::to_ascii_lowercase);
-    if !FIRST_LETTERS[usize::from(first)] {
-        return false;
-    }
+    let first = name.first().map(u8::to_ascii_lowercase);
     ORDER_WORDS.iter().any(|word| {
-        let begin = name.get(..word.len());
-        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
+        let word = word.as_bytes();
+        let begin = || name.get(..word.len());
+        // Nearly always the first letter says that it is not; the words are written in small ones.
+        first.as_ref() == word.first()
+            && begin().is_some_and(|begin| begin.eq_ignore_ascii_case(word))
     })
 }

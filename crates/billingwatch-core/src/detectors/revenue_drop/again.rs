@@ -1,12 +1,11 @@
-//! What is so again and again, and then for once is not: days of the month on which nothing is taken, and weekly peaks.
+//! What is so every month: who bills by a calendar of their own takes nothing on some days of it.
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 
 use crate::money::share_bps;
 use crate::time::{Span, Timestamp};
 
-use super::super::words::rounded;
-use super::gap::{Cause, Gap};
+use super::gap::Gap;
 use super::hours::{Hours, WEEK};
 use super::usual::Past;
 use crate::stats::median;
@@ -16,41 +15,6 @@ const NOTHING_BPS: i64 = 4_000;
 
 /// What a day of a month may have brought less than the same day a month later, in basis points of what is usual.
 const ALIKE_BPS: i64 = 500;
-
-/// A weekly peak has at least so many times, in halves, what the same hours of the other days have. Weekends and evenings out bring
-/// twice as many; more is a sale that is announced, and may for once not be held.
-const PEAK_OVER: i64 = 5;
-
-/// Without it the hours are like those of the other days, of which so many percent are there.
-const OTHERS_THERE: i64 = 85;
-
-/// Days that say what the other days bring, two weeks but for the peak's own, and how many of them must be known.
-const OTHER_DAYS: std::ops::RangeInclusive<i64> = 1..=13;
-/// See [`OTHER_DAYS`].
-const OTHERS_MIN: usize = 8;
-
-/// Whether what is missing is a weekly peak, and nothing of what these hours bring on other days. Where nobody can pay, these
-/// are missing too.
-pub(super) fn is_missed_peak(hours: &Hours, past: Past<'_>, end: i64, gap: &Gap) -> bool {
-    if gap.cause != Cause::Fewer || gap.unasked() > 0 || gap.hours > 24 {
-        return false;
-    }
-    let start = end - gap.hours;
-    let days = OTHER_DAYS.filter(|day| day % 7 != 0);
-    let known = days.map(|day| past.before(start, day * 24));
-    let known = known.filter(|start| *start >= past.known_from);
-    let mut others: Vec<i64> = known
-        .filter_map(|start| hours.calm_sales(start, start + gap.hours))
-        .collect();
-    if others.len() < OTHERS_MIN {
-        return false;
-    }
-    let others = median(&mut others);
-    let sales = i64::try_from(gap.sales).unwrap_or(i64::MAX);
-    rounded(gap.sales_expected) * 2 >= others * PEAK_OVER
-        && sales * 100 >= others * OTHERS_THERE
-        && others > 0
-}
 
 /// Whether the same hours of the same day of the month before brought next to nothing either, and no more than now, of what
 /// was usual on its weekday then. An outage that happens to come again after precisely a month is not told.

@@ -187,7 +187,6 @@ impl Watched {
         let missing = gaps.filter(|gap| !is_shifted(gap) && !is_monthly(gap));
         let missing = missing.filter(|gap| !self.is_ordinary(past, end, gap, settings));
         let missing = missing.filter(|gap| !self.is_trifle(past, end, gap));
-        let missing = missing.filter(|gap| !self.is_missed_peak(past, end, gap, settings));
         missing
             .min_by(|a, b| a.chance.total_cmp(&b.chance))
             .or_else(|| self.still(past, end, settings))
@@ -243,21 +242,6 @@ impl Watched {
             && gap.hours < 24
             && now.part_of(&usual) > FALLEN_TO
             && share_bps(gap.missing(), self.day_expected(past, end)) < CHEAP_OF_DAY_MIN
-    }
-
-    /// Whether what is missing are weekly peaks: of several days, those of each.
-    fn is_missed_peak(&self, past: Past<'_>, end: i64, gap: &Gap, settings: &Settings) -> bool {
-        if gap.hours <= 24 {
-            return again::is_missed_peak(&self.hours, past, end, gap);
-        }
-        let days = (0..gap.hours / 24).map(|day| end - day * 24);
-        let explained: i64 = days
-            .map(|end| (end, self.habits.gap(&self.hours, past, (end, 24, 0), true)))
-            .filter(|(end, day)| again::is_missed_peak(&self.hours, past, *end, day))
-            .map(|(_, day)| day.missing())
-            .sum();
-        let left = gap.missing().saturating_sub(explained);
-        explained > 0 && share_bps(left, gap.expected) <= settings.drop_bps_min
     }
 
     /// Whether so little was nothing out of the ordinary before a peak.

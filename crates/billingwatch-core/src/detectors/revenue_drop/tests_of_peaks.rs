@@ -114,25 +114,3 @@ fn a_long_season_that_has_begun_to_fade_may_go_on_to() {
     };
     assert_eq!(told(fading, 112), "");
 }
-
-#[test]
-fn a_weekly_peak_that_is_not_held_for_once_is_no_loss_and_an_outage_at_its_hour_is_one() {
-    // Four sales an hour, and on Wednesdays from ten to noon eighty, when tickets go on sale.
-    let told = |last: &dyn Fn(i64) -> i64| {
-        let mut lines = Vec::new();
-        for hour in 0..45 * 24 {
-            let is_peak = hour % 168 == 2 * 24 + 10 || hour % 168 == 2 * 24 + 11;
-            let is_last = hour >= 44 * 24;
-            let usual = if is_peak { 80 } else { 4 };
-            let sales = if is_last { last(hour % 24) } else { usual };
-            for n in 0..sales {
-                let at = hour * 3_600 + n * 3_600 / sales;
-                lines.push((at, "charge.succeeded amt=5000".to_owned()));
-            }
-        }
-        check("revenue_drop", &crate::testing::in_order(lines))
-    };
-    assert_eq!(told(&|_| 4), "", "not held");
-    let broken = told(&|hour| if hour < 10 { 4 } else { 1 });
-    assert!(broken.starts_with("d44 1"), "{broken}");
-}

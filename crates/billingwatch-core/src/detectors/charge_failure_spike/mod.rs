@@ -4,7 +4,7 @@
 //! seven shorter and longer windows) failed **and** so many failures are implausible at this merchant's
 //! own usual rate for the hour of the week and the mix of renewals and checkouts. Opens
 //! `card_testing` when many cards are tried in vain, with the marks of that trade. Both close when
-//! things went well again; silence neither opens nor closes.
+//! things went well again; silence opens nothing, and closes only after days.
 //!
 //! An attempt is a charge that succeeded or failed, or an intent that failed before any charge was
 //! made (3-D Secure). Left out: further tries of a purchase that failed before (dunning, a buyer

@@ -1,5 +1,7 @@
 //! How late first deliveries come, and when that is more than chance.
 
+mod outage;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use crate::time::{Span, Timestamp};
 
 use super::Criteria;
 use super::rhythm::MINUTE;
+pub(crate) use outage::ShortOutage;
 
 /// The longest window of minutes that is counted.
 const MINUTES_MAX: usize = 24 * 60;
@@ -309,8 +312,15 @@ impl Lateness {
     /// the minutes say how many came on time, or a few redeliveries an hour after the run (a 5xx now
     /// and then under its load) would be most of the little that comes so long after it.
     ///
-    /// Where all of them were made in an odd pause, the chance of the pause counts as well.
-    pub(super) fn late(&self, now: Timestamp, criteria: &Criteria, odd: &OddPause) -> Option<Late> {
+    /// Where all of them were made in an odd pause, the chance of the pause counts as well. What a short
+    /// outage made late is left out.
+    fn late(
+        &self,
+        now: Timestamp,
+        criteria: &Criteria,
+        odd: &OddPause,
+        outage: Option<&ShortOutage>,
+    ) -> Option<Late> {
         let usual = self.usual_share();
         let (mut late, mut minutes): (usize, usize) = (0, 0);
         let mut minute = None;
@@ -320,7 +330,7 @@ impl Lateness {
             if one.received_at < from {
                 break;
             }
-            if !one.is_late {
+            if !one.is_late || outage.is_some_and(|outage| outage.covers(one)) {
                 continue;
             }
             late += 1;

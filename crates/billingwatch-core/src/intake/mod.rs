@@ -48,7 +48,7 @@ use crate::time::{Span, Timestamp};
 use backfill::Backfill;
 pub(crate) use backfill::RETRIED;
 use families::{FamilyWatch, place_of};
-pub(crate) use lateness::Late;
+pub(crate) use lateness::{Late, ShortOutage};
 use lateness::{Lateness, OddPause};
 use pauses::Pauses;
 pub(crate) use rhythm::Pause;
@@ -150,6 +150,9 @@ pub struct Intake {
     late_at: Timestamp,
     /// The newest event came late, and a silence is to blame for it.
     is_draining: bool,
+    /// What made the newest event late, where that is over and no lag.
+    #[serde(skip)]
+    short_outage: Option<ShortOutage>,
     /// Old events that Stripe did not deliver: the newest run of them.
     backfill: Backfill,
 }
@@ -172,6 +175,7 @@ impl Default for Intake {
             fresh_at: Timestamp::EPOCH,
             late_at: Timestamp::EPOCH,
             is_draining: false,
+            short_outage: None,
             backfill: Backfill::default(),
         }
     }
@@ -299,6 +303,11 @@ impl Intake {
         self.is_draining
     }
 
+    /// What made the newest event late, and would be a lag if it were not short and over.
+    pub(crate) const fn short_outage(&self) -> Option<ShortOutage> {
+        self.short_outage
+    }
+
     /// When the silence ended whose backlog drains.
     pub(crate) fn drains_since(&self) -> Option<Timestamp> {
         let all = self.past.iter().chain(&self.open).rev();
@@ -338,6 +347,7 @@ impl Intake {
     pub(crate) fn arrive(&mut self, now: Timestamp, made_at: Timestamp, family: Family) {
         let lag = now.since(made_at);
         let is_late = lag > self.lag_max();
+        self.short_outage = None;
         let last_at = self.stream.last_at().unwrap_or(now);
         if now.since(last_at) >= self.criteria.lag {
             self.pauses.note(last_at, now);
@@ -393,7 +403,11 @@ impl Intake {
         }
         let late = match &self.open {
             Some(trouble) if trouble.kind == TroubleKind::Lag => None,
-            _ => self.lateness.late(now, &self.criteria, &self.odd),
+            _ => {
+                let (late, outage) = self.lateness.lag(now, &self.criteria, &self.odd);
+                self.short_outage = outage;
+                late
+            }
         };
         match (&mut self.open, late) {
             // Events made after the silence come late as well: it goes on as a lag.

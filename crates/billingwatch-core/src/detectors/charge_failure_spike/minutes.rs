@@ -288,6 +288,12 @@ impl Minutes {
         &mut self.minutes[index]
     }
 
+    /// Whether anybody failed in the day that is remembered, or tried a card in vain.
+    pub(super) fn has_failures(&self) -> bool {
+        let mut sums = self.minutes.iter().map(|minute| minute.sums);
+        sums.any(|sums| sums.cards > 0 || sums.both().failed > 0)
+    }
+
     /// When the newest attempt was made: where windows end.
     pub(super) const fn newest_at(&self) -> Timestamp {
         self.newest_at

@@ -4,7 +4,7 @@
 //! seven shorter and longer windows) failed **and** so many failures are implausible at this merchant's
 //! own usual rate for the hour of the week and the mix of renewals and checkouts. Opens
 //! `card_testing` when many cards are tried in vain, with the marks of that trade. Both close when
-//! things went well again; silence neither opens nor closes.
+//! things went well again; silence opens nothing, and closes only after days.
 //!
 //! An attempt is a charge that succeeded or failed, or an intent that failed before any charge was
 //! made (3-D Secure). Left out: further tries of a purchase that failed before (dunning, a buyer
@@ -85,8 +85,7 @@ const CURRENCIES_MAX: usize = 16;
 const EXPLAIN_EVERY: Span = Span::days(1);
 
 crate::settings! {
-    /// Length of the rolling window, in seconds. A twelfth, a sixth, a third and half of it are judged
-    /// as well, and twice, four and twelve times of it, up to a day.
+    /// Length of the rolling window, in seconds. Parts down to a twelfth, and up to twelve times of it, are judged as well.
     window_secs: i64 = 3_600, 300 => 86_400;
     /// Failure rate above which a window is suspicious, in basis points. Healthy card businesses
     /// see 2 to 10 %.
@@ -97,12 +96,13 @@ crate::settings! {
     /// Different payers that must fail before anything is said: two chance declines are no spike.
     /// Three are enough where machines failed and not cards.
     failures_min: i64 = 4, 2 => 10_000;
-    /// How many alerts a year may come by chance alone. The more attempts there are, the less
-    /// likely each single finding must be.
+    /// How many alerts a year may come by chance alone. The more attempts, the less likely each must be.
     chance_alerts_per_year: i64 = 1, 1 => 1_000;
     /// Cards with a mark of card testing within the window, or cards declined on one purchase within a
     /// day (six at least), before it is called so.
     testing_cards_min: i64 = 8, 3 => 10_000;
+    /// Whether Stripe's test mode is judged: cards are declined there on purpose.
+    test_mode: bool = false;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
@@ -172,6 +172,7 @@ impl Detector for ChargeFailureSpike {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        debug_assert!(ctx.scope().livemode || self.settings.test_mode);
         if event.event_type == EventType::SetupIntentFailed {
             self.take_setup(event, ctx);
             return;

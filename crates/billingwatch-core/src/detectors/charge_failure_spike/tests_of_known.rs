@@ -137,3 +137,15 @@ fn a_shop_whose_buyers_often_leave_at_the_bank_learns_it() {
         ""
     );
 }
+
+#[test]
+fn test_mode_is_judged_only_where_that_is_wanted() {
+    let told = |word: &str, set: &str| {
+        let declined = format!("+0s charge.failed card=new{word} x40/1m\n");
+        check("charge_failure_spike", &format!("{set}{declined}"))
+    };
+    assert!(told("", "").contains("firing"));
+    let left_out = told(" test", "");
+    assert!(left_out.contains("quiet test_mode") && !left_out.contains("firing"));
+    assert!(told(" test", "+0s set charge_failure_spike.test_mode=true\n").contains("firing"));
+}

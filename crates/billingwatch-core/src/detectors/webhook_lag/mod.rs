@@ -6,7 +6,8 @@
 //!
 //! **Lag** opens when more of the newest first deliveries came over `lag_secs_max` after they were
 //! made than chance explains (exact binomial test against this endpoint's own usual share); it
-//! closes when the newest deliveries are on time again.
+//! closes when the newest deliveries are on time again. What a short outage made late is left
+//! out, once that is over.
 //!
 //! **Silence** opens when nothing has arrived for so long that it is implausible at this hour of
 //! the week; it closes with the next event on time.
@@ -20,6 +21,8 @@ mod families;
 mod pairs;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_outages;
 #[cfg(test)]
 mod tests_of_pairs;
 
@@ -109,6 +112,8 @@ pub(super) struct WebhookLag {
     drain_told: Option<Timestamp>,
     /// The run of imported events that was told.
     backfill_told: Option<Timestamp>,
+    /// When the newest event was made that a short outage was told to have made late.
+    outage_told: Timestamp,
     families_told: u64,
     pairs: Pairs,
     are_losses_told: bool,
@@ -146,6 +151,7 @@ impl Detector for WebhookLag {
         if ctx.intake().is_draining() && !self.is_told {
             self.tell_drain(lag, ctx);
         }
+        self.tell_short_outage(lag, ctx);
         self.watch_families(ctx);
     }
 
@@ -277,6 +283,23 @@ impl WebhookLag {
                 )
             };
             ctx.suppress("backfilled", None, message);
+        }
+    }
+
+    /// We were away for some minutes, and what was sent then comes by retries: it is over. Said once.
+    fn tell_short_outage(&mut self, lag: Span, ctx: &mut Context<'_>) {
+        let Some(outage) = ctx.intake().short_outage() else {
+            return;
+        };
+        let is_told = outage.from <= self.outage_told;
+        self.outage_told = self.outage_told.max(outage.to);
+        if !is_told {
+            let message = format!(
+                "events {lag} old arrive, made from {} to {}, when nothing came at once, while what \
+                 was made since is on time: a short outage that is over",
+                outage.from, outage.to
+            );
+            ctx.suppress("short_outage", None, message);
         }
     }
 

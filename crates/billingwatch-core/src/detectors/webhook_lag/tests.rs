@@ -47,8 +47,8 @@ fn what_is_made_after_a_renewal_run_and_comes_late_is_a_lag() {
     let lag = "+36m customer.created late=35m x8/1m\n";
     assert_snapshot!(check("webhook_lag", &format!("{RUN}{lag}")), @"d0 04:27:00 firing medium delivery: 3 of 1324 events of the last 1h arrived over 10m after they were made: 35m late as a rule, 35m at worst");
     // One event of three, among others on time.
-    let of_three = "+20s customer.created late=35m\n+20s customer.created x2/20s\n".repeat(8);
-    let of_three = format!("{RUN}+36m customer.created\n{of_three}");
+    let of_three = "+20s customer.created late=35m\n+20s customer.created x2/20s\n".repeat(12);
+    let of_three = format!("{RUN}+1m customer.created x36/1m\n{of_three}");
     let told = check("webhook_lag", &of_three);
     assert!(told.contains("firing medium delivery"), "{told}");
 }

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 9
-        legacy: 8d52eda7c933f8fe
-        basil: 5bf10e68618a5e2a
+        version 10
+        legacy: 0ab54e1a9c75515e
+        basil: 2c66452c51171a5b
         ");
 }

@@ -8,8 +8,8 @@ use crate::calendar::LocalTime;
 /// Hours of a week.
 const HOURS: usize = 168;
 
-/// How much the average of all hours weighs against that of one hour of the day, and this against one hour's own record, in
-/// trials: an hour that brought fifty trials so far is judged by the average for the most part.
+/// How much the average of all hours weighs against that of one hour of the day, and the larger of both against one hour's own
+/// record, in trials: an hour that brought fifty trials so far is judged by the average for the most part.
 const POOL: f64 = 200.0;
 
 /// A batch less likely than this is not learned from as it stands: it is an incident that nobody
@@ -62,11 +62,13 @@ impl HourlyShare {
         let pooled =
             |(hits, trials): (f64, f64), usual: f64| (hits + POOL * usual) / (trials + POOL);
         let hour = at.hour_of_week();
-        // Nights are alike, whatever the day: what one of seven has not shown yet the others have.
+        // Nights are alike, whatever the day: where they see more than the average, one that has not shown it yet is held to
+        // do so as well. Where they see less, that may be chance.
         let of_day = self.hours.iter().skip(hour % 24).step_by(24);
         let of_day = of_day.fold((0.0, 0.0), |sum, known| (sum.0 + known.0, sum.1 + known.1));
         let own = self.hours.get(hour).copied().unwrap_or_default();
-        pooled(own, pooled(of_day, self.average(prior)))
+        let average = self.average(prior);
+        pooled(own, pooled(of_day, average).max(average))
     }
 
     /// The usual share over all hours.

@@ -87,8 +87,8 @@ fn a_light_outage_is_found_in_hours() {
         "+7m charge.succeeded x3/7m\n+7m charge.failed card=new code=generic_decline x2/7m\n"
             .repeat(12);
     assert_snapshot!(told(&format!("{}{light}", ordinary_weeks())), @"
-        d14 03:43:00 firing medium all: 7 of 18 payment attempts failed within 2h (38.8 %), where 4.4 % is usual; 140.00 USD did not come in. 7 of 7 were declined as generic_decline
-        d14 03:51:00 escalated high all: 8 of 18 payment attempts failed within 2h (44.4 %), where 4.4 % is usual; 160.00 USD did not come in. 8 of 8 were declined as generic_decline
+        d14 03:43:00 firing medium all: 7 of 18 payment attempts failed within 2h (38.8 %), where 4.5 % is usual; 140.00 USD did not come in. 7 of 7 were declined as generic_decline
+        d14 03:51:00 escalated high all: 8 of 18 payment attempts failed within 2h (44.4 %), where 4.5 % is usual; 160.00 USD did not come in. 8 of 8 were declined as generic_decline
         ");
 }
 

@@ -8,8 +8,8 @@ use crate::calendar::LocalTime;
 /// Hours of a week.
 const HOURS: usize = 168;
 
-/// How much the average of all hours weighs against that of one hour of the day, and the larger of both against one hour's own
-/// record, in trials: an hour that brought fifty trials so far is judged by the average for the most part.
+/// How much the average of all hours weighs against one hour's own record, in trials: an hour that
+/// brought fifty trials so far is judged by the average for the most part.
 const POOL: f64 = 200.0;
 
 /// A batch less likely than this is not learned from as it stands: it is an incident that nobody
@@ -59,16 +59,13 @@ impl HourlyShare {
     /// is not known yet.
     #[must_use]
     pub fn share_at(&self, at: LocalTime, prior: (f64, f64)) -> f64 {
-        let pooled =
-            |(hits, trials): (f64, f64), usual: f64| (hits + POOL * usual) / (trials + POOL);
-        let hour = at.hour_of_week();
-        // Nights are alike, whatever the day: where they see more than the average, one that has not shown it yet is held to
-        // do so as well. Where they see less, that may be chance.
-        let of_day = self.hours.iter().skip(hour % 24).step_by(24);
-        let of_day = of_day.fold((0.0, 0.0), |sum, known| (sum.0 + known.0, sum.1 + known.1));
-        let own = self.hours.get(hour).copied().unwrap_or_default();
         let average = self.average(prior);
-        pooled(own, pooled(of_day, average).max(average))
+        let (hits, trials) = self
+            .hours
+            .get(at.hour_of_week())
+            .copied()
+            .unwrap_or_default();
+        (hits + POOL * average) / (trials + POOL)
     }
 
     /// The usual share over all hours.
@@ -136,21 +133,6 @@ mod tests {
         let odd = usual.share_at(monday(8 * 168 + 3), PRIOR);
         let even = usual.share_at(monday(8 * 168 + 4), PRIOR);
         assert!(odd > 0.1 && even < 0.06, "{odd} {even}");
-    }
-
-    #[test]
-    fn nights_that_fail_more_are_learned_from_each_other() {
-        let mut usual = HourlyShare::default();
-        for hour in 0..9 * 24 {
-            usual.add(monday(hour), if hour % 24 == 3 { 6 } else { 1 }, 20, PRIOR);
-        }
-        // The second Wednesday.
-        let night = usual.share_at(monday(9 * 24 + 3), PRIOR);
-        let noon = usual.share_at(monday(9 * 24 + 12), PRIOR);
-        assert!(
-            (0.13..0.25).contains(&night) && noon < 0.07,
-            "{night} {noon}"
-        );
     }
 
     #[test]

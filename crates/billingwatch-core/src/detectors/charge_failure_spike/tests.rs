@@ -97,8 +97,8 @@ fn a_merchant_with_an_attempt_an_hour_hears_of_a_day_without_success() {
     let calm =
         "+1h charge.succeeded x30/1h\n+1h charge.failed card=new code=expired_card\n".repeat(12);
     assert_snapshot!(told(&format!("{calm}+1h charge.failed card=new code=generic_decline x12/1h")), @"
-        d15 15:00:00 firing high all: 4 of 4 payment attempts failed within 4h (100 %), where 4.2 % is usual; 80.00 USD did not come in. 3 of 4 were declined as generic_decline
-        d15 21:01:00 escalated critical all: 10 of 12 payment attempts failed within 12h (83.3 %), where 4.2 % is usual; 200.00 USD did not come in. 9 of 10 were declined as generic_decline
+        d15 15:00:00 firing high all: 4 of 4 payment attempts failed within 4h (100 %), where 4 % is usual; 80.00 USD did not come in. 3 of 4 were declined as generic_decline
+        d15 21:01:00 escalated critical all: 10 of 12 payment attempts failed within 12h (83.3 %), where 4 % is usual; 200.00 USD did not come in. 9 of 10 were declined as generic_decline
         ");
 }
 

@@ -100,8 +100,8 @@ fn payers_that_fail_before_any_charge_is_made_are_attempts() {
         ordinary_days()
     );
     assert_snapshot!(told(&outage), @"
-        d10 00:14:00 firing high all: 5 of 5 payment attempts failed within 20m (100 %), where 11.3 % is usual; 100.00 USD did not come in. It looks like an outage of 3-D Secure: 4 of 5 failed to authenticate, before any charge was made
-        d10 00:30:00 escalated critical all: 10 of 10 payment attempts failed within 30m (100 %), where 11.3 % is usual; 200.00 USD did not come in. It looks like an outage of 3-D Secure: 9 of 10 failed to authenticate, before any charge was made
+        d10 00:14:00 firing high all: 5 of 5 payment attempts failed within 20m (100 %), where 8.3 % is usual; 100.00 USD did not come in. It looks like an outage of 3-D Secure: 4 of 5 failed to authenticate, before any charge was made
+        d10 00:30:00 escalated critical all: 10 of 10 payment attempts failed within 30m (100 %), where 8.3 % is usual; 200.00 USD did not come in. It looks like an outage of 3-D Secure: 9 of 10 failed to authenticate, before any charge was made
         ");
 }
 

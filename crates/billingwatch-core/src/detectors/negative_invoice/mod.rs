@@ -59,6 +59,9 @@ const LONE_OF_FEW: (i64, i64) = (6, 2);
 /// See [`LONE_OF_FEW`].
 const LONE_PAYMENTS_MIN: u64 = 20;
 
+/// Days that must be known: of the dearest things that a merchant sells a first one comes in the first weeks.
+const LONE_DAYS_MIN: i64 = 28;
+
 /// The most currencies whose amounts are learned.
 const CURRENCIES_MAX: usize = 64;
 
@@ -331,7 +334,7 @@ impl NegativeInvoice {
                 measure.expected(paid).threshold(paid),
                 "its refunds are more than the charge took",
             )
-        } else if let Some(limit) = self.outsized_refund(refund.amount, refund.currency) {
+        } else if let Some(limit) = self.outsized_refund(refund, ctx) {
             if let Some(total) = subscription_total(refund, ctx)
                 && refund.amount <= total
             {
@@ -497,14 +500,17 @@ impl NegativeInvoice {
     }
 
     /// The line a refund is above, if it is outsized: it also is where it gives back a payment that stands alone.
-    fn outsized_refund(&self, amount: i64, currency: Currency) -> Option<i64> {
+    fn outsized_refund(&self, refund: &RefundFact, ctx: &Context<'_>) -> Option<i64> {
+        let (amount, currency) = (refund.amount, refund.currency);
         self.outsized(amount, currency).or_else(|| {
             let usual = self.usual.get(&currency)?;
-            let is_well_known =
-                i64::try_from(usual.total()).unwrap_or(i64::MAX) >= self.settings.payments_min;
+            let known = i64::try_from(usual.total()).unwrap_or(i64::MAX);
+            let is_well_known = known >= self.settings.payments_min;
             let (times, halves) = if is_well_known { LONE } else { LONE_OF_FEW };
             let limit = usual.all_but(1).saturating_mul(times) / halves;
-            (usual.total() >= LONE_PAYMENTS_MIN && amount > limit).then_some(limit)
+            let is_known =
+                usual.total() >= LONE_PAYMENTS_MIN && self.wave.known_days(ctx) >= LONE_DAYS_MIN;
+            (is_known && amount > limit).then_some(limit)
         })
     }
 

@@ -202,10 +202,13 @@ fn a_payment_that_stands_alone_is_not_given_back_unseen() {
         let mut lines: Vec<(i64, String)> = (0..known)
             .map(|n| {
                 let amount = [10_000, 49_000, 1_490_000][usize::try_from(n % 3).unwrap_or(0)];
-                (n * HOUR, format!("charge.succeeded amt={amount}"))
+                (
+                    n * 30 * DAY / known,
+                    format!("charge.succeeded amt={amount}"),
+                )
             })
             .collect();
-        let paid = known * HOUR;
+        let paid = 30 * DAY;
         lines.push((paid, format!("charge.succeeded ch=ch_big amt={amount}{of}")));
         lines.push((
             paid + 2 * DAY,

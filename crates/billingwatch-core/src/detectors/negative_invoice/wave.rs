@@ -233,6 +233,11 @@ impl Wave {
         })
     }
 
+    /// Days since the first that is known of this merchant.
+    pub(super) fn known_days(&self, ctx: &Context<'_>) -> i64 {
+        self.days.known_days(today(ctx))
+    }
+
     /// Whether enough is known of this merchant for anything to be said.
     pub(super) fn is_known(&self, ctx: &Context<'_>) -> bool {
         let is_known = if self.days.is_unpaid() {
@@ -240,7 +245,7 @@ impl Wave {
         } else {
             self.days.payments() >= PAYMENTS_MIN
         };
-        is_known && self.days.known_days(today(ctx)) >= DAYS_MIN
+        is_known && self.known_days(ctx) >= DAYS_MIN
     }
 
     /// Refunds at hours at which this merchant makes none: fewer are a wave then, as a day's would not show.

@@ -59,8 +59,9 @@ const LONE_OF_FEW: (i64, i64) = (6, 2);
 /// See [`LONE_OF_FEW`].
 const LONE_PAYMENTS_MIN: u64 = 20;
 
-/// Days that must be known: of the dearest things that a merchant sells a first one comes in the first weeks.
-const LONE_DAYS_MIN: i64 = 28;
+/// Days that must be known, of the 28 that are remembered: of the dearest things that a merchant sells a first one comes in the
+/// first weeks.
+const LONE_DAYS_MIN: i64 = 21;
 
 /// The most currencies whose amounts are learned.
 const CURRENCIES_MAX: usize = 64;

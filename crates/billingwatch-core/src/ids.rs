@@ -88,6 +88,8 @@ ids! {
     ChargeId,
     /// A payment intent, `pi_…`.
     PaymentIntentId,
+    /// A checkout session, `cs_…`.
+    CheckoutSessionId,
     /// A setup intent, `seti_…`.
     SetupIntentId,
     /// An invoice, `in_…`.

@@ -274,6 +274,15 @@ fn declared_over_is_held_for_a_while_and_visibly() {
     );
     assert_eq!(story.event(12, "look.medium.a"), NOTHING);
     let hold = RESOLVE_HOLD.as_secs() / 60;
+    // What is new to the detector itself was not declared over.
+    let mut other = Story::new();
+    other.event(0, "fire.medium.a");
+    let resolve = ResolveAlert {
+        alert_id: other.open_id(),
+        reason: "resolved by ada".to_owned(),
+    };
+    other.say(10, Input::Resolve(resolve));
+    assert_eq!(other.event(11, "news.medium.a"), ["firing medium"]);
     assert_eq!(story.event(10 + hold - 1, "fire.medium.a"), NOTHING);
     // It goes on all the same: the person was wrong, and hears of it under the same alert.
     assert_eq!(story.event(10 + hold, "fire.medium.a"), ["firing medium"]);

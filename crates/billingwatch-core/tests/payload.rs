@@ -533,3 +533,31 @@ proptest! {
         prop_assert_eq!(parse_value(&event).id, parse(body).id);
     }
 }
+
+#[test]
+fn a_checkout_session_says_what_was_paid_on_it() {
+    let session = |status: &str| {
+        let session = json!({
+            "id": "cs_live_1", "object": "checkout.session", "amount_total": 4_900, "currency": "kwd",
+            "customer": "cus_1", "payment_intent": {"id": "pi_1", "object": "payment_intent"},
+            "invoice": null, "mode": "payment", "payment_status": status, "status": "complete",
+        });
+        let body = json!({
+            "id": "evt_1", "object": "event", "type": "checkout.session.completed",
+            "created": 1_700_000_000, "livemode": true, "data": {"object": session},
+        });
+        match parse_value(&body).data {
+            EventData::CheckoutSession(session) => session,
+            other => panic!("{other:?}"),
+        }
+    };
+    let paid = session("paid");
+    assert_eq!(paid.amount_total, Some(4_900));
+    assert_eq!(
+        paid.payment_intent.map(|id| id.to_string()).as_deref(),
+        Some("pi_1")
+    );
+    assert!(paid.is_paid && paid.invoice.is_none());
+    // A bank debit or a voucher, which is paid days later; or a trial.
+    assert!(!session("unpaid").is_paid && !session("no_payment_required").is_paid);
+}

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 10
-        legacy: 0ab54e1a9c75515e
-        basil: 2c66452c51171a5b
+        version 11
+        legacy: 330164ffb203c9d2
+        basil: 1a5cfb66a1cb7748
         ");
 }

@@ -3,7 +3,7 @@
 use crate::alert::Finding;
 use crate::calendar::Calendar;
 use crate::ids::Scope;
-use crate::intake::Intake;
+use crate::intake::{Intake, RETRIED};
 use crate::ledger::{Fact, Ledger};
 use crate::time::Timestamp;
 
@@ -61,6 +61,13 @@ impl<'a> Context<'a> {
     #[must_use]
     pub const fn is_historical(&self) -> bool {
         self.is_historical
+    }
+
+    /// The event is of long ago and no part of an import: it was sent again by hand, and says nothing of what else there was
+    /// at its time.
+    #[must_use]
+    pub fn is_sent_again(&self) -> bool {
+        self.now.since(self.event_at) > RETRIED && !self.is_historical
     }
 
     /// Whose events these are.

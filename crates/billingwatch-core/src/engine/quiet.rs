@@ -117,7 +117,9 @@ impl Quiet {
         }
         self.held.remove(key);
         let closed = self.closed.get_mut(key)?;
-        let is_held = finding.occurrences == 0 || now.since(closed.at) < RESOLVE_HOLD;
+        // What the detector itself calls news is none of what was declared over.
+        let is_held =
+            !finding.is_news && (finding.occurrences == 0 || now.since(closed.at) < RESOLVE_HOLD);
         let (amount, currency) = (finding.amount_at_stake, finding.currency);
         if !is_held
             || closed

@@ -96,6 +96,10 @@ event_types! {
     CreditNoteCreated = "credit_note.created" => CreditNote,
     CreditNoteUpdated = "credit_note.updated" => CreditNote,
     CreditNoteVoided = "credit_note.voided" => CreditNote,
+    CheckoutCompleted = "checkout.session.completed" => CheckoutSession,
+    CheckoutAsyncPaymentSucceeded = "checkout.session.async_payment_succeeded" => CheckoutSession,
+    CheckoutAsyncPaymentFailed = "checkout.session.async_payment_failed" => CheckoutSession,
+    CheckoutExpired = "checkout.session.expired" => CheckoutSession,
 }
 
 impl fmt::Display for EventType {
@@ -130,6 +134,8 @@ pub enum Family {
     CreditNote = 1 << 9,
     /// Everything else.
     Other = 1 << 10,
+    /// `checkout.session.*`.
+    CheckoutSession = 1 << 11,
 }
 
 impl Family {
@@ -147,6 +153,7 @@ impl Family {
             Self::Dispute => "charge.dispute",
             Self::FraudWarning => "radar.early_fraud_warning",
             Self::CreditNote => "credit_note",
+            Self::CheckoutSession => "checkout.session",
             Self::Other => "other",
         }
     }

@@ -8,6 +8,7 @@ mod event_type;
 mod object;
 
 pub mod charge;
+pub mod checkout_session;
 pub mod credit_note;
 pub mod dispute;
 pub mod intent;

@@ -1,6 +1,7 @@
 //! The object an event is about.
 
 use super::charge::Charge;
+use super::checkout_session::CheckoutSession;
 use super::credit_note::CreditNote;
 use super::dispute::{Dispute, FraudWarning};
 use super::intent::{PaymentIntent, SetupIntent};
@@ -31,6 +32,8 @@ pub enum EventData {
     FraudWarning(Box<FraudWarning>),
     /// A credit note.
     CreditNote(Box<CreditNote>),
+    /// A checkout session.
+    CheckoutSession(Box<CheckoutSession>),
     /// An object no detector here looks into.
     Other(Box<OtherObject>),
 }

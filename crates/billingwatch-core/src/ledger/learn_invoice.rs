@@ -175,6 +175,7 @@ impl Ledger {
         event_at: Timestamp,
         facts: &mut Vec<Fact>,
     ) {
+        self.paid_invoice_seen_at = self.paid_invoice_seen_at.max(Some(event_at));
         if self.has_charges(event_at) || self.has_intents(event_at) || invoice.is_paid_out_of_band {
             return;
         }

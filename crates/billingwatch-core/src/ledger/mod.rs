@@ -17,6 +17,7 @@ mod id_text;
 mod invoice;
 mod learn_charge;
 mod learn_invoice;
+mod learn_session;
 mod learn_subscription;
 mod payment;
 mod refund;
@@ -75,6 +76,7 @@ pub struct Ledger {
     known_from: Option<Timestamp>,
     charge_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
+    paid_invoice_seen_at: Option<Timestamp>,
     /// When an invoice was last announced that was final and not paid.
     open_seen_at: Option<Timestamp>,
     /// When a refund object was last announced as made, and since when charges are refunded without.
@@ -104,6 +106,7 @@ impl Default for Ledger {
             known_from: None,
             charge_seen_at: None,
             intent_seen_at: None,
+            paid_invoice_seen_at: None,
             open_seen_at: None,
             refund_seen_at: None,
             bare_refunds_since: None,
@@ -236,6 +239,7 @@ impl Ledger {
             EventData::Dispute(dispute) => self.learn_dispute(dispute, event_at, facts),
             EventData::FraudWarning(warning) => self.learn_warning(warning, event_at, facts),
             EventData::CreditNote(note) => self.learn_credit_note(note, facts),
+            EventData::CheckoutSession(session) => self.learn_session(session, event_at, facts),
             EventData::SetupIntent(_) | EventData::Other(_) => {}
         }
     }
@@ -249,6 +253,12 @@ impl Ledger {
     /// Whether intents do, where charges do not.
     fn has_intents(&self, at: Timestamp) -> bool {
         self.intent_seen_at
+            .is_some_and(|seen| at.since(seen) < WITNESS_SPAN)
+    }
+
+    /// Whether invoices tell when they are paid.
+    fn has_invoices(&self, at: Timestamp) -> bool {
+        self.paid_invoice_seen_at
             .is_some_and(|seen| at.since(seen) < WITNESS_SPAN)
     }
 }

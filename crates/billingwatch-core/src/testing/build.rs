@@ -1,6 +1,7 @@
 //! From a line of a timeline to an event.
 
 use crate::event::charge::{Card, Charge, ChargeStatus, Outcome, OutcomeKind};
+use crate::event::checkout_session::CheckoutSession;
 use crate::event::credit_note::CreditNote;
 use crate::event::dispute::{Dispute, FraudWarning};
 use crate::event::intent::{PaymentIntent, SetupIntent};
@@ -108,6 +109,15 @@ pub(super) fn event(line: &Line<'_>, now: Timestamp, made: usize) -> Event {
     let data = match event_type.family() {
         Family::Charge => EventData::Charge(Box::new(charge(line, created, made))),
         Family::PaymentIntent => EventData::PaymentIntent(Box::new(intent(line, made))),
+        Family::CheckoutSession => EventData::CheckoutSession(Box::new(CheckoutSession {
+            id: line.id_or("cs", made),
+            amount_total: line.number("amt").or(Some(2_000)),
+            currency: line.currency(),
+            customer: (!line.has("guest")).then(|| line.id_or("cus", made)),
+            payment_intent: line.get("in").is_none().then(|| line.id_or("pi", made)),
+            invoice: line.id("in"),
+            is_paid: !line.has("unpaid"),
+        })),
         Family::Invoice => EventData::Invoice(Box::new(invoice(line, &event_type, created, made))),
         Family::InvoicePayment => EventData::InvoicePayment(Box::new(InvoicePayment {
             id: line.id_or("inpay", made),

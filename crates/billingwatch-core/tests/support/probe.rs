@@ -52,7 +52,7 @@ impl Detector for Probe {
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
         let mut words = event.event_type.as_str().split('.');
         match (words.next(), words.next(), words.next()) {
-            (Some(verb @ ("fire" | "look")), Some(severity), Some(key)) => {
+            (Some(verb @ ("fire" | "look" | "news")), Some(severity), Some(key)) => {
                 let severity = match severity {
                     "low" => Severity::Low,
                     "medium" => Severity::Medium,
@@ -61,7 +61,8 @@ impl Detector for Probe {
                 };
                 let mut finding = Finding::new(key, severity, "Fired");
                 finding.message = format!("level {}", self.settings.level);
-                finding.occurrences = u64::from(verb == "fire");
+                finding.occurrences = u64::from(verb != "look");
+                finding.is_news = verb == "news";
                 finding.subject = words.next().map(str::to_owned);
                 finding.amount_at_stake = words.next().and_then(|word| word.parse().ok());
                 finding.subjects.push(event.id.to_string());

@@ -11,6 +11,7 @@
 //! retyping a card), [payers whose failing is known](known), charges that Radar blocked before any issuer
 //! saw them, and further failures of the same card or customer within the hour.
 
+mod attack;
 mod clockwork;
 mod failures;
 mod judge;
@@ -53,7 +54,7 @@ use crate::time::{Span, Timestamp};
 use super::words::{charge_of, decline_code};
 use clockwork::Clockwork;
 use failures::{ATTEMPT_EXPIRED, Failure, Failures, Refusal, Who, object_of};
-use judge::{Bench, Verdict, may_be_usual, signs};
+use judge::{Bench, Verdict, may_be_usual};
 use known::Known;
 use minutes::{Counts, Hand, Minutes};
 use purchases::Purchases;
@@ -152,6 +153,8 @@ pub(super) struct ChargeFailureSpike {
     seen_countries: Vec<u64>,
     spike: Option<Incident>,
     testing: Option<Incident>,
+    /// Until then cards were tried in an attack that was told as a spike.
+    attack_told_until: Timestamp,
     day: i64,
     explained_at: Timestamp,
     clockwork: Clockwork,
@@ -450,7 +453,8 @@ impl ChargeFailureSpike {
     fn look(&mut self, ctx: &mut Context<'_>) {
         self.leave_clockwork();
         self.minutes.add_up();
-        if let Some(verdict) = self.bench(ctx).testing() {
+        let testing = self.bench(ctx).testing();
+        if let Some(verdict) = testing.filter(|verdict| self.is_untold(verdict)) {
             let from = self.minutes.newest_at() - verdict.window - TESTING_QUIET;
             match &mut self.spike {
                 // One incident, one alert: what was told as a spike turns out to be testing. One that
@@ -467,16 +471,6 @@ impl ChargeFailureSpike {
             Some(verdict) => self.open_spike(&verdict, ctx),
             None => self.explain(ctx),
         }
-    }
-
-    /// Whether failures that would make a spike bear the signs of card testing: most of the cards
-    /// tried fail, too. Declines as guessed cards get them, and a few blocks, are what any checkout has.
-    fn is_attack(&self, verdict: &Verdict) -> bool {
-        self.spike.is_none()
-            && !verdict.is_technical
-            && verdict.sums.checkout.failed > verdict.sums.renewal.failed
-            && 2 * verdict.sums.cards >= verdict.sums.tries()
-            && signs(&verdict.sums) >= 2
     }
 
     fn open_spike(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) {
@@ -508,31 +502,6 @@ impl ChargeFailureSpike {
         self.report_spike(verdict, ctx);
     }
 
-    fn open_testing(&mut self, verdict: &Verdict, ctx: &mut Context<'_>) {
-        let severity = judge::testing_severity(&verdict.sums);
-        let is_news = self.testing.is_none_or(|known| severity > known.severity);
-        if !is_news {
-            return;
-        }
-        let since = self.minutes.newest_at() - verdict.window;
-        let known = self.testing.get_or_insert(Incident {
-            severity,
-            opened_at: ctx.now(),
-            since,
-            usual: verdict.usual.share,
-            unreported: verdict.sums.cards,
-            is_testing: true,
-            is_cold: false,
-            course: Course::default(),
-        });
-        known.severity = severity;
-        for minute in self.minutes.since_mut(since) {
-            minute.is_tainted = true;
-            minute.is_attack = true;
-        }
-        self.report_testing(verdict.window, Some(verdict.chance), ctx);
-    }
-
     /// Says why an hour above the line is none, now and then.
     fn explain(&mut self, ctx: &mut Context<'_>) {
         if self.spike.is_some()
@@ -560,6 +529,9 @@ impl ChargeFailureSpike {
         };
         if let Some(reason) = self.recovered(&incident, ctx) {
             self.spike = None;
+            if incident.is_testing {
+                self.attack_told_until = self.last_failed_at;
+            }
             self.minutes.begin_anew();
             ctx.clear("all", reason);
             return;
@@ -571,22 +543,6 @@ impl ChargeFailureSpike {
         if incident.unreported > 0 {
             self.look(ctx);
             self.report_growth(ctx);
-        }
-    }
-
-    fn tick_testing(&mut self, ctx: &mut Context<'_>) {
-        let Some(incident) = self.testing else {
-            return;
-        };
-        let newest_at = self.minutes.newest_at();
-        if newest_at.since(incident.opened_at) >= TESTING_QUIET && self.bench(ctx).is_testing_over()
-        {
-            self.testing = None;
-            let reason = format!("no more cards than usual were tried in vain for {TESTING_QUIET}");
-            ctx.clear("card_testing", reason);
-        } else if incident.unreported > 0 {
-            self.look(ctx);
-            self.report_testing(Span::secs(self.settings.window_secs), None, ctx);
         }
     }
 }

@@ -530,3 +530,17 @@ fn small_prices_are_no_card_testing() {
     assert!(!cheap(1, 5).contains("card_testing"), "{}", cheap(1, 5));
     assert!(cheap(4, 1).contains("card_testing"), "{}", cheap(4, 1));
 }
+
+#[test]
+fn an_attack_that_was_told_as_a_spike_is_not_told_again_by_its_last_cards() {
+    let attack = "+10s charge.failed card=new guest amt=4000 code=processing_error x8/10s\n\
+                  +10s charge.failed card=new guest amt=100 code=generic_decline x60/5s\n";
+    let after = "+20s charge.succeeded card=new amt=4000 x60/30s\n\
+                 +10s charge.failed card=new guest amt=100 code=generic_decline\n+5m wait\n";
+    let once = told(&format!("{}{attack}{after}", shop()));
+    assert_eq!(once.matches(" resolved ").count(), 1, "{once}");
+    assert_eq!(once.matches(" firing ").count(), 1, "{once}");
+    // The next one is.
+    let again = told(&format!("{}{attack}{after}+2h wait\n{attack}", shop()));
+    assert_eq!(again.matches(" firing ").count(), 2, "{again}");
+}

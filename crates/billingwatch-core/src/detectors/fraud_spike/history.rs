@@ -25,6 +25,12 @@ const PRIOR: (f64, f64) = (1.0, 1_000.0);
 /// Where payments are not seen, or no week of them, a stranger's disputes: three in the first week.
 const PRIOR_ALONE: (f64, f64) = (3.0, 7.0);
 
+/// So many days with so many disputes say what is usual of a merchant who is known for less than a week.
+const FEW_DAYS: (u64, u64) = (3, 20);
+
+/// How far the busiest day of a week stands above such a few.
+const FEW_STRAY: f64 = 1.5;
+
 /// Disputes follow payments by weeks, so what came in may belong to the busiest of the months
 /// before.
 const MONTH_DAYS: i64 = 28;
@@ -202,6 +208,18 @@ impl History {
         }
     }
 
+    /// How many are usual a day by the first few days before a window, where these brought so many that they say it
+    /// themselves.
+    pub(super) fn usual_of_late(&self, from: i64) -> Option<Usual> {
+        let days = self.days_before(from);
+        let against = self.sums(i64::MIN, from, false).against;
+        let is_known = days >= FEW_DAYS.0 && against >= FEW_DAYS.1;
+        is_known.then(|| Usual {
+            a_day: FEW_STRAY * as_f64(against) / as_f64(days),
+            known: as_f64(against),
+        })
+    }
+
     /// How many came a day in the week before a window, where that is more than chance: disputes
     /// follow payments by weeks, so a young or growing shop's rate lags behind what is usual by now.
     fn lately(&self, from: i64, rate: f64) -> f64 {
@@ -376,6 +394,18 @@ mod tests {
         }
         let usual = usual(&history, 60, 60);
         assert!((10.0..14.0).contains(&usual.a_day), "{usual:?}");
+    }
+
+    #[test]
+    fn a_few_days_with_many_disputes_say_what_is_usual() {
+        let mut history = shop(0..6, 10_000);
+        (0..5).for_each(|day| (0..12).for_each(|_| history.count_against(day, false)));
+        let usual = history.usual_of_late(5).map(|usual| usual.a_day);
+        assert!(usual.is_some_and(|a_day| (a_day - 18.0).abs() < 0.01));
+        assert!(history.usual_of_late(2).is_none(), "two days are none");
+        let mut history = shop(0..6, 10_000);
+        (0..5).for_each(|day| history.count_against(day, false));
+        assert!(history.usual_of_late(5).is_none(), "five are not many");
     }
 
     #[test]

@@ -122,6 +122,7 @@ static SPEC: DetectorSpec = DetectorSpec {
     listens: FamilySet::of(&[
         Family::Charge,
         Family::PaymentIntent,
+        Family::CheckoutSession,
         Family::Invoice,
         Family::Dispute,
         Family::FraudWarning,
@@ -201,12 +202,18 @@ impl Detector for FraudSpike {
             ctx.scope().livemode || self.settings.test_mode,
             "the engine leaves test mode out"
         );
-        let began_at = self.began_at.get_or_insert(ctx.event_at());
-        *began_at = ctx.event_at().min(*began_at);
+        if !ctx.is_sent_again() {
+            let began_at = self.began_at.get_or_insert(ctx.event_at());
+            *began_at = ctx.event_at().min(*began_at);
+        }
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) => {
-                    self.history.count_payment(ctx.calendar().day(payment.at));
+                    // Of those made before, a refund or a dispute tells of a few: they are no record of their days.
+                    let day = ctx.calendar().day(payment.at);
+                    if self.first_day(ctx).is_some_and(|first| day >= first) {
+                        self.history.count_payment(day);
+                    }
                     if let EventData::Charge(charge) = &event.data {
                         let brand = charge.card.as_ref().and_then(|card| card.brand.as_deref());
                         if let Some(network) = brand.and_then(Network::of_brand) {
@@ -311,7 +318,7 @@ impl FraudSpike {
         }
         let is_seen = ctx.ledger().payment(fact.charge).is_some();
         let day = ctx.calendar().day(fact.at);
-        let first = self.began_at.map_or(day, |at| ctx.calendar().day(at));
+        let first = self.first_day(ctx).unwrap_or(day);
         self.history.count_against(day.max(first), is_seen);
         if day < first {
             // Its end is what came by here. That there are disputes it says, and nothing of the days
@@ -362,6 +369,11 @@ impl FraudSpike {
     }
 
     /// Those of a window, as far as they belong to no wave that is over.
+    /// The day of the first event, by when it was made.
+    fn first_day(&self, ctx: &Context<'_>) -> Option<i64> {
+        self.began_at.map(|at| ctx.calendar().day(at))
+    }
+
     fn within(&self, window: Span, now: Timestamp) -> impl DoubleEndedIterator<Item = &Against> {
         let from = self.floor_at.max(now - window);
         let place = self.against.partition_point(|one| one.at <= from);
@@ -386,8 +398,9 @@ impl FraudSpike {
         let days_known = self.history.days_before(from);
         let is_before = is_alone && days_known < YOUNG_DAYS;
         if is_alone || days_known < YOUNG_DAYS {
-            let mut alone = self.history.usual_alone(from);
-            if is_before {
+            let of_late = self.history.usual_of_late(from);
+            let mut alone = of_late.unwrap_or_else(|| self.history.usual_alone(from));
+            if is_before && of_late.is_none() {
                 // Of how many payments they are is not known: of as many as are made now, it is taken,
                 // and up to what Stripe calls excessive is no spike of a stranger's.
                 alone.a_day = alone.a_day.max(payments_a_day * RULE_OF_THUMB);

@@ -524,3 +524,11 @@ fn test_mode_is_judged_only_where_that_is_wanted() {
     let wanted = told(" test", "+0s set fraud_spike.test_mode=true\n");
     assert!(wanted.contains("card:fp_1"), "{wanted}");
 }
+
+#[test]
+fn refunds_of_payments_of_long_ago_are_no_weeks_of_few_payments() {
+    // 480 payments a day from the first day on, and five disputes: no share that anybody would call excessive.
+    let day = "+0s charge.succeeded x480/3m\n+1m charge.dispute.created x5/4m\n";
+    let old = "+0s charge.refunded ch=ch_old made=-30d amt=4000 refunded=4000\n";
+    assert_eq!(check("fraud_spike", &format!("{day}{old}{day}")), "");
+}

@@ -1,9 +1,9 @@
 //! Invoices below zero, and credits and refunds larger or more numerous than they can rightly be.
 //!
 //! Opens, one alert per object, for
-//! - an invoice finalised with a `total` below zero that no proration explains. A downgrade's
-//!   credit to the customer's balance is harmless as long as it gives back no more than the
-//!   subscription paid so far;
+//! - an invoice finalised with a `total` below zero that no proration explains; those of
+//!   subscriptions that follow it within a day [join](run) its alert. A downgrade's credit to the customer's balance is harmless
+//!   as long as it gives back no more than the subscription paid so far;
 //! - refunds of a charge that add up to more than the charge took;
 //! - credit notes of an invoice that add up to more than its total;
 //! - refunds and credits of one invoice that [together](given) are more than it was for;
@@ -16,8 +16,10 @@
 //! It looks at `total`, at finalisation: drafts change, and `amount_paid` and `amount_due` never
 //! go below zero. Closes when the invoice is voided, the refund comes back, or after [`HOLD`].
 
+mod below_zero;
 mod given;
 mod one_customer;
+mod run;
 mod settled;
 mod wave;
 mod wave_days;
@@ -30,7 +32,6 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::detector::{Context, Detector, DetectorSpec, FactoryOf, SettingValues, SettingsError};
 use crate::event::credit_note::CreditNote;
-use crate::event::invoice::{BillingReason, Invoice, InvoiceLine};
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
 use crate::ledger::{Fact, RefundFact};
@@ -41,6 +42,7 @@ use crate::time::{Span, Timestamp};
 
 use given::Given;
 use one_customer::OneCustomer;
+use run::Runs;
 use settled::Settled;
 use wave::{Wave, WaveSettings};
 
@@ -96,6 +98,7 @@ static SPEC: DetectorSpec = DetectorSpec {
         Family::Subscription,
         Family::Charge,
         Family::PaymentIntent,
+        Family::CheckoutSession,
         Family::Refund,
         Family::CreditNote,
     ]),
@@ -110,11 +113,14 @@ pub(super) const FACTORY: FactoryOf<NegativeInvoice> = FactoryOf::new(&SPEC);
 pub(super) struct NegativeInvoice {
     #[serde(skip)]
     settings: Settings,
+    /// When the first event was made, those that were sent again apart.
+    began_at: Option<Timestamp>,
     usual: BTreeMap<Currency, AmountHistogram>,
     settled: Settled,
     given: Given,
     wave: Wave,
     one_customer: OneCustomer,
+    runs: Runs,
     /// When each open alert fired, by key.
     open: BTreeMap<String, Timestamp>,
     /// When the first of its memories is due to forget; the epoch while that was not asked.
@@ -129,11 +135,19 @@ impl Detector for NegativeInvoice {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        if !ctx.is_sent_again() {
+            let began_at = self.began_at.get_or_insert(ctx.event_at());
+            *began_at = ctx.event_at().min(*began_at);
+        }
         for fact in ctx.facts() {
             match fact {
                 Fact::Payment(payment) => {
                     self.learn(payment.currency, payment.amount);
-                    self.wave.count_payment(ctx.calendar().day(payment.at));
+                    // Of those made before, a refund tells of a few: they are no record of their days.
+                    let (day, calendar) = (ctx.calendar().day(payment.at), ctx.calendar());
+                    if self.began_at.is_some_and(|at| day >= calendar.day(at)) {
+                        self.wave.count_payment(day);
+                    }
                 }
                 Fact::InvoiceFinalized { .. } => {
                     if let EventData::Invoice(invoice) = &event.data {
@@ -187,9 +201,7 @@ impl Detector for NegativeInvoice {
         }
         match &event.data {
             EventData::Invoice(invoice) if event.event_type == EventType::InvoiceVoided => {
-                if let Some(id) = &invoice.id {
-                    self.close(id.as_str(), "the invoice was voided", ctx);
-                }
+                self.judge_void(invoice, ctx);
             }
             EventData::CreditNote(note) if note.is_voided => {
                 self.close(note.id.as_str(), "the credit note was voided", ctx);
@@ -206,6 +218,10 @@ impl Detector for NegativeInvoice {
         }
         let settings = self.wave_settings();
         self.wave.tick(&settings, ctx);
+        for finding in self.runs.news(now) {
+            self.open.insert(finding.key.clone(), now);
+            ctx.fire(finding);
+        }
         if self
             .open
             .values()
@@ -266,59 +282,6 @@ impl NegativeInvoice {
         if self.usual.len() < CURRENCIES_MAX || self.usual.contains_key(&currency) {
             self.usual.entry(currency).or_default().add(amount);
         }
-    }
-
-    fn judge_invoice(&mut self, invoice: &Invoice, event: &Event, ctx: &mut Context<'_>) {
-        let (Some(id), Some(total)) = (&invoice.id, invoice.total) else {
-            return;
-        };
-        if total > -self.settings.negative_min {
-            return;
-        }
-        let money = invoice.currency.map(|currency| Money::new(total, currency));
-        let shown = money.map_or_else(|| total.to_string(), |money| money.to_string());
-        let before = invoice
-            .subscription
-            .as_ref()
-            .and_then(|sub| self.settled.before(sub.key(), id.key()));
-        let reason = if is_proration(invoice) {
-            if before.is_none_or(|paid| total.saturating_neg() <= paid) {
-                let message = format!("a proration credits {shown} to the customer's balance");
-                ctx.suppress("proration_credit", Some(id.as_str()), message);
-                return;
-            }
-            "a proration gives back more than the subscription ever paid"
-        } else {
-            "no proration explains it"
-        };
-        let mut finding = Finding::new(
-            id.as_str(),
-            Severity::High,
-            "An invoice total is below zero",
-        );
-        finding.message = format!("{id} was finalised with a total of {shown}: {reason}");
-        finding.currency = invoice.currency;
-        finding.amount_at_stake = Some(total.saturating_neg());
-        finding.subject = Some(id.to_string());
-        finding.subjects.push(id.to_string());
-        finding
-            .subjects
-            .extend(invoice.customer.as_ref().map(ToString::to_string));
-        finding
-            .subjects
-            .extend(invoice.subscription.as_ref().map(ToString::to_string));
-        let evidence = &mut finding.evidence;
-        evidence.measures = vec![Measure::new("total", total, Unit::MinorUnits).threshold(0)];
-        evidence.reasons.push(reason.to_owned());
-        evidence.reasons.push(format!(
-            "billing reason: {}",
-            reason_word(invoice.billing_reason)
-        ));
-        if let Some(paid) = before {
-            let measure = Measure::new("settled_before", paid, Unit::MinorUnits);
-            evidence.measures.push(measure);
-        }
-        self.open(finding, event, ctx);
     }
 
     fn judge_refund(&mut self, refund: &RefundFact, event: &Event, ctx: &mut Context<'_>) {
@@ -533,6 +496,7 @@ impl NegativeInvoice {
 
     fn close(&mut self, key: &str, reason: &str, ctx: &mut Context<'_>) {
         if self.open.remove(key).is_some() {
+            self.runs.end(key);
             ctx.clear(key, reason);
         }
     }
@@ -545,38 +509,6 @@ fn subscription_total(refund: &RefundFact, ctx: &Context<'_>) -> Option<i64> {
     let record = ledger.invoice(invoice)?;
     record.subscription?;
     record.total
-}
-
-/// Whether a change in mid-period explains the credit.
-fn is_proration(invoice: &Invoice) -> bool {
-    if invoice.billing_reason == BillingReason::SubscriptionUpdate {
-        return true;
-    }
-    let sum_of = |is_part: fn(&InvoiceLine) -> bool| -> i64 {
-        let lines = invoice.lines.iter().filter(|line| is_part(line));
-        lines.fold(0, |sum, line| sum.saturating_add(line.amount))
-    };
-    let prorated = sum_of(|line| line.is_proration);
-    let billed = sum_of(|line| !line.is_proration && line.amount > 0);
-    let given = sum_of(|line| !line.is_proration && line.amount < 0).saturating_neg();
-    // Prorations left over from a change ride on the next regular invoice, and a discount given by
-    // hand may stand beside them. It is one as long as it does not take off more than is billed, and
-    // most of what is taken off is the proration's.
-    if given > 0 {
-        return given <= billed && given <= prorated.saturating_neg();
-    }
-    sum_of(|line| line.is_proration && line.amount < 0) < 0
-}
-
-const fn reason_word(reason: BillingReason) -> &'static str {
-    match reason {
-        BillingReason::Manual => "manual",
-        BillingReason::SubscriptionCreate => "subscription_create",
-        BillingReason::SubscriptionCycle => "subscription_cycle",
-        BillingReason::SubscriptionUpdate => "subscription_update",
-        BillingReason::SubscriptionThreshold => "subscription_threshold",
-        BillingReason::Other => "other",
-    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ fn a_total_below_zero_fires_at_finalisation_and_ends_with_the_void() {
     "), @"
         d0 00:00:00 firing high in_1: in_1 was finalised with a total of -50.00 USD: no proration explains it
         d0 01:00:01 resolved high in_1: the invoice was voided
-        d0 02:00:01 firing high in_2: in_2 was finalised with a total of -1 JPY: no proration explains it
-        d7 02:01:00 resolved high in_2: nothing more happened to it within 7d
+        d0 02:00:01 firing high below_zero:2024-03-04: in_2 was finalised with a total of -1 JPY: no proration explains it
+        d7 02:01:00 resolved high below_zero:2024-03-04: nothing more happened to it within 7d
         ");
 }
 
@@ -45,9 +45,9 @@ fn a_discount_beside_a_proration_is_harmless_and_a_credit_larger_than_the_bill_i
     "), @"
         d0 00:00:00 quiet proration_credit in_1: a proration credits -4.62 USD to the customer's balance
         d0 01:00:00 quiet proration_credit in_2: a proration credits -30.72 USD to the customer's balance
-        d0 02:00:00 firing high in_3: in_3 was finalised with a total of -30.73 USD: no proration explains it
-        d0 03:00:00 firing high in_4: in_4 was finalised with a total of -1.00 USD: no proration explains it
-        d0 04:00:00 firing high in_5: in_5 was finalised with a total of -1.00 USD: no proration explains it
+        d0 02:00:00 firing high below_zero:2024-03-04: in_3 was finalised with a total of -30.73 USD: no proration explains it
+        d0 03:00:00 escalated high below_zero:2024-03-04: 2 invoices were finalised with totals below zero since 2024-03-04T02:00:00Z, 31.73 USD in all: in_4
+        d0 04:00:00 escalated high below_zero:2024-03-04: 3 invoices were finalised with totals below zero since 2024-03-04T02:00:00Z, 32.73 USD in all: in_5
         ");
 }
 
@@ -503,4 +503,59 @@ fn an_outsized_refund_is_told_by_its_charge_too() {
     );
     assert_eq!(told.matches("firing").count(), 1, "{told}");
     assert!(told.contains("ch_big"), "{told}");
+}
+
+#[test]
+fn renewals_below_zero_that_follow_each_other_are_one_alert_that_ends_with_the_last_void() {
+    // Hours apart, as at a merchant with few renewals; what is made by hand is its own matter.
+    assert_snapshot!(check("negative_invoice", "
+        +0s  invoice.finalized in=in_1 cus=cus_1 sub=sub_1 total=-5000 reason=cycle
+        +9h  invoice.finalized in=in_2 cus=cus_2 sub=sub_2 total=-3000 reason=cycle
+        +1h  invoice.finalized in=in_hand cus=cus_9 total=-1000 reason=manual
+        +9h  invoice.finalized in=in_3 cus=cus_3 sub=sub_3 total=-2000 reason=cycle
+        +1h  invoice.voided in=in_1 sub=sub_1 total=-5000
+        +1h  invoice.voided in=in_3 sub=sub_3 total=-2000
+        +1h  invoice.voided in=in_2 sub=sub_2 total=-3000
+        +25h invoice.finalized in=in_4 cus=cus_4 sub=sub_4 total=-2000 reason=cycle
+    "), @"
+        d0 00:00:00 firing high below_zero:2024-03-04: in_1 was finalised with a total of -50.00 USD: no proration explains it
+        d0 09:00:00 escalated high below_zero:2024-03-04: 2 invoices were finalised with totals below zero since 2024-03-04T00:00:00Z, 80.00 USD in all: in_2
+        d0 10:00:00 firing high in_hand: in_hand was finalised with a total of -10.00 USD: no proration explains it
+        d0 19:00:00 escalated high below_zero:2024-03-04: 3 invoices were finalised with totals below zero since 2024-03-04T00:00:00Z, 100.00 USD in all: in_3
+        d0 22:00:00 resolved high below_zero:2024-03-04: the invoice was voided
+        d1 23:00:00 firing high below_zero:2024-03-05: in_4 was finalised with a total of -20.00 USD: no proration explains it
+        ");
+}
+
+#[test]
+fn a_run_of_many_is_told_one_by_one_and_then_when_it_has_doubled_or_waited() {
+    let mut timeline = String::new();
+    for n in 1..=14 {
+        timeline += &format!(
+            "+30s invoice.finalized in=in_{n} cus=cus_{n} sub=sub_{n} total=-100 reason=cycle\n"
+        );
+    }
+    timeline += "+30m wait\n";
+    assert_snapshot!(check("negative_invoice", &timeline), @"
+        d0 00:00:30 firing high below_zero:2024-03-04: in_1 was finalised with a total of -1.00 USD: no proration explains it
+        d0 00:01:00 escalated high below_zero:2024-03-04: 2 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 2.00 USD in all: in_2
+        d0 00:01:30 escalated high below_zero:2024-03-04: 3 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 3.00 USD in all: in_3
+        d0 00:02:00 escalated high below_zero:2024-03-04: 4 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 4.00 USD in all: in_4
+        d0 00:02:30 escalated high below_zero:2024-03-04: 5 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 5.00 USD in all: in_5
+        d0 00:05:00 escalated high below_zero:2024-03-04: 10 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 10.00 USD in all: in_6, in_7, in_8, in_9, in_10
+        d0 00:15:00 escalated high below_zero:2024-03-04: 14 invoices were finalised with totals below zero since 2024-03-04T00:00:30Z, 14.00 USD in all: in_11, in_12, in_13, in_14
+        ");
+}
+
+#[test]
+fn renewals_below_zero_days_apart_are_alerts_of_their_own() {
+    let told = check(
+        "negative_invoice",
+        "
+        +0s  invoice.finalized in=in_1 cus=cus_1 sub=sub_1 total=-5000 reason=cycle
+        +25h invoice.finalized in=in_2 cus=cus_2 sub=sub_2 total=-3000 reason=cycle
+        +25h invoice.finalized in=in_3 cus=cus_3 sub=sub_3 total=-3000 reason=cycle
+    ",
+    );
+    assert_eq!(told.matches(" firing ").count(), 3, "{told}");
 }

@@ -157,7 +157,7 @@ fn a_night_of_refunds_is_a_wave_where_refunds_are_made_by_day() {
     }
     assert_snapshot!(shop.told(), @"
         d31 03:03:00 firing high refund_wave: 8 charges were refunded within 6h, at hours at which none are usual: 12.5 % of the payments of a day; 160.00 USD given back
-        d32 02:36:00 resolved high refund_wave: 0 charges refunded within 6h, 2.1 are usual
+        d32 02:27:00 resolved high refund_wave: 0 charges refunded within 6h, 3.0 are usual
         ");
     // By day as many are two days' work.
     let mut shop = Shop::new(40, at_work);
@@ -222,4 +222,19 @@ fn a_payment_that_stands_alone_is_not_given_back_unseen() {
     assert_eq!(told(30, 2_980_000, ""), "", "of few it must be three times");
     assert!(told(30, 5_900_000, "").contains("firing"));
     assert_eq!(told(15, 5_900_000, ""), "", "hardly anything is known");
+}
+
+#[test]
+fn days_on_which_nobody_works_do_not_make_the_others_seem_to_stray() {
+    let at_work = |day: i64| if day % 7 < 5 { 14 } else { 0 };
+    // A Friday on which two or three times as many are given back, and one on which half as many more are.
+    let friday = |more: i64| {
+        let mut shop = Shop::new(45, at_work);
+        for n in 0..more {
+            shop.refund(39 * DAY + 13 * HOUR + n * 400);
+        }
+        shop.told()
+    };
+    assert!(friday(24).starts_with("d39 "), "{}", friday(24));
+    assert_eq!(friday(7), "");
 }

@@ -49,6 +49,9 @@ const REFUNDED_WITHIN: i64 = 7;
 /// Free days on end whose refunds a day may make up for.
 const FREE_DAYS_MAX: i64 = 3;
 
+/// So many refunds must be missed on the same day of the week before it is one of rest: by chance they are in one of 400.
+const REST_MISSED: f64 = 6.0;
+
 /// Refunds a day without which days without any are chance.
 const MADE_A_DAY_MIN: f64 = 0.7;
 
@@ -257,7 +260,13 @@ impl WaveDays {
         let parts = as_f64(u64::try_from(parts).unwrap_or(1).max(1));
         let by_payments = self.a_day(today) / parts;
         let known = u64::try_from(self.known_days(today).clamp(1, DAYS_KNOWN)).unwrap_or(1);
-        let before = || self.days.iter().filter(|day| day.day < today);
+        // Held against days of rest as well, working days would seem to stray as nothing else does.
+        let (rests, rested) = self.rests(today);
+        let known = known.saturating_sub(rested).max(1);
+        let before = || {
+            let days = self.days.iter().filter(|day| day.day < today);
+            days.filter(|day| !rests[weekday(day.day)])
+        };
         let runs = before().filter(|day| day.is_run).count() as u64;
         let place = reach.place();
         // What came on most days is what is usual, however much it is.
@@ -295,7 +304,14 @@ impl WaveDays {
         let runs = runs.filter(|day| (first..end).contains(&day.day)).count();
         // What came on most days is what is usual, however much it is.
         let are_most_runs = i64::try_from(runs).unwrap_or(0) * 2 > end - first;
-        let all: Vec<Option<u64>> = (first..end)
+        // What is summed over days in a row holds days of rest.
+        let (rests, _) = if days == 1 {
+            self.rests(today)
+        } else {
+            Default::default()
+        };
+        let working = (first..end).filter(|day| !rests[weekday(*day)]);
+        let all: Vec<Option<u64>> = working
             .map(|number| match self.known_day(number) {
                 Some(day) if day.is_run && !are_most_runs => None,
                 Some(day) => Some(day.made),
@@ -323,6 +339,31 @@ impl WaveDays {
                 },
             stray: stray.max(alone) + 1.0 / (known * mean),
         })
+    }
+
+    /// The days of the week on which this merchant never refunds, and how many such days are known before today; none on such a
+    /// day itself.
+    fn rests(&self, today: i64) -> ([bool; 7], u64) {
+        let known = self.known_days(today).clamp(0, DAYS_KNOWN);
+        let mut made = [0_u64; 7];
+        let before = self.days.iter();
+        for day in before.filter(|day| (today - known..today).contains(&day.day)) {
+            made[weekday(day.day)] += day.made;
+        }
+        let known_days = as_f64(known.unsigned_abs()).max(1.0);
+        let a_day = as_f64(made.iter().sum()) / known_days;
+        let mut met = [0_u64; 7];
+        (today - known..today).for_each(|day| met[weekday(day)] += 1);
+        let mut rests = [false; 7];
+        let mut rested = 0;
+        for ((rests, made), met) in rests.iter_mut().zip(made).zip(met) {
+            *rests = made == 0 && a_day * as_f64(met) >= REST_MISSED;
+            rested += if *rests { met } else { 0 };
+        }
+        if rests[weekday(today)] {
+            return Default::default();
+        }
+        (rests, rested)
     }
 
     /// How many days' refunds a day makes up for: those of the free days before it, on which this merchant never refunds,
@@ -483,6 +524,11 @@ impl WaveDays {
         }
         self.days.iter_mut().rev().find(|known| known.day == day)
     }
+}
+
+/// Which day of the week it is, from 0 to 6; which of them is 0 matters to nobody.
+fn weekday(day: i64) -> usize {
+    usize::try_from(day.rem_euclid(7)).unwrap_or(0)
 }
 
 /// The mean of counts, and how far they stray beyond chance, as a relative variance: the method of moments. Of

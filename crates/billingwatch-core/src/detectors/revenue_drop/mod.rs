@@ -61,6 +61,8 @@ mod tests_of_prices_that_fell;
 #[cfg(test)]
 mod tests_of_segments;
 #[cfg(test)]
+mod tests_of_sessions;
+#[cfg(test)]
 mod tests_of_silences;
 #[cfg(test)]
 mod tests_of_standstills;
@@ -113,9 +115,6 @@ const DAY_SEEN: Span = Span::hours(3);
 /// How long an event is on its way when nothing is wrong, generously.
 const TRANSIT: Span = Span::minutes(2);
 
-/// Stripe tries for so long to deliver an event.
-const RETRIED: Span = Span::days(3);
-
 /// How far back parts of the sales are looked at.
 const PARTS_SEEN: Span = Span::hours(48);
 
@@ -149,6 +148,7 @@ static SPEC: DetectorSpec = DetectorSpec {
     listens: FamilySet::of(&[
         Family::Charge,
         Family::PaymentIntent,
+        Family::CheckoutSession,
         Family::Invoice,
         Family::InvoicePayment,
         Family::Subscription,
@@ -393,8 +393,7 @@ impl RevenueDrop {
 
     /// Notes from when on everything is known. A few events of long ago that are sent again do not show what else there was.
     fn know(&mut self, ctx: &Context<'_>) {
-        let is_sent_again = ctx.now().since(ctx.event_at()) > RETRIED && !ctx.is_historical();
-        if !is_sent_again {
+        if !ctx.is_sent_again() {
             let hour = hour_of(ctx.event_at()) + 1;
             self.known_from = Some(self.known_from.map_or(hour, |known| known.min(hour)));
         }

@@ -13,6 +13,7 @@
 //! List pages are not read here, and thin events are kept as the reference they are.
 
 mod charge;
+mod checkout_session;
 mod clean;
 mod credit_note;
 mod dispute;

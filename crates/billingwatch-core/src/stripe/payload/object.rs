@@ -12,6 +12,7 @@ use crate::event::subscription::SubscriptionStatus;
 use crate::event::{EventData, EventType, Family, OtherObject};
 
 use super::charge::ChargeDraft;
+use super::checkout_session::CheckoutSessionDraft;
 use super::credit_note::CreditNoteDraft;
 use super::dispute::{DisputeDraft, FraudWarningDraft};
 use super::intent::{PaymentIntentDraft, SetupIntentDraft};
@@ -45,6 +46,7 @@ enum Kind {
     Dispute,
     FraudWarning,
     CreditNote,
+    CheckoutSession,
 }
 
 impl Kind {
@@ -61,6 +63,7 @@ impl Kind {
             "dispute" => Self::Dispute,
             "radar.early_fraud_warning" => Self::FraudWarning,
             "credit_note" => Self::CreditNote,
+            "checkout.session" => Self::CheckoutSession,
             _ => return None,
         })
     }
@@ -78,6 +81,7 @@ impl Kind {
             Family::Dispute => Self::Dispute,
             Family::FraudWarning => Self::FraudWarning,
             Family::CreditNote => Self::CreditNote,
+            Family::CheckoutSession => Self::CheckoutSession,
             Family::Other => return None,
         })
     }
@@ -94,6 +98,7 @@ impl Kind {
             Self::Dispute => fill::<DisputeDraft, A>(head, map),
             Self::FraudWarning => fill::<FraudWarningDraft, A>(head, map),
             Self::CreditNote => fill::<CreditNoteDraft, A>(head, map),
+            Self::CheckoutSession => fill::<CheckoutSessionDraft, A>(head, map),
         }
     }
 }

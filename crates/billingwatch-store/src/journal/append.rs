@@ -237,8 +237,7 @@ fn arrival(entry: &NewEntry, now: Timestamp) -> Timestamp {
 /// The place of an event that is in the journal; else puts the row there. The index that the row
 /// goes into finds the duplicate, so nobody looks twice.
 fn insert_unless_known(c: &mut SqliteConnection, row: &NewRow<'_>) -> Result<Option<i64>> {
-    let insert = || diesel::insert_into(journal::table).values(row);
-    if insert().on_conflict_do_nothing().execute(c)? > 0 {
+    if sqlite::InsertUnlessKnown(row).execute(c)? > 0 {
         return Ok(None);
     }
     let known = journal::table
@@ -249,7 +248,7 @@ fn insert_unless_known(c: &mut SqliteConnection, row: &NewRow<'_>) -> Result<Opt
         .optional()?;
     if known.is_none() {
         // Not the event is there but its number, which a sound journal never sees: an error.
-        insert().execute(c)?;
+        diesel::insert_into(journal::table).values(row).execute(c)?;
     }
     Ok(known)
 }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
-use zstd::zstd_safe::{CParameter, get_frame_content_size};
+use zstd::zstd_safe::{CParameter, compress_bound, get_frame_content_size};
 
 use super::NewEntry;
 use crate::error::{Result, StoreError};
@@ -35,6 +35,9 @@ const WORTH_BYTES: usize = 128;
 /// damaged row.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Longer bodies are compressed into room of their own: a thread keeps no more than this.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
 static ENCODER_1: LazyLock<EncoderDictionary<'static>> =
     LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL));
 static DECODER_1: LazyLock<DecoderDictionary<'static>> =
@@ -44,6 +47,7 @@ thread_local! {
     // Making one costs more than using it. Few threads ever pack: those that take
     // posts in, a writer, an import.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -163,7 +167,16 @@ fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
             Some(compressor) => compressor,
             None => slot.insert(compressor()?),
         };
-        compressor.compress(body)
+        if body.len() > SCRATCH_BYTES_MAX {
+            return compressor.compress(body);
+        }
+        // The room that the worst body would need is made once; what is kept is a tenth of it.
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            scratch.reserve(compress_bound(body.len()));
+            compressor.compress_to_buffer(body, scratch)?;
+            Ok(scratch.as_slice().into())
+        })
     })
 }
 

@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text};
 use diesel::sqlite::Sqlite;
 
 use super::Head;
@@ -28,6 +28,60 @@ pub(super) fn note(c: &mut SqliteConnection, rows: &[NewRow<'_>], head: Head) ->
     }
     .execute(c)?;
     Ok(())
+}
+
+/// Puts a row there unless its event is there already. Diesel's own insert is written out for every
+/// row, to be found among the prepared ones by its text.
+pub(super) struct InsertUnlessKnown<'a>(pub(super) &'a NewRow<'a>);
+
+impl QueryId for InsertUnlessKnown<'_> {
+    type QueryId = InsertUnlessKnown<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<SqliteConnection> for InsertUnlessKnown<'_> {}
+
+impl QueryFragment<Sqlite> for InsertUnlessKnown<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let row = self.0;
+        out.push_sql(
+            "INSERT INTO journal (seq, kind, source, event_id, event_type, object_id, customer_id, \
+             created_at, received_at_ms, account, livemode, api_version, is_historical, body, codec) \
+             VALUES (",
+        );
+        out.push_bind_param::<BigInt, _>(&row.seq)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(row.kind)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&row.source)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.event_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&row.event_type)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.object_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.customer_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&row.created_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.received_at_ms)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.account)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Bool, _>(&row.livemode)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.api_version)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Bool, _>(&row.is_historical)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(row.body)?;
+        out.push_sql(", ");
+        out.push_bind_param::<SmallInt, _>(&row.codec)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
 }
 
 struct CountUsage<'a> {

@@ -20,21 +20,22 @@ use crate::handlers::{
 const JSON_BYTES_MAX: usize = 32 * 1024;
 
 pub(crate) fn configure(app: &mut ServiceConfig) {
-    // Open.
-    app.service(at("/").read(docs::to_docs).open())
+    // Open. Patterns are tried in order, when a request comes and when its route is logged: the one
+    // that has to be quick stands first.
+    app.service(at("/webhooks/stripe").write(webhooks::receive).open())
+        .service(
+            at("/webhooks/stripe/{source}")
+                .write(webhooks::receive_named)
+                .open(),
+        )
+        .service(at("/").read(docs::to_docs).open())
         .service(at("/docs").read(docs::page).open())
         .service(at("/docs/").read(docs::to_docs).open())
         .service(at("/docs/{asset}").read(docs::asset).open())
         .service(at("/openapi.json").read(docs::document).open())
         .service(at("/favicon.ico").read(docs::favicon).open())
         .service(at("/health").read(health::show).open())
-        .service(at("/health/ready").read(health::ready).open())
-        .service(at("/webhooks/stripe").write(webhooks::receive).open())
-        .service(
-            at("/webhooks/stripe/{source}")
-                .write(webhooks::receive_named)
-                .open(),
-        );
+        .service(at("/health/ready").read(health::ready).open());
     // Closed: a token, unless in development on loopback.
     app.service(at("/webhooks/alerts").read(alerts::recent).closed())
         .service(at("/webhooks/detectors").read(detectors::list).closed())

@@ -18,7 +18,7 @@ use actix_web::{App, HttpServer};
 use tokio::sync::Notify;
 
 use crate::config::ServerConfig;
-use crate::middleware::{guard_headers, hold_endless, log_request};
+use crate::middleware::accompany;
 use crate::routes;
 use crate::state::{AppState, Services};
 use crate::tls::{self, Certificates, TlsError};
@@ -208,9 +208,7 @@ impl Bound {
             App::new()
                 .app_data(state.clone())
                 .configure(routes::configure)
-                .wrap(from_fn(hold_endless))
-                .wrap(from_fn(guard_headers))
-                .wrap(from_fn(log_request))
+                .wrap(from_fn(accompany))
         })
         .workers(workers)
         .max_connections(share(limits.connections, workers))

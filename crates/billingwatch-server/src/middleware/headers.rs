@@ -1,9 +1,8 @@
 //! The bound on what comes in as headers, and the headers that every answer carries.
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError};
 
 use crate::error::ApiError;
@@ -39,13 +38,13 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 pub(crate) async fn guard_headers(
     req: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
+    next: impl AsyncFnOnce(ServiceRequest) -> Result<ServiceResponse<BoxBody>, Error>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_tls = req.app_config().secure();
     let mut response = if head_bytes(&req) > HEAD_BYTES_MAX {
         req.into_response(ApiError::headers_too_large(HEAD_BYTES_MAX).error_response())
     } else {
-        next.call(req).await?.map_into_boxed_body()
+        next(req).await?
     };
     add_defaults(response.headers_mut());
     if is_tls {

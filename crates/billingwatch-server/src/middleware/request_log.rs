@@ -6,10 +6,8 @@
 use std::time::Instant;
 
 use actix_web::Error;
-use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::middleware::Next;
 use actix_web::web;
 
 use crate::state::AppState;
@@ -17,14 +15,14 @@ use crate::state::AppState;
 /// What a path that matches no route is called.
 const UNMATCHED: &str = "unmatched";
 
-pub(crate) async fn log_request<B: MessageBody>(
+pub(crate) async fn log_request<B>(
     req: ServiceRequest,
-    next: Next<B>,
+    next: impl AsyncFnOnce(ServiceRequest) -> Result<ServiceResponse<B>, Error>,
 ) -> Result<ServiceResponse<B>, Error> {
     let begun_at = Instant::now();
     let method = method_label(req.method());
     let state = req.app_data::<web::Data<AppState>>().cloned();
-    let response = next.call(req).await?;
+    let response = next(req).await?;
     let elapsed = begun_at.elapsed();
     let route = response
         .request()

@@ -307,10 +307,24 @@ pub struct IngestWriter {
 /// A last commit of so many entries means dense traffic. A lone event never waits.
 const GATHER_FROM: usize = 4;
 
-/// In dense traffic entries are gathered for this share of what the last commit took, or until all
-/// wait who waited then or were answered by it. To wait for longer leaves the disk idle; not to wait
-/// makes commits of a few.
-const GATHER_SHARE: u32 = 4;
+/// In dense traffic entries are gathered for this share of what the last commit took, or until as
+/// many wait as a commit should take ([`share_of`]). To wait for longer leaves the disk idle; not to
+/// wait makes commits of a few, and each writes a page of every index.
+const GATHER_SHARE: u32 = 2;
+
+/// From so many on, half of those under way are written at a time. Were it all of them, every sender
+/// would wait for the one commit, and then the disk for every sender.
+const HALVE_FROM: usize = 64;
+
+/// How many of those under way (who wait, or were answered by the last commit and are on their way
+/// again) a commit should take.
+const fn share_of(under_way: usize) -> usize {
+    if under_way < HALVE_FROM {
+        under_way
+    } else {
+        under_way.div_ceil(2)
+    }
+}
 
 /// However long the last commit took.
 const GATHER_MAX: Duration = Duration::from_millis(4);
@@ -343,28 +357,34 @@ impl IngestWriter {
 
     /// Waits for entries and writes a batch of them; `false` when closed and drained.
     pub fn run_once(&mut self) -> bool {
-        {
+        let share = {
             let queue = self.shared.wait_for(self.shared.lock(), 1, None);
             if queue.waiting.is_empty() {
                 return false;
             }
-            if self.last_len >= GATHER_FROM {
-                // In dense traffic a moment's wait makes one commit of several: each costs an fsync
-                // and a page of every index.
-                let all = self.last_len.saturating_add(queue.waiting.len());
-                let all = all.min(self.shared.options.batch_max);
+            let under_way = |queue: &Queue| self.last_len.saturating_add(queue.waiting.len());
+            let queue = if self.last_len >= GATHER_FROM {
+                let len = share_of(under_way(&queue)).min(self.shared.options.batch_max);
                 let patience = (self.last_took / GATHER_SHARE).min(GATHER_MAX);
-                drop(self.shared.wait_for(queue, all, Some(patience)));
-            }
-        }
-        self.last_len = self.step();
+                self.shared.wait_for(queue, len, Some(patience))
+            } else {
+                queue
+            };
+            share_of(under_way(&queue))
+        };
+        self.last_len = self.write(share);
         true
     }
 
     /// Writes what is queued, up to `batch_max` entries, in one transaction, and answers each.
     /// How many there were.
     pub fn step(&mut self) -> usize {
-        let (entries, answers) = self.take_batch();
+        self.write(usize::MAX)
+    }
+
+    /// As [`step`](Self::step), at most so many.
+    fn write(&mut self, len_max: usize) -> usize {
+        let (entries, answers) = self.take_batch(len_max);
         if entries.is_empty() {
             return 0;
         }
@@ -429,12 +449,12 @@ impl IngestWriter {
         }
     }
 
-    fn take_batch(&self) -> (Vec<NewEntry>, Vec<Answer>) {
+    fn take_batch(&self, len_max: usize) -> (Vec<NewEntry>, Vec<Answer>) {
         let mut queue = self.shared.lock();
         let len = queue
             .waiting
             .len()
-            .min(self.shared.options.batch_max.max(1));
+            .min(len_max.min(self.shared.options.batch_max).max(1));
         let batch: Vec<Waiting> = queue.waiting.drain(..len).collect();
         let size_bytes: usize = batch.iter().map(|waiting| waiting.entry.size_bytes()).sum();
         queue.size_bytes = queue.size_bytes.saturating_sub(size_bytes);

@@ -159,6 +159,29 @@ fn closing_writes_and_answers_what_is_queued_and_takes_no_more() {
     }
 }
 
+/// While one half is written the other is answered and comes again.
+#[test]
+fn of_many_under_way_half_are_written_at_a_time() {
+    for (entries, left) in [
+        (63, &[0][..]),
+        (64, &[32, 0]),
+        (200, &[100, 0]),
+        (1_200, &[688, 176, 0]),
+    ] {
+        let (ingest, mut writer, _store, _wake) = ingest(IngestOptions::default());
+        let receipts: Vec<_> = (0..entries)
+            .map(|n| ingest.submit(event(n)).unwrap())
+            .collect();
+        ingest.close();
+        let mut seen = Vec::new();
+        while writer.run_once() {
+            seen.push(ingest.queue_len());
+        }
+        assert_eq!(seen, left, "of {entries}");
+        assert!(receipts.into_iter().all(|receipt| receipt.wait().is_ok()));
+    }
+}
+
 #[test]
 fn a_writer_that_dies_leaves_nobody_waiting() {
     let mut world = World::new();

@@ -125,7 +125,6 @@ impl Runs {
             || now.since(run.told_at) >= TELL_AFTER;
         is_due.then(|| {
             let mut whole = run.tell(key, now);
-            whole.subject = single.subject;
             whole.subjects.append(&mut single.subjects);
             whole.evidence.reasons.append(&mut single.evidence.reasons);
             whole

@@ -238,3 +238,21 @@ fn days_on_which_nobody_works_do_not_make_the_others_seem_to_stray() {
     assert!(friday(24).starts_with("d39 "), "{}", friday(24));
     assert_eq!(friday(7), "");
 }
+
+#[test]
+fn payments_of_long_ago_are_no_weeks_that_are_known() {
+    let told = |old: bool| {
+        let mut shop = Shop::new(5, |_| 0);
+        if old {
+            let refund = "charge.refunded ch=ch_old made=-20d amt=4000 refunded=4000";
+            shop.at(DAY, refund.to_owned());
+        }
+        for n in 0..20 {
+            shop.refund(4 * DAY + 10 * HOUR + n * 60);
+        }
+        shop.told()
+    };
+    // A week must be known before a wave is spoken of.
+    assert_eq!(told(false), "");
+    assert_eq!(told(true), "");
+}

@@ -195,11 +195,16 @@ impl History {
         u64::try_from(from - first).unwrap_or_default()
     }
 
-    /// How many are usual a day by what came before a window, whatever was paid.
-    pub(super) fn usual_alone(&self, from: i64) -> Usual {
+    /// Those of them that belong to no wave.
+    fn days_in_peace(&self, from: i64) -> u64 {
         let before = self.days.iter().filter(|day| day.number < from);
         let waves = before.filter(|day| day.is_wave).count() as u64;
-        let days = self.days_before(from).saturating_sub(waves);
+        self.days_before(from).saturating_sub(waves)
+    }
+
+    /// How many are usual a day by what came before a window, whatever was paid.
+    pub(super) fn usual_alone(&self, from: i64) -> Usual {
+        let days = self.days_in_peace(from);
         let against = self.sums(i64::MIN, from, false).against;
         let known = as_f64(against) + PRIOR_ALONE.0;
         Usual {
@@ -210,8 +215,8 @@ impl History {
 
     /// How many are usual a day by the first few days before a window, where these brought so many that they say it
     /// themselves.
-    pub(super) fn usual_of_late(&self, from: i64) -> Option<Usual> {
-        let days = self.days_before(from);
+    pub(super) fn usual_of_few_days(&self, from: i64) -> Option<Usual> {
+        let days = self.days_in_peace(from);
         let against = self.sums(i64::MIN, from, false).against;
         let is_known = days >= FEW_DAYS.0 && against >= FEW_DAYS.1;
         is_known.then(|| Usual {
@@ -400,12 +405,12 @@ mod tests {
     fn a_few_days_with_many_disputes_say_what_is_usual() {
         let mut history = shop(0..6, 10_000);
         (0..5).for_each(|day| (0..12).for_each(|_| history.count_against(day, false)));
-        let usual = history.usual_of_late(5).map(|usual| usual.a_day);
+        let usual = history.usual_of_few_days(5).map(|usual| usual.a_day);
         assert!(usual.is_some_and(|a_day| (a_day - 18.0).abs() < 0.01));
-        assert!(history.usual_of_late(2).is_none(), "two days are none");
+        assert!(history.usual_of_few_days(2).is_none(), "two days are none");
         let mut history = shop(0..6, 10_000);
         (0..5).for_each(|day| history.count_against(day, false));
-        assert!(history.usual_of_late(5).is_none(), "five are not many");
+        assert!(history.usual_of_few_days(5).is_none(), "five are not many");
     }
 
     #[test]

@@ -368,12 +368,12 @@ impl FraudSpike {
         LONGER[LONGER.len() - 1].0.max(self.window())
     }
 
-    /// Those of a window, as far as they belong to no wave that is over.
     /// The day of the first event, by when it was made.
     fn first_day(&self, ctx: &Context<'_>) -> Option<i64> {
         self.began_at.map(|at| ctx.calendar().day(at))
     }
 
+    /// Those of a window, as far as they belong to no wave that is over.
     fn within(&self, window: Span, now: Timestamp) -> impl DoubleEndedIterator<Item = &Against> {
         let from = self.floor_at.max(now - window);
         let place = self.against.partition_point(|one| one.at <= from);
@@ -398,9 +398,10 @@ impl FraudSpike {
         let days_known = self.history.days_before(from);
         let is_before = is_alone && days_known < YOUNG_DAYS;
         if is_alone || days_known < YOUNG_DAYS {
-            let of_late = self.history.usual_of_late(from);
-            let mut alone = of_late.unwrap_or_else(|| self.history.usual_alone(from));
-            if is_before && of_late.is_none() {
+            let is_young = days_known < YOUNG_DAYS;
+            let of_few = self.history.usual_of_few_days(from).filter(|_| is_young);
+            let mut alone = of_few.unwrap_or_else(|| self.history.usual_alone(from));
+            if is_before && of_few.is_none() {
                 // Of how many payments they are is not known: of as many as are made now, it is taken,
                 // and up to what Stripe calls excessive is no spike of a stranger's.
                 alone.a_day = alone.a_day.max(payments_a_day * RULE_OF_THUMB);

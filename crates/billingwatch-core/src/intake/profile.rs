@@ -73,6 +73,15 @@ const WEEKS_MIN: usize = 3;
 /// How much the other days weigh against an hour's own record, in weeks.
 const POOL: f64 = 1.0;
 
+/// Of each hour that is known, so many minutes were busy, and of so many hours: such a stream never sleeps.
+const SLEEPLESS: (u8, usize) = (30, 24);
+
+/// What is counted on of it before a week is known, of what the same hours of other days had: a day may be quieter than those
+/// that are known, and a weekend more so.
+const EARLY: f64 = 0.5;
+/// See [`EARLY`].
+const EARLY_AT_WEEKENDS: f64 = 0.25;
+
 /// The share of busy minutes that nothing exceeds.
 const SHARE_MAX: f64 = 0.999;
 
@@ -180,6 +189,19 @@ impl Profile {
             }
             hour = hour + HOUR;
         }
+    }
+
+    /// What part of it can be counted on before a week is known, from one instant to another; `None` of a stream that sleeps at times.
+    pub(super) fn dependable_early(&self, from: Timestamp, to: Timestamp) -> Option<f64> {
+        let known = || self.hours.iter().flatten().filter(|busy| **busy != UNKNOWN);
+        let is_day_known = known().nth(SLEEPLESS.1 - 1).is_some();
+        let is_weekend = |at| self.calendar.local(at).hour_of_week() / 24 >= 5;
+        let part = if is_weekend(from) || is_weekend(to) {
+            EARLY_AT_WEEKENDS
+        } else {
+            EARLY
+        };
+        (is_day_known && known().all(|busy| *busy >= SLEEPLESS.0)).then_some(part)
     }
 
     fn remember(&mut self) {

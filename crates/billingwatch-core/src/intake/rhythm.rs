@@ -28,7 +28,7 @@ pub(super) const MINUTE: Span = Span::minutes(1);
 /// The first night and the first weekend must not look like an outage.
 const KNOWN_MIN: u32 = 7 * 24 * 60;
 
-/// Until then only a silence of this length is judged, by the average of all hours: no weekend is
+/// Of a stream that sleeps at times only a silence of this length is judged until then, by the average of all hours: no weekend is
 /// as long.
 const COLD_SILENCE: Span = Span::hours(72);
 
@@ -245,10 +245,7 @@ impl Rhythm {
     /// less the part of the usual that it is (the turn itself, and its invoice).
     pub(super) fn pause(&self, scale: f64, ppm_a_day: i64, foretold: Foretold) -> Option<Pause> {
         let since = self.last_at?;
-        let is_long = self.minute.since(since) >= COLD_SILENCE;
-        if self.known < KNOWN_MIN && (self.known < COLD_KNOWN_MIN || !is_long) {
-            return None;
-        }
+        let scale = scale * self.dependable(since)?;
         let turned = f64::from(foretold.count) * MINUTES_A_TURN;
         let rest = (1.0 - turned / self.missing_minutes.max(f64::MIN_POSITIVE)).max(0.0);
         let with_foretold = |usual: f64| usual.max(foretold.missing * scale + usual * rest);
@@ -261,6 +258,16 @@ impl Rhythm {
                 && with_foretold(self.missing * scale) >= self.longest_usual(),
             foretold: foretold.count,
         })
+    }
+
+    /// What part of what the record says of a pause since then can be counted on: all of it once a week is known. `None` while too
+    /// little is.
+    fn dependable(&self, since: Timestamp) -> Option<f64> {
+        let is_long = self.minute.since(since) >= COLD_SILENCE;
+        if self.known >= KNOWN_MIN || (self.known >= COLD_KNOWN_MIN && is_long) {
+            return Some(1.0);
+        }
+        self.profile.dependable_early(since, self.minute)
     }
 
     /// The same of a stream whose week does not come again: nothing but what is foretold is missing
@@ -542,6 +549,38 @@ mod tests {
             let [at_once, one_by_one] = [at_once, one_by_one].map(|one| format!("{one:?}"));
             assert_eq!(at_once, one_by_one, "{zone}");
         }
+    }
+
+    /// The pause of so many minutes after the first days from a Monday on, with an event in all minutes that count.
+    fn after_days(minutes: i64, pause: i64, is_busy: impl Fn(i64) -> bool) -> Option<Pause> {
+        let mut rhythm = Rhythm::default();
+        for minute in 0..=minutes + pause {
+            let now = MONDAY + Span::minutes(minute);
+            rhythm.tick(now);
+            if minute < minutes && is_busy(minute) {
+                rhythm.arrive(now, false);
+            }
+        }
+        rhythm.pause(1.0, 100, Foretold::default())
+    }
+
+    #[test]
+    fn a_stream_that_never_slept_is_silent_in_its_first_week() {
+        const DAY: i64 = 24 * 60;
+        let is_certain = |minutes, pause, is_busy: fn(i64) -> bool| {
+            after_days(minutes, pause, is_busy).is_some_and(|pause| pause.is_certain)
+        };
+        let mostly = |minute: i64| minute % 5 != 4;
+        let noon = DAY / 2;
+        assert!(is_certain(3 * DAY + noon, 30, mostly));
+        assert!(!is_certain(3 * DAY + noon, 12, mostly));
+        // On its first Saturday it may be quieter by more.
+        assert!(!is_certain(5 * DAY + noon, 30, mostly));
+        assert!(is_certain(5 * DAY + noon, 60, mostly));
+        // Not before a day is known, nor where a night is quiet.
+        assert!(!is_certain(noon, 60, mostly));
+        let by_day = |minute: i64| (3 * 60..DAY).contains(&(minute % DAY)) || minute % 3 == 0;
+        assert!(!is_certain(3 * DAY + noon, 60, by_day));
     }
 
     #[test]

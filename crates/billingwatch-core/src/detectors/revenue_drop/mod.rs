@@ -22,6 +22,7 @@ mod coupons;
 mod currency;
 mod days;
 mod dues;
+mod first_week;
 mod gap;
 mod holds;
 mod holidays;

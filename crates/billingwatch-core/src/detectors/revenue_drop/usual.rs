@@ -4,6 +4,7 @@
 //! Neither a growing nor a shrinking merchant is held against weeks that are long over, and one peak
 //! (a launch, a sale, the first of a month) is no yardstick, neither as a window nor as a week.
 
+use super::first_week;
 use super::holidays::Holidays;
 use super::hours::{Hour, Hours, WEEK, WEEKS, WEEKS_MAX};
 use crate::calendar::Calendar;
@@ -85,7 +86,8 @@ pub(super) fn by_weeks(table: [f64; 5], weeks: f64) -> f64 {
     known.last().map_or(1.0, |(value, _)| *value)
 }
 
-/// Sales of a window as they usually are; `None` until a week before it is known.
+/// Sales of a window as they usually are. Until a week before it is known, [the least](first_week) that they are of a merchant
+/// who sells at all hours, and `None` of any other.
 ///
 /// The weeks are looked at `shift` hours earlier than at this very hour of theirs: where clocks were put
 /// forward or back in between, or a nightly run came a little sooner, that is the same hour.
@@ -96,7 +98,7 @@ pub(super) fn usual(
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<Usual> {
     if end - past.known_from < past.hours_min {
-        return None;
+        return first_week::least(hours, past, (end, len), counts);
     }
     let start = end - len;
     let known = (1..=WEEKS).take_while(|week| start - week * WEEK - shift >= past.known_from);
@@ -383,6 +385,6 @@ pub(super) fn typical(values: &mut [f64], weeks: u32) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "estimates of averages")]
-const fn signed_f64(value: i64) -> f64 {
+pub(super) const fn signed_f64(value: i64) -> f64 {
     value as f64
 }

@@ -1,6 +1,6 @@
 //! A charge: one attempt to take money.
 
-use crate::ids::{ChargeId, CustomerId, InvoiceId, PaymentIntentId};
+use crate::ids::{AccountId, ChargeId, CustomerId, InvoiceId, PaymentIntentId};
 use crate::money::Currency;
 use crate::time::Timestamp;
 
@@ -41,6 +41,8 @@ pub struct Charge {
     pub card: Option<Card>,
     /// `card`, `sepa_debit`, …
     pub payment_method_type: Option<Box<str>>,
+    /// The connected account that the money goes to (`acct_…`), of a destination charge.
+    pub destination: Option<AccountId>,
 }
 
 /// How a charge went.

@@ -1,6 +1,6 @@
 //! Payment and setup intents: what a customer means to pay, and cards being saved.
 
-use crate::ids::{ChargeId, CustomerId, InvoiceId, PaymentIntentId, SetupIntentId};
+use crate::ids::{AccountId, ChargeId, CustomerId, InvoiceId, PaymentIntentId, SetupIntentId};
 use crate::money::Currency;
 
 /// What a customer means to pay; one or more charges try to.
@@ -26,6 +26,8 @@ pub struct PaymentIntent {
     pub metadata: Vec<(Box<str>, Box<str>)>,
     /// `last_payment_error.code` or its decline code.
     pub error_code: Option<Box<str>>,
+    /// The connected account that the money goes to (`acct_…`), of a destination charge.
+    pub destination: Option<AccountId>,
 }
 
 /// A card being saved without a payment.

@@ -223,6 +223,7 @@ fn charge(line: &Line<'_>, created: Timestamp, made: usize) -> Charge {
             funding: line.get("funding").map(Into::into),
         }),
         payment_method_type: line.get("type").map(Into::into),
+        destination: line.get("to").map(Into::into),
     }
 }
 
@@ -253,6 +254,7 @@ fn intent(line: &Line<'_>, made: usize) -> PaymentIntent {
         description: line.get("desc").map(|text| text.replace('_', " ").into()),
         metadata: metadata(line),
         error_code: line.get("code").map(Into::into),
+        destination: line.get("to").map(Into::into),
     }
 }
 

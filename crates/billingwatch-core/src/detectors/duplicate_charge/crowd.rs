@@ -105,7 +105,8 @@ impl Crowds {
         } else {
             let singles = groups.iter().filter(|(other, group)| {
                 let apart = group.at.since(at).max(at.since(group.at));
-                *other != name && !self.crowd_of.contains_key(*other) && apart <= JOIN
+                // Nearly all were at other times, and names are long to look up.
+                apart <= JOIN && *other != name && !self.crowd_of.contains_key(*other)
             });
             merged.extend(singles.map(|(other, _)| other.clone()));
             let groups = || merged.iter().filter_map(|name| groups.get(name));

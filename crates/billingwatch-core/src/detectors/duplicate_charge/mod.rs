@@ -15,6 +15,8 @@
 mod bills;
 mod crowd;
 mod group;
+mod habit;
+mod neighbours;
 mod orders;
 mod paid;
 mod telling;
@@ -38,8 +40,9 @@ use crate::time::{Span, Timestamp};
 use bills::Bills;
 use crowd::Crowds;
 use group::{Group, Kind, Member, Set, alert_key_begin, describe, key_of};
+use habit::Habit;
 use orders::Orders;
-use paid::{Paid, Surroundings, Verdict, compare, invoice_of, of_charge, of_intent};
+use paid::{Paid, Verdict, invoice_of, of_charge, of_intent};
 
 /// How long a payment waits for its twin, in engine time: pairs delivered late still meet.
 const MEMORY: Span = Span::hours(6);
@@ -65,6 +68,8 @@ crate::settings! {
     window_secs: i64 = 300, 10 => 86_400;
     /// The smallest amount looked at, in minor units.
     amount_min: i64 = 1, 1 => 1_000_000_000;
+    /// Whether Stripe's test mode is judged: one customer is charged the same again and again there, on purpose.
+    test_mode: bool = false;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {
@@ -106,6 +111,10 @@ pub(super) struct DuplicateCharge {
     groups: BTreeMap<String, Group>,
     group_of: KeyMap<String>,
     crowds: Crowds,
+    habit: Habit,
+    /// When the first alert ends by itself; the epoch while that was not asked.
+    #[serde(skip)]
+    expires_at: Timestamp,
     /// When the first of its memories is due to forget; the epoch while that was not asked.
     #[serde(skip)]
     forgets_at: Timestamp,
@@ -126,6 +135,8 @@ impl Default for DuplicateCharge {
             groups: BTreeMap::new(),
             group_of: KeyMap::default(),
             crowds: Crowds::default(),
+            habit: Habit::default(),
+            expires_at: Timestamp::EPOCH,
             forgets_at: Timestamp::EPOCH,
         }
     }
@@ -228,9 +239,12 @@ impl DuplicateCharge {
             self.forget_oldest();
         }
         self.order.push_back((ctx.now(), paid.charge));
-        let charge = paid.charge;
+        let (charge, at) = (paid.charge, paid.at);
         if self.put(&payer_id, paid, (payment.amount, payment.currency)) > 1 {
             self.judge(charge, true, ctx);
+            self.learn_habit(charge, ctx);
+        } else {
+            self.habit.note(at, None);
         }
     }
 
@@ -259,6 +273,7 @@ impl DuplicateCharge {
     /// What was given back of a charge, by its own running total.
     fn hear_of_refunds(&mut self, charge: &Charge, ctx: &mut Context<'_>) {
         if let Some(total) = charge.amount_refunded.filter(|total| *total > 0) {
+            self.learn_return(charge.id.key(), total);
             self.note_refund(charge.id.key(), ctx.event_at(), total);
             self.judge(charge.id.key(), false, ctx);
         }
@@ -336,6 +351,7 @@ impl DuplicateCharge {
 
     fn refund(&mut self, refund: &RefundFact, ctx: &mut Context<'_>) {
         let Some(charge) = refund.charge else { return };
+        self.learn_return(charge, refund.amount_refunded);
         self.note_refund(charge, refund.at, refund.amount_refunded);
         self.judge(charge, false, ctx);
     }
@@ -347,32 +363,6 @@ impl DuplicateCharge {
         } else if total == known.1 {
             known.0 = known.0.min(at);
         }
-    }
-
-    /// How two payments of a set stand to each other.
-    fn compare(&self, set: &Set, key: Key, a: &Paid, b: &Paid, ctx: &Context<'_>) -> Verdict {
-        let is_in_order = a.place_in_time() <= b.place_in_time();
-        let (first, second) = if is_in_order { (a, b) } else { (b, a) };
-        let refund = self.refunds.get(first.charge);
-        let around = Surroundings {
-            refunded_at: refund
-                .filter(|(_, total)| *total >= set.amount)
-                .map(|(at, _)| *at),
-            bills: &self.bills,
-            invoices: self.invoices.get(key).map_or(&[], |known| known),
-        };
-        compare(first, second, &around, ctx)
-    }
-
-    /// The places of those within the window of one.
-    fn neighbours<'a>(&self, set: &'a Set, place: usize) -> impl Iterator<Item = usize> + use<'a> {
-        let window = Span::secs(self.settings.window_secs);
-        let at = set.paid[place].at;
-        let before = (0..place).rev().take(NEIGHBOURS_MAX);
-        let after = (place + 1..set.paid.len()).take(NEIGHBOURS_MAX);
-        let before = before.take_while(move |near| at.since(set.paid[*near].at) <= window);
-        let after = after.take_while(move |near| set.paid[*near].at.since(at) <= window);
-        before.chain(after)
     }
 
     /// Holds one payment against the others of its set, and its group to what is known now.
@@ -431,52 +421,6 @@ impl DuplicateCharge {
             self.waiting.insert((until, charge));
         }
         self.regroup(key, components, known, reason, is_told, ctx);
-    }
-
-    /// Payments taken for one, around a place and the group it belongs to: each a list of places.
-    fn components(
-        &self,
-        set: &Set,
-        key: Key,
-        place: usize,
-        group: Option<&str>,
-        ctx: &Context<'_>,
-    ) -> Vec<Vec<usize>> {
-        if group.is_none() && set.paid.len() == 1 {
-            return Vec::new();
-        }
-        let mut starts = vec![place];
-        if let Some(group) = group.and_then(|name| self.groups.get(name)) {
-            let places = group.members.iter();
-            starts.extend(places.filter_map(|member| set.place(member.charge)));
-        }
-        let mut seen = BTreeSet::new();
-        let mut components = Vec::new();
-        for start in starts {
-            if !seen.insert(start) {
-                continue;
-            }
-            let mut members = vec![start];
-            let mut next = 0;
-            while let Some(one) = members.get(next).copied() {
-                next += 1;
-                for near in self.neighbours(set, one) {
-                    let is_twin = || {
-                        let (a, b) = (&set.paid[one], &set.paid[near]);
-                        self.compare(set, key, a, b, ctx) == Verdict::Twins
-                    };
-                    if !seen.contains(&near) && is_twin() {
-                        seen.insert(near);
-                        members.push(near);
-                    }
-                }
-            }
-            if members.len() > 1 {
-                members.sort_unstable();
-                components.push(members);
-            }
-        }
-        components
     }
 
     /// Makes the alert what the components are.
@@ -598,3 +542,6 @@ mod tests;
 
 #[cfg(test)]
 mod tests_of_invoices;
+
+#[cfg(test)]
+mod tests_of_habits;

@@ -76,6 +76,8 @@ pub(super) struct Paid {
     /// All of it: what of it tells purchases apart is asked where two are compared, which is rare.
     pub(super) metadata: Few<(IdText<22>, Key)>,
     pub(super) idempotency_key: Option<IdText<38>>,
+    /// The connected account that the money goes to.
+    pub(super) destination: Option<Key>,
     /// Described in Stripe's own words for the charges of invoices.
     pub(super) speaks_of_invoice: bool,
     /// Until when the event that names its invoice is waited for, engine time.
@@ -126,6 +128,12 @@ pub(super) fn compare(
     let apart = |reason, message: &str| Verdict::Apart(reason, message.to_owned());
     if first.purchase.is_some() && first.purchase == second.purchase {
         return apart("same_purchase", "two charges of one payment intent");
+    }
+    if let (Some(a), Some(b)) = (first.destination, second.destination)
+        && a != b
+    {
+        let message = "the money goes to different connected accounts";
+        return apart("different_seller", message);
     }
     let ties = (invoice_of(first, ctx), invoice_of(second, ctx));
     let is_billed_twice = matches!(ties, (Some(a), Some(b)) if a != b
@@ -279,6 +287,7 @@ pub(super) fn of_charge(
         metadata: keyed(&charge.metadata),
         idempotency_key: request
             .and_then(|request| request.idempotency_key.as_deref().map(Into::into)),
+        destination: charge.destination.as_ref().map(|id| id.key()),
         speaks_of_invoice: charge.invoice.is_some()
             || speaks_of_invoice(charge.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,
@@ -309,6 +318,7 @@ pub(super) fn of_intent(
         metadata: keyed(&intent.metadata),
         idempotency_key: request
             .and_then(|request| request.idempotency_key.as_deref().map(Into::into)),
+        destination: intent.destination.as_ref().map(|id| id.key()),
         speaks_of_invoice: intent.invoice.is_some()
             || speaks_of_invoice(intent.description.as_deref()),
         settles_at: ctx.now() + super::INVOICE_WAIT,

@@ -66,10 +66,10 @@ impl DuplicateCharge {
     }
 
     pub(super) fn expire(&mut self, ctx: &mut Context<'_>) {
-        let is_old = |group: &Group| ctx.now().since(group.opened_at) >= HOLD;
-        if !self.groups.values().any(is_old) {
+        if ctx.now() < self.expires_at || self.groups.is_empty() {
             return;
         }
+        let is_old = |group: &Group| ctx.now().since(group.opened_at) >= HOLD;
         let old: Vec<String> = self
             .groups
             .iter()
@@ -80,5 +80,8 @@ impl DuplicateCharge {
             let reason = format!("no refund within {HOLD}: taken as intended");
             self.end(&name, reason, ctx);
         }
+        let oldest = self.groups.values().map(|group| group.opened_at).min();
+        // Those that open from now on end later.
+        self.expires_at = oldest.unwrap_or(ctx.now()) + HOLD;
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::{ChargeId, CustomerId};
 
 use super::lenient::{read, shape_of_map, shape_of_words, skip};
 use super::object::Draft;
-use super::values::{Metadata, Perhaps, read_id};
+use super::values::{Metadata, Perhaps, TransferData, read_id};
 
 pub(super) struct ChargeDraft {
     charge: Charge,
@@ -40,6 +40,7 @@ impl Default for ChargeDraft {
                 outcome: Outcome::default(),
                 card: None,
                 payment_method_type: None,
+                destination: None,
             },
             captured: None,
             paid: None,
@@ -74,6 +75,12 @@ impl Draft for ChargeDraft {
                 charge.payment_method_type = details.method_type;
                 charge.card = details.card.or(details.card_present);
             }
+            b"transfer_data" => {
+                let to = read::<TransferData, A>(map)?.destination;
+                charge.destination = to.or(charge.destination.take());
+            }
+            // What it was called before `transfer_data` (2018).
+            b"destination" => charge.destination = charge.destination.take().or(read_id(map)?),
             b"source" => self.source = read(map)?,
             _ => skip(map)?,
         }

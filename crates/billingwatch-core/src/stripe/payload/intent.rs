@@ -9,7 +9,7 @@ use crate::ids::{ChargeId, CustomerId, PaymentIntentId, SetupIntentId};
 
 use super::lenient::{read, shape_of_map, skip};
 use super::object::Draft;
-use super::values::{List, Metadata, Perhaps, Ref, read_id};
+use super::values::{List, Metadata, Perhaps, Ref, TransferData, read_id};
 
 pub(super) struct PaymentIntentDraft {
     intent: PaymentIntent,
@@ -34,6 +34,7 @@ impl Default for PaymentIntentDraft {
                 description: None,
                 metadata: Vec::new(),
                 error_code: None,
+                destination: None,
             },
             customer_account: None,
             charges: List::default(),
@@ -56,6 +57,7 @@ impl Draft for PaymentIntentDraft {
             b"invoice" => intent.invoice = read_id(map)?,
             b"description" => intent.description = read(map)?,
             b"metadata" => intent.metadata = read::<Metadata, A>(map)?.0,
+            b"transfer_data" => intent.destination = read::<TransferData, A>(map)?.destination,
             b"last_payment_error" => {
                 let mut error = read::<LastError, A>(map)?;
                 self.error_charge = error.charge.take();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
+use crate::ids::AccountId;
 use crate::money::Currency;
 use crate::time::Timestamp;
 
@@ -125,6 +126,16 @@ pub(super) fn read_text_id<'de, A: MapAccess<'de>>(
 ) -> Result<Option<Box<str>>, A::Error> {
     Ok(read::<Ref, A>(map)?.0)
 }
+
+/// `transfer_data` of a destination charge.
+#[derive(Default)]
+pub(super) struct TransferData {
+    pub(super) destination: Option<AccountId>,
+}
+
+shape_of_map!(TransferData {
+    b"destination" => |this, map| this.destination = read_id(map)?,
+});
 
 /// `payment_settings` of an invoice or a subscription.
 #[derive(Default)]

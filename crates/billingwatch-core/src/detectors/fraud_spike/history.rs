@@ -154,11 +154,15 @@ impl History {
         // first day are none of these payments': counted, they doubled the rate for months. Where most
         // are not known, they are of payments that are never sent here, and count.
         let ripe = self.sums(i64::MIN, from - MONTH_DAYS, false).payments;
-        let payments = as_f64(ripe).max(as_f64(all.payments) / 2.0);
-        let against = if all.against_seen * 2 < all.against {
-            all.against
+        let ripe = as_f64(ripe).max(as_f64(all.payments) / 2.0);
+        let (against, payments) = if all.against_seen * 2 >= all.against {
+            (all.against_seen, ripe)
+        } else if self.days_in_peace(from) >= WEEK_DAYS.unsigned_abs() {
+            // Nothing of these is still to come: they are as many as these days bring. Held against half of the payments, twice
+            // as many were usual, and three times the usual ones no wave.
+            (all.against, as_f64(all.payments))
         } else {
-            all.against_seen
+            (all.against, ripe)
         };
         let known = as_f64(against) + PRIOR.0;
         let rate = known / (payments + PRIOR.1);
@@ -399,6 +403,18 @@ mod tests {
         }
         let usual = usual(&history, 60, 60);
         assert!((10.0..14.0).contains(&usual.a_day), "{usual:?}");
+    }
+
+    #[test]
+    fn of_payments_that_never_came_by_a_week_of_disputes_is_what_a_week_brings() {
+        let of = |days: i64| {
+            let mut history = shop(0..days, 15_000);
+            (0..days).for_each(|day| (0..20).for_each(|_| history.count_against(day, false)));
+            usual(&history, days, days).a_day
+        };
+        assert!((19.0..21.0).contains(&of(8)), "{}", of(8));
+        assert!((19.0..21.0).contains(&of(60)), "{}", of(60));
+        assert!(of(5) > 38.0, "less than a week is no measure: {}", of(5));
     }
 
     #[test]

@@ -532,3 +532,17 @@ fn refunds_of_payments_of_long_ago_are_no_weeks_of_few_payments() {
     let old = "+0s charge.refunded ch=ch_old made=-30d amt=4000 refunded=4000\n";
     assert_eq!(check("fraud_spike", &format!("{day}{old}{day}")), "");
 }
+
+#[test]
+fn a_wave_in_the_second_week_is_told_where_disputes_are_of_payments_from_before_it() {
+    // Twenty a day of 2,000 payments, none of which came by here; then a day of its own.
+    let day = |disputes: u32| {
+        let wait = 86_400 - 71_966 - (disputes - 1) * 180;
+        format!(
+            "+1s charge.succeeded x2000/36s\n+1s charge.dispute.created x{disputes}/3m\n+{wait}s wait\n"
+        )
+    };
+    let on = |disputes| check("fraud_spike", &(day(20).repeat(9) + &day(disputes)));
+    assert_eq!(on(45).matches(" firing ").count(), 1, "{}", on(45));
+    assert_eq!(on(30), "");
+}

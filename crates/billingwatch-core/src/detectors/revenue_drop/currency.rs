@@ -212,6 +212,34 @@ impl Watched {
         (!is_none).then_some(gap)
     }
 
+    /// What is missing of hours in which nothing was sold, if that is much. While a single week is known, of each day by itself.
+    pub(super) fn nothing_sold(
+        &self,
+        past: Past<'_>,
+        (end, len, shift): (i64, i64, i64),
+        settings: &Settings,
+    ) -> Option<Gap> {
+        let weighed = |window| self.habits.weighed(&self.hours, past, window, true);
+        let (mut gap, usual) = weighed((end, len, shift));
+        if usual.is_none() {
+            for back in (0..len).step_by(24) {
+                let (day, _) = weighed((end - back, (len - back).min(24), shift));
+                gap.sales_expected += day.sales_expected;
+                gap.usual_amount = gap.usual_amount.saturating_add(day.usual_amount);
+            }
+            gap.expected = gap.expected.saturating_add(gap.usual_amount);
+        }
+        gap = self.habits.judged(gap, usual.as_ref());
+        gap.is_standstill = true;
+        (gap.sales_expected > 0.0 && is_much(&gap, settings)).then_some(gap)
+    }
+
+    /// What is missing of sales, or was ordinarily sold before a peak, if that is less.
+    pub(super) fn ordinary_sales(&self, past: Past<'_>, end: i64, gap: &Gap) -> f64 {
+        let ordinary = self.habits.ordinary_gap(&self.hours, past, end, gap);
+        ordinary.map_or(gap.sales_expected, |gap| gap.sales_expected)
+    }
+
     /// Learns from the hours without a sale until now, once they are judged.
     fn learn_still(&mut self, past: Past<'_>, end: i64) {
         let hours = end - self.judged;
@@ -270,6 +298,11 @@ impl Watched {
             };
             gap = left;
         }
+        Step::Missing(self.open(gap, past, end))
+    }
+
+    /// Opens an incident.
+    pub(super) fn open(&mut self, gap: Gap, past: Past<'_>, end: i64) -> Missing {
         self.hours.mark(end - gap.hours, end);
         self.hours.add_up();
         self.incident = Some(Incident {
@@ -282,13 +315,13 @@ impl Watched {
             lost_bps: gap.lost_bps(),
             cause: gap.cause,
         });
-        Step::Missing(Missing {
+        Missing {
             gap,
             end,
             lost: gap.missing(),
             day_expected: self.day_expected(past, end),
             is_worse: false,
-        })
+        }
     }
 
     /// What is missing where the renewals that a silence may have hidden do not count.
@@ -423,7 +456,11 @@ impl Watched {
         if end - incident.found < CALM_HOURS {
             return None;
         }
-        let fits = |len: &i64| end - len >= incident.began;
+        // Of several days a single week says nothing, also not that enough comes in.
+        let is_known = |len: i64| {
+            len <= 24 || incident.is_of_renewals() || end - len - 2 * WEEK >= past.known_from
+        };
+        let fits = |len: &i64| end - len >= incident.began && is_known(*len);
         let gap = |len: i64| self.habits.gap(&self.hours, past, (end, len, 0), false);
         let is_back = |gap: &Gap| {
             let drop = drop_of(gap);

@@ -7,10 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Finding, Measure, Severity, Unit};
 use crate::calendar::Calendar;
+use crate::detector::Context;
 use crate::money::{Currency, Money, share_bps};
+use crate::time::{Span, Timestamp};
 
 use super::super::words::percent;
-use super::Settings;
+use super::dues::SETTLE;
+use super::{RevenueDrop, Settings};
+
+/// A day may be judged without newer events when they came until this long before its end.
+const DAY_SEEN: Span = Span::hours(3);
 
 /// Days of the average, and the day itself.
 const DAYS_MAX: usize = 40;
@@ -44,6 +50,26 @@ pub(super) enum Verdict {
     Fired(Box<Finding>),
     /// It ends one, for this reason.
     Over(String),
+}
+
+impl RevenueDrop {
+    /// Judges yesterday, once it is over and seen.
+    pub(super) fn judge_day(&mut self, horizon: Timestamp, ctx: &mut Context<'_>) {
+        let yesterday = ctx.calendar().day(ctx.now() - SETTLE) - 1;
+        let day_end = ctx.calendar().day_start(yesterday + 1);
+        let is_seen = horizon >= day_end || ctx.intake().fresh_at() >= day_end - DAY_SEEN;
+        if yesterday <= self.judged_day || !is_seen {
+            return;
+        }
+        self.judged_day = yesterday;
+        for (currency, watched) in &mut self.watched {
+            match watched.days.judge(*currency, yesterday, &self.settings) {
+                Verdict::Nothing => {}
+                Verdict::Fired(finding) => ctx.fire(*finding),
+                Verdict::Over(reason) => ctx.clear(currency.as_str(), reason),
+            }
+        }
+    }
 }
 
 impl Series {

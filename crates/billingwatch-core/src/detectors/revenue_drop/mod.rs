@@ -4,7 +4,7 @@
 //! when it renews and for how much, and sales that no subscription foretells are held against the
 //! same hours of the weeks before. Opens when a window of 3 to 72 hours lacks more than
 //! `drop_bps_min` of what was expected **and** so few payments are implausible; so a certain loss
-//! is told on the day it happens. A renewal has [`SETTLE`] to be paid. Hours are judged only as far
+//! is told on the day it happens. A renewal has [`SETTLE`](dues::SETTLE) to be paid. Hours are judged only as far
 //! as their events have arrived: what is on its way is not lost.
 //!
 //! Several currencies that drop together are one incident, under the key of the first. It grows,
@@ -30,6 +30,7 @@ mod hourly;
 mod hours;
 mod mrr;
 mod mute;
+mod nobody;
 mod ordinary;
 mod prices;
 mod said;
@@ -53,6 +54,8 @@ mod tests_of_discounts;
 mod tests_of_holidays;
 #[cfg(test)]
 mod tests_of_mrr;
+#[cfg(test)]
+mod tests_of_nobody;
 #[cfg(test)]
 mod tests_of_peaks;
 #[cfg(test)]
@@ -98,8 +101,7 @@ use crate::time::{Span, Timestamp};
 
 use counted::Counted;
 use currency::{Missing, Step, Watched};
-use days::Verdict;
-use dues::{Billed, Booking, Dues, SETTLE};
+use dues::{Billed, Booking, Dues};
 use gap::Gap;
 use holidays::Holidays;
 use hours::{Hours, hour_of};
@@ -109,9 +111,6 @@ use said::{billed, created, discounted, price, turned};
 use segments::{Segments, Told as PartTold};
 use terms::Told;
 use usual::Past;
-
-/// A day may be judged without newer events when they came until this long before its end.
-const DAY_SEEN: Span = Span::hours(3);
 
 /// How long an event is on its way when nothing is wrong, generously.
 const TRANSIT: Span = Span::minutes(2);
@@ -454,6 +453,12 @@ impl RevenueDrop {
                 ctx.suppress("dunning", Some(currency.as_str()), message);
             }
         }
+        if missing.is_empty() && self.incident.is_none() && over.is_none() {
+            match self.nobody_pays(hour, ctx) {
+                Ok(unpaid) => missing = unpaid,
+                Err(trouble) => muted.push(trouble),
+            }
+        }
         for (currency, trouble) in muted {
             if hour <= self.muted_hour {
                 continue;
@@ -577,23 +582,6 @@ impl RevenueDrop {
             hours_min: self.settings.days_min * 24,
             is_gift_told: false,
             holidays: Holidays::default(),
-        }
-    }
-
-    fn judge_day(&mut self, horizon: Timestamp, ctx: &mut Context<'_>) {
-        let yesterday = ctx.calendar().day(ctx.now() - SETTLE) - 1;
-        let day_end = ctx.calendar().day_start(yesterday + 1);
-        let is_seen = horizon >= day_end || ctx.intake().fresh_at() >= day_end - DAY_SEEN;
-        if yesterday <= self.judged_day || !is_seen {
-            return;
-        }
-        self.judged_day = yesterday;
-        for (currency, watched) in &mut self.watched {
-            match watched.days.judge(*currency, yesterday, &self.settings) {
-                Verdict::Nothing => {}
-                Verdict::Fired(finding) => ctx.fire(*finding),
-                Verdict::Over(reason) => ctx.clear(currency.as_str(), reason),
-            }
         }
     }
 }

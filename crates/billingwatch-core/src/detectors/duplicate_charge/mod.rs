@@ -149,6 +149,7 @@ impl Detector for DuplicateCharge {
     }
 
     fn event(&mut self, event: &Event, ctx: &mut Context<'_>) {
+        debug_assert!(ctx.scope().livemode || self.settings.test_mode);
         let mut is_taken = false;
         for fact in ctx.facts() {
             match fact {

@@ -174,7 +174,7 @@ fn an_id_alone_makes_an_event() {
         let event = parse(body.as_bytes());
         assert_eq!(event.event_type.as_str(), "unknown", "{body}");
         assert_eq!(event.created, NOW);
-        assert!(!event.livemode && event.account.is_none() && event.request.is_none());
+        assert!(event.livemode && event.account.is_none() && event.request.is_none());
         assert!(matches!(event.data, EventData::Other(_)));
         let envelope = read_envelope(body.as_bytes()).unwrap();
         assert_eq!(

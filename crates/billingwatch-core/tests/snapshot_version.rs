@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 12
-        legacy: fdad824b0bda16a3
-        basil: 44e88d2ce2beb74f
+        version 13
+        legacy: 059a5a4a590ae55a
+        basil: e05395e733427ef0
         ");
 }

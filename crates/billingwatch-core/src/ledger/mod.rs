@@ -158,6 +158,18 @@ impl Ledger {
         self.subscriptions.get(&subscription)
     }
 
+    /// Whether a subscription is said to have ended.
+    #[must_use]
+    pub(crate) fn has_ended(&self, subscription: Key) -> bool {
+        self.ended.contains(subscription)
+    }
+
+    /// The end of the service that is paid for a subscription that was not met yet.
+    #[must_use]
+    pub(crate) fn paid_early(&self, subscription: Key) -> Option<Timestamp> {
+        self.early_payments.get(subscription)?.0
+    }
+
     /// All subscriptions that have not ended, in an order that depends on their history alone.
     pub fn subscriptions(&self) -> impl Iterator<Item = (Key, &SubscriptionRecord)> {
         self.subscriptions

@@ -266,6 +266,11 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
     // Others say how long it has been paid.
     let paid_before = line.get("paid").map(span);
     let is_paid = is_paid || paid_before.is_some();
+    let is_draft_told = matches!(
+        event_type,
+        EventType::InvoiceCreated | EventType::InvoiceFinalizationFailed
+    );
+    let is_draft = !is_paid && (is_draft_told || line.has("draft"));
     let total = line.number("total").or(Some(2_000));
     let through = line.at("through", now);
     let is_proration = line.has("proration");
@@ -295,12 +300,12 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         created: line.at("made", now).or(Some(now)),
         status: if is_paid {
             InvoiceStatus::Paid
+        } else if is_draft {
+            InvoiceStatus::Draft
         } else if *event_type == EventType::InvoiceVoided {
             InvoiceStatus::Void
         } else if *event_type == EventType::InvoiceMarkedUncollectible {
             InvoiceStatus::Uncollectible
-        } else if *event_type == EventType::InvoiceCreated {
-            InvoiceStatus::Draft
         } else {
             InvoiceStatus::Open
         },
@@ -328,7 +333,7 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
             Some(_) => CollectionMethod::SendInvoice,
             None => CollectionMethod::default(),
         },
-        finalized_at: Some(now),
+        finalized_at: (!is_draft).then_some(now),
         paid_at: is_paid.then(|| now - paid_before.unwrap_or(Span::ZERO)),
         payment_method_types: line.get("by").map(Into::into).into_iter().collect(),
         has_test_clock: line.has("test_clock"),
@@ -391,7 +396,7 @@ fn subscription(line: &Line<'_>, now: Timestamp, made: usize) -> Subscription {
         cancel_at_period_end: line.has("cancels"),
         canceled_at: None,
         ended_at: is_deleted.then_some(now),
-        cancellation_reason: None,
+        cancellation_reason: line.get("why").map(Into::into),
         pause_collection: line.has("paused").then(|| PauseCollection {
             resumes_at: line.at("resumes", now),
         }),

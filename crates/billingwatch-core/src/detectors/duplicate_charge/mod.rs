@@ -69,7 +69,7 @@ crate::settings! {
     /// The smallest amount looked at, in minor units.
     amount_min: i64 = 1, 1 => 1_000_000_000;
     /// Whether Stripe's test mode is judged: one customer may be charged the same again and again there, on purpose.
-    test_mode: bool = true;
+    test_mode: bool = false;
 }
 
 static SPEC: DetectorSpec = DetectorSpec {

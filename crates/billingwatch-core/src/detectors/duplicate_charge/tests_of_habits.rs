@@ -83,7 +83,7 @@ fn a_cart_of_two_sellers_is_two_charges() {
 }
 
 #[test]
-fn test_mode_is_left_out_where_that_is_wanted() {
+fn test_mode_is_judged_only_where_that_is_wanted() {
     let told = |set: &str| {
         let charge = "charge.succeeded cus=cus_1 amt=2000 test\n";
         check(
@@ -91,7 +91,7 @@ fn test_mode_is_left_out_where_that_is_wanted() {
             &format!("{set}+0s {charge}+9s {charge}"),
         )
     };
-    assert!(told("").contains(" firing "));
-    let left_out = told("+0s set duplicate_charge.test_mode=false\n");
+    let left_out = told("");
     assert!(left_out.contains("quiet test_mode") && !left_out.contains(" firing "));
+    assert!(told("+0s set duplicate_charge.test_mode=true\n").contains(" firing "));
 }

@@ -35,15 +35,17 @@ impl NegativeInvoice {
             .as_ref()
             .and_then(|sub| self.settled.before(sub.key(), id.key()));
         let is_prorated = is_proration(invoice);
-        let reason = if is_prorated {
-            if before.is_none_or(|paid| total.saturating_neg() <= paid) {
-                let message = format!("a proration credits {shown} to the customer's balance");
-                ctx.suppress("proration_credit", Some(id.as_str()), message);
-                return;
-            }
-            "a proration gives back more than the subscription ever paid"
-        } else {
+        let beyond = self.unit_prices.beyond(invoice);
+        let reason = if !is_prorated {
             "no proration explains it"
+        } else if before.is_some_and(|paid| total.saturating_neg() > paid) {
+            "a proration gives back more than the subscription ever paid"
+        } else if beyond.is_some() {
+            "a proration gives back more than its price costs"
+        } else {
+            let message = format!("a proration credits {shown} to the customer's balance");
+            ctx.suppress("proration_credit", Some(id.as_str()), message);
+            return;
         };
         let mut finding = Finding::new(id.as_str(), SEVERITY, TITLE);
         finding.message = format!("{id} was finalised with a total of {shown}: {reason}");
@@ -67,6 +69,10 @@ impl NegativeInvoice {
         if let Some(paid) = before {
             let measure = Measure::new("settled_before", paid, Unit::MinorUnits);
             evidence.measures.push(measure);
+        }
+        if let Some(beyond) = beyond {
+            let measure = Measure::new("proration", beyond.credited, Unit::MinorUnits);
+            evidence.measures.push(measure.threshold(beyond.cost));
         }
         // What somebody made by hand, or one customer's change, is its own matter.
         let is_machines = invoice.subscription.is_some()

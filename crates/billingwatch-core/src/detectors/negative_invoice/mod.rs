@@ -21,6 +21,7 @@ mod given;
 mod one_customer;
 mod run;
 mod settled;
+mod unit_prices;
 mod wave;
 mod wave_days;
 mod wave_hours;
@@ -44,6 +45,7 @@ use given::Given;
 use one_customer::OneCustomer;
 use run::Runs;
 use settled::Settled;
+use unit_prices::UnitPrices;
 use wave::{Wave, WaveSettings};
 
 /// How long an alert stays open when nothing mends it.
@@ -117,6 +119,7 @@ pub(super) struct NegativeInvoice {
     began_at: Option<Timestamp>,
     usual: BTreeMap<Currency, AmountHistogram>,
     settled: Settled,
+    unit_prices: UnitPrices,
     given: Given,
     wave: Wave,
     one_customer: OneCustomer,
@@ -152,6 +155,7 @@ impl Detector for NegativeInvoice {
                 Fact::InvoiceFinalized { .. } => {
                     if let EventData::Invoice(invoice) = &event.data {
                         self.judge_invoice(invoice, event, ctx);
+                        self.unit_prices.learn(invoice);
                     }
                 }
                 Fact::Refund(refund) => {
@@ -214,7 +218,8 @@ impl Detector for NegativeInvoice {
         let now = ctx.now();
         if now >= self.forgets_at {
             let settled = self.settled.advance_to(now);
-            self.forgets_at = self.given.advance_to(now).min(settled);
+            let prices = self.unit_prices.advance_to(now);
+            self.forgets_at = self.given.advance_to(now).min(settled).min(prices);
         }
         let settings = self.wave_settings();
         self.wave.tick(&settings, ctx);
@@ -513,5 +518,7 @@ fn subscription_total(refund: &RefundFact, ctx: &Context<'_>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_prorations;
 #[cfg(test)]
 mod tests_of_refunds;

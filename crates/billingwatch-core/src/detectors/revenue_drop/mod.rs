@@ -28,6 +28,7 @@ mod holds;
 mod holidays;
 mod hourly;
 mod hours;
+mod leavers;
 mod mrr;
 mod mute;
 mod nobody;
@@ -52,6 +53,8 @@ mod tests_of_daily;
 mod tests_of_discounts;
 #[cfg(test)]
 mod tests_of_holidays;
+#[cfg(test)]
+mod tests_of_leavers;
 #[cfg(test)]
 mod tests_of_mrr;
 #[cfg(test)]
@@ -107,7 +110,7 @@ use holidays::Holidays;
 use hours::{Hours, hour_of};
 use mrr::{Change, Mrr};
 use prices::{Prices, Told as PricesTold};
-use said::{billed, created, discounted, price, turned};
+use said::{billed, created, discounted, is_unpaid, price, turned};
 use segments::{Segments, Told as PartTold};
 use terms::Told;
 use usual::Past;
@@ -127,6 +130,8 @@ const CURRENCIES_MAX: usize = 64;
 crate::settings! {
     /// How far below what was expected money must fall, in basis points.
     drop_bps_min: i64 = 1_500, 100 => 10_000;
+    /// Subscriptions given up within three hours, where hardly any ever are, must be so many of all, in basis points.
+    leavers_bps_min: i64 = 300, 10 => 10_000;
     /// Within how much of what was expected it counts as back, in basis points below it.
     recovery_bps_max: i64 = 1_000, 0 => 10_000;
     /// How likely, in millionths, so few payments may be on a day before they count as chance.
@@ -216,6 +221,7 @@ impl Detector for RevenueDrop {
                         at,
                         created: created(event),
                         is_first,
+                        is_unpaid: is_unpaid(event),
                     };
                     self.mrr.look(*subscription, record, discounted, told);
                     self.dues.look(

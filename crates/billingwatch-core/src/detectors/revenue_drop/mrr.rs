@@ -16,6 +16,7 @@ use crate::time::{Span, Timestamp};
 use super::super::words::percent;
 use super::commitment::Commitment;
 use super::holds::{Hold, Holds, Way};
+use super::leavers::{Leavers, Step as Wave};
 use super::terms::{Terms, Told};
 use super::{CURRENCIES_MAX, Settings};
 
@@ -24,13 +25,13 @@ const HOURS: usize = 168;
 
 /// How long a drop must last. Moving customers from one plan to another cancels first and begins anew
 /// within the hour, and cancels at the speed of a program.
-const HELD: Span = Span::minutes(65);
+pub(super) const HELD: Span = Span::minutes(65);
 
 /// How long, where what was lost went one by one: by its customers' own hands.
-const HELD_ONE_BY_ONE: Span = Span::minutes(10);
+pub(super) const HELD_ONE_BY_ONE: Span = Span::minutes(10);
 
 /// Stretches in which losses are added up, and how many of them are remembered: two hours.
-const STRETCH: Span = Span::minutes(5);
+pub(super) const STRETCH: Span = Span::minutes(5);
 /// See [`STRETCH`].
 const STRETCHES: usize = 24;
 /// See [`STRETCH`].
@@ -38,7 +39,7 @@ const STRETCHES_AN_HOUR: usize = 12;
 
 /// Losses went one by one when no two stretches that follow each other hold more than so many basis
 /// points of them.
-const STEEP_BPS: i64 = 5_000;
+pub(super) const STEEP_BPS: i64 = 5_000;
 
 /// Subscriptions that must be gone on balance, or as much of several prices as that: one large customer who leaves is no mass,
 /// and neither is one who gets a discount.
@@ -51,7 +52,7 @@ const WHOLE_BPS: i64 = 10_000;
 const NO_NEWS: Span = Span::days(35);
 
 /// What is to be thought of a subscription.
-enum Standing {
+pub(super) enum Standing {
     Committed(Commitment),
     /// It will not renew, or for nothing.
     Gone,
@@ -107,6 +108,7 @@ pub(super) struct Mrr {
     known: KeyMap<Commitment>,
     terms: Terms,
     holds: Holds,
+    leavers: Leavers,
     sums: BTreeMap<Currency, Sum>,
     /// The currency that the open incident is named after: several that drop together are one.
     incident: Option<Currency>,
@@ -165,6 +167,7 @@ impl Mrr {
         {
             standing = Standing::OnHold(Way::Sent);
         }
+        self.leavers.look(key, old, &standing, told, self.stretch);
         if let Some(old) = old
             && let Some(sum) = self.sums.get_mut(&old.currency)
         {
@@ -235,8 +238,8 @@ impl Mrr {
             return Vec::new();
         }
         let mut changes = Vec::new();
-        let is_stretch =
-            now.floor_to(STRETCH) != std::mem::replace(&mut self.stretch, now.floor_to(STRETCH));
+        let last = std::mem::replace(&mut self.stretch, now.floor_to(STRETCH));
+        let is_stretch = self.stretch != last;
         if passed.is_some() {
             for hold in self.holds.take_old(now) {
                 self.leave_out(hold);
@@ -265,10 +268,12 @@ impl Mrr {
                 Step::Back(reason) => changes.push(Change::Over(key, reason)),
             }
         }
+        changes.extend(self.judge_leavers(now, last, settings));
         let is_calm = |sum: &Sum| !sum.is_firing && sum.low_since.is_none();
-        self.is_calm = passed.is_none() && self.sums.values().all(is_calm);
+        self.is_calm =
+            passed.is_none() && self.leavers.is_calm() && self.sums.values().all(is_calm);
         // It is over when the last of them is back.
-        if self.sums.values().any(|sum| sum.is_firing) {
+        if self.is_told() || self.leavers.is_told() {
             changes.retain(|change| matches!(change, Change::Fired(_)));
         } else {
             self.incident = None;
@@ -276,6 +281,38 @@ impl Mrr {
             changes = newest.into_iter().collect();
         }
         changes
+    }
+
+    /// Whether the sum of a currency is told.
+    fn is_told(&self) -> bool {
+        self.sums.values().any(|sum| sum.is_firing)
+    }
+
+    /// Judges who left, since a stretch that was the last to be looked at.
+    fn judge_leavers(
+        &mut self,
+        now: Timestamp,
+        last: Timestamp,
+        settings: &Settings,
+    ) -> Option<Change> {
+        let passed = self.stretch.since(last).as_secs() / STRETCH.as_secs();
+        self.leavers.end_stretches(passed, now);
+        let live = self.sums.values().map(|sum| sum.subscriptions).sum();
+        let is_told = self.is_told();
+        let step = self.leavers.judge(now, live, is_told, settings)?;
+        let is_new = self.incident.is_none();
+        Some(match step {
+            Wave::Left(currency, mut finding) => {
+                let named = self.incident.get_or_insert(currency).as_str();
+                finding.key = format!("mrr:{named}");
+                finding.occurrences = u64::from(is_new);
+                Change::Fired(finding)
+            }
+            Wave::Over(reason) => {
+                let named = self.incident.as_ref().map_or("", Currency::as_str);
+                Change::Over(format!("mrr:{named}"), reason)
+            }
+        })
     }
 }
 
@@ -446,7 +483,8 @@ fn standing_of(record: Option<&SubscriptionRecord>) -> Standing {
     match (amount, record.currency) {
         (Some(amount), Some(currency)) => {
             let is_sent = record.payment_term_days > 0;
-            Standing::Committed(Commitment::new(currency, amount, is_sent))
+            let is_due = record.status == SubscriptionStatus::PastDue;
+            Standing::Committed(Commitment::new(currency, amount, is_sent, is_due))
         }
         _ => Standing::Excluded,
     }

@@ -29,6 +29,16 @@ pub(super) fn created(event: &Event) -> Option<Timestamp> {
     }
 }
 
+/// Whether a subscription ended because nobody paid for it, by Stripe's word (`cancellation_details`).
+pub(super) fn is_unpaid(event: &Event) -> bool {
+    match &event.data {
+        EventData::Subscription(sent) => {
+            sent.cancellation_reason.as_deref() == Some("payment_failed")
+        }
+        _ => false,
+    }
+}
+
 /// A subscription that was there before its period began: then its period turned.
 pub(super) fn turned(event: &Event) -> Option<&Subscription> {
     let EventData::Subscription(sent) = &event.data else {

@@ -40,6 +40,8 @@ pub(super) struct Told {
     pub(super) created: Option<Timestamp>,
     /// Nothing was known of the subscription before.
     pub(super) is_first: bool,
+    /// It ended as it could not be collected.
+    pub(super) is_unpaid: bool,
 }
 
 impl Terms {

@@ -1,16 +1,31 @@
 //! What an alert says of one subscription.
 
 use crate::alert::{Finding, Measure, Severity, Unit};
+use crate::detector::Context;
 use crate::event::subscription::SubscriptionStatus;
+use crate::ids::Key;
 use crate::ledger::SubscriptionRecord;
 use crate::money::Money;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
+use super::groups::Lapse;
 use super::{SilentLapse, trials};
 
 impl SilentLapse {
+    /// The words for a lapse that is alone; `None` where nothing is known of it any more.
+    pub(super) fn describe(&self, lapse: &Lapse, ctx: &Context<'_>) -> Option<Finding> {
+        let (key, now) = (Key::of(&lapse.id), ctx.now());
+        let grace_secs = self.settings.grace_secs;
+        if lapse.is_draft {
+            return self.drafts.describe(key, now, Span::secs(grace_secs));
+        }
+        let record = ctx.ledger().subscription(key)?;
+        let finding = describe(record, lapse.due_at, now, grace_secs);
+        Some(self.reword(finding, record, lapse.due_at, now))
+    }
+
     /// The words for what lapsed in another way than by being active and unpaid.
-    pub(super) fn reword(
+    fn reword(
         &self,
         finding: Finding,
         record: &SubscriptionRecord,
@@ -29,7 +44,7 @@ impl SilentLapse {
     }
 }
 
-pub(super) fn describe(
+fn describe(
     record: &SubscriptionRecord,
     due_at: Timestamp,
     now: Timestamp,

@@ -85,9 +85,36 @@ impl<'a> Outage<'a> {
         ctx: &Context<'a>,
     ) -> Self {
         let turn = due_at - record.payment_term();
+        let family = trials::family_of(record.status);
+        let share = |from: Timestamp, back_at: Timestamp| {
+            if record.payment_term() > Span::ZERO {
+                return share_of(back_at.min(deadline).since(from), deadline.since(turn));
+            }
+            let known = ctx.ledger().renewals();
+            let known = (family == Family::Invoice)
+                .then(|| known.invoiced_share(turn, from, back_at))
+                .flatten();
+            known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
+        };
+        Self::between(family, (turn, due_at, deadline), ctx, share)
+    }
+
+    /// What silences since the last word on a draft mean for one that should have been finalised by the deadline.
+    pub(super) fn of_draft(seen_at: Timestamp, deadline: Timestamp, ctx: &Context<'a>) -> Self {
+        let share = |from: Timestamp, _| if from < seen_at + TOLD { 1.0 } else { 0.0 };
+        Self::between(Family::Invoice, (seen_at, seen_at, deadline), ctx, share)
+    }
+
+    /// The same for events of a family that were expected since a turn; `share` says how likely it is that they were made
+    /// in a part of that time.
+    fn between(
+        family: Family,
+        (turn, due_at, deadline): (Timestamp, Timestamp, Timestamp),
+        ctx: &Context<'a>,
+        share: impl Fn(Timestamp, Timestamp) -> f64,
+    ) -> Self {
         let (mut judged_at, mut awaited_until) = (deadline, deadline);
         let mut unseen = None;
-        let family = trials::family_of(record.status);
         for trouble in ctx.intake().silences(family, turn, ctx.now()) {
             let back_at = trouble.back_at.unwrap_or(ctx.now());
             let (from, to) = (trouble.since.max(due_at), back_at.min(deadline));
@@ -95,17 +122,7 @@ impl<'a> Outage<'a> {
             if !trouble.is_lost() {
                 continue;
             }
-            let from = trouble.since.max(turn);
-            let share = if record.payment_term() > Span::ZERO {
-                share_of(back_at.min(deadline).since(from), deadline.since(turn))
-            } else {
-                let known = ctx.ledger().renewals();
-                let known = (family == Family::Invoice)
-                    .then(|| known.invoiced_share(turn, from, back_at))
-                    .flatten();
-                known.unwrap_or(if from < turn + TOLD { 1.0 } else { 0.0 })
-            };
-            if share >= UNSEEN_MIN {
+            if share(trouble.since.max(turn), back_at) >= UNSEEN_MIN {
                 awaited_until = awaited_until.max(back_at + REDELIVERED);
                 unseen = Some(trouble);
             }

@@ -23,7 +23,7 @@ use crate::ledger::SubscriptionRecord;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
-use super::trials;
+use super::{drafts, trials};
 
 /// So many alerts within [`JOIN`] stand by themselves; what follows joins the newest of them.
 const SINGLES: usize = 2;
@@ -69,6 +69,8 @@ pub(super) struct Lapse {
     pub(super) owed: Option<(Currency, i64)>,
     is_in_trial: bool,
     is_past_due: bool,
+    /// It is known by an invoice alone that stays a draft.
+    pub(super) is_draft: bool,
     group: u64,
 }
 
@@ -90,6 +92,8 @@ struct Group {
     trials: u32,
     /// Those past due: an attempt failed, and nobody tries again.
     past_due: u32,
+    /// Those whose invoice stays a draft.
+    drafts: u32,
     /// Those that the alert knows of, told or not.
     noted: u32,
     /// How many were open when they were last told, those left of a crowd among them; and when one of them last ended.
@@ -135,6 +139,7 @@ impl Lapse {
             owed: record.currency.zip(record.amount()),
             is_in_trial: record.status == SubscriptionStatus::Trialing,
             is_past_due: record.status == SubscriptionStatus::PastDue,
+            is_draft: false,
             group: 0,
         }
     }
@@ -144,6 +149,19 @@ impl Lapse {
         Self {
             is_past_due: false,
             ..Self::new(record, due_at)
+        }
+    }
+
+    /// What an invoice would ask for that stays a draft, of a subscription that is known by its invoices alone.
+    pub(super) fn of_draft(id: &str, due_at: Timestamp, owed: Option<(Currency, i64)>) -> Self {
+        Self {
+            id: id.into(),
+            due_at,
+            owed,
+            is_in_trial: false,
+            is_past_due: false,
+            is_draft: true,
+            group: 0,
         }
     }
 }
@@ -212,6 +230,7 @@ impl Groups {
                 told: 0,
                 trials: 0,
                 past_due: 0,
+                drafts: 0,
                 noted: 0,
                 open_told: 0,
                 ended_at: now,
@@ -230,6 +249,7 @@ impl Groups {
         group.open += 1;
         group.trials += u32::from(lapse.is_in_trial);
         group.past_due += u32::from(lapse.is_past_due);
+        group.drafts += u32::from(lapse.is_draft);
         group.due_from = group.due_from.min(lapse.due_at);
         group.due_to = group.due_to.max(lapse.due_at);
         if let Some((currency, amount)) = lapse.owed {
@@ -344,7 +364,10 @@ impl Group {
         };
         let are_trials = self.trials == self.joined;
         let are_past_due = self.past_due == self.joined;
-        let title = if are_trials {
+        let are_drafts = self.drafts == self.joined;
+        let title = if are_drafts {
+            drafts::TITLE_OF_MANY
+        } else if are_trials {
             trials::TITLE_OF_MANY
         } else if are_past_due {
             "Failed payments are not tried again"
@@ -416,6 +439,8 @@ impl Group {
         ));
         let reason = if are_trials {
             trials::REASON.to_owned()
+        } else if are_drafts {
+            drafts::REASON.to_owned()
         } else if self.past_due > 0 {
             let (past_due, joined) = (self.past_due, self.joined);
             format!("{past_due} of {joined} failed to pay, and were not tried again")
@@ -445,6 +470,7 @@ mod tests {
                 owed: None,
                 is_in_trial: false,
                 is_past_due: false,
+                is_draft: false,
                 group: 0,
             };
             groups.add(Key::of(&name), lapse, at(100));

@@ -15,6 +15,7 @@
 
 mod asked;
 mod describe;
+mod drafts;
 mod excuses;
 mod groups;
 mod overdue;
@@ -26,6 +27,8 @@ mod tests;
 mod tests_of_asked;
 #[cfg(test)]
 mod tests_of_crowds;
+#[cfg(test)]
+mod tests_of_drafts;
 #[cfg(test)]
 mod tests_of_imports;
 #[cfg(test)]
@@ -61,7 +64,7 @@ use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use asked::Asked;
-use describe::describe;
+use drafts::Drafts;
 use excuses::{Excuses, Outage, undecided};
 use groups::{Ended, Groups, Lapse};
 use retries::Retries;
@@ -129,6 +132,8 @@ pub(super) struct SilentLapse {
     write_offs: WriteOffs,
     /// Invoices that are out.
     asked: Asked,
+    /// Invoices that are drafts, of subscriptions that are known by their invoices alone.
+    drafts: Drafts,
     /// Payments under way, by customer.
     pending: KeyMap<Pending>,
     /// Customers whose payment was just decided, and until when its other events are awaited.
@@ -174,6 +179,7 @@ impl Detector for SilentLapse {
             if let Some(key) = tried.or(written_off).or(asked) {
                 self.look(key, Some(event), ctx);
             }
+            self.note_draft(event, invoice, ctx);
         }
         if event.event_type == EventType::SubscriptionDeleted {
             self.trials.note_end();
@@ -191,6 +197,7 @@ impl Detector for SilentLapse {
                     self.write_offs.note_paid(*subscription);
                     let paid_at = Some(ctx.event_at());
                     self.settle_asked(*subscription, *invoice, paid_at, ctx);
+                    self.note_draft_paid(*subscription, *invoice, event, ctx);
                     self.look(*subscription, Some(event), ctx);
                 }
                 _ => {}
@@ -231,13 +238,8 @@ impl Detector for SilentLapse {
             return;
         }
         for (mut finding, single) in self.lapsed.take_news(ctx.now()) {
-            let record = single.and_then(|lapse| {
-                let record = ctx.ledger().subscription(Key::of(&lapse.id))?;
-                Some((record, lapse.due_at))
-            });
-            if let Some((record, due_at)) = record {
-                finding = describe(record, due_at, ctx.now(), self.settings.grace_secs);
-                finding = self.reword(finding, record, due_at, ctx.now());
+            if let Some(of_one) = single.and_then(|lapse| self.describe(&lapse, ctx)) {
+                finding = of_one;
             }
             ctx.fire(finding);
         }
@@ -261,6 +263,9 @@ impl SilentLapse {
     /// Looks at one subscription: sets its deadline, opens or closes its alert.
     fn look(&mut self, key: Key, event: Option<&Event>, ctx: &mut Context<'_>) {
         self.drop_deadline(key);
+        if self.look_draft(key, event, ctx) {
+            return;
+        }
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excuses.forget(key);
             self.write_offs.forget(key);

@@ -22,7 +22,7 @@ pub(super) struct Fields<'de, D> {
     object: Option<Cow<'de, str>>,
     event_type: Option<Cow<'de, str>>,
     pub(super) created: Option<Timestamp>,
-    pub(super) livemode: bool,
+    livemode: Option<bool>,
     account: Option<Cow<'de, str>>,
     context: Option<Cow<'de, str>>,
     api_version: Option<Cow<'de, str>>,
@@ -74,6 +74,12 @@ impl<D> Fields<'_, D> {
             .as_deref()
             .or_else(from_context)
             .filter(|id| is_id(id))
+    }
+
+    /// Whether its money is real. Stripe says so of every event; what does not say it was made by hand, and an alert too many
+    /// is better than one too few.
+    pub(super) fn livemode(&self) -> bool {
+        self.livemode.unwrap_or(true)
     }
 
     pub(super) fn api_version(&self) -> Option<&str> {

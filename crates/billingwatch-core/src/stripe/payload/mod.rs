@@ -146,7 +146,7 @@ pub fn read_envelope(body: &[u8]) -> Result<Envelope, PayloadError> {
     Ok(Envelope {
         event_type: fields.event_type().to_owned(),
         created: fields.created,
-        livemode: fields.livemode,
+        livemode: fields.livemode(),
         account: fields.account().map(Into::into),
         api_version: fields.api_version().map(Into::into),
         object_id: object_id.map(Into::into),
@@ -223,7 +223,7 @@ fn into_event<D>(
         id,
         event_type,
         created: fields.created.filter(is_plausible).unwrap_or(received_at),
-        livemode: fields.livemode,
+        livemode: fields.livemode(),
         account: fields.account().map(AccountId::from),
         api_version: fields.api_version().map(Into::into),
         request: fields.request.take(),

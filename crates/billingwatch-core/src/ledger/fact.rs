@@ -71,7 +71,8 @@ pub struct AttemptFact {
     pub is_blocked: bool,
     /// The same purchase failed before: dunning, or a buyer trying again.
     pub is_retry: bool,
-    /// It failed before any charge was made, as by 3-D Secure; `charge` is the intent then.
+    /// Nothing is known of a charge: it failed before any was made, as by 3-D Secure, and `charge` is the intent then; or its
+    /// invoice alone tells of it, and `charge` may be that.
     pub is_uncharged: bool,
     /// Minor units.
     pub amount: i64,

@@ -80,6 +80,7 @@ impl Ledger {
                 .card
                 .as_ref()
                 .and_then(|card| card.fingerprint.as_deref());
+            self.attempt_seen_at = self.attempt_seen_at.max(Some(event_at));
             facts.push(Fact::Attempt(AttemptFact {
                 charge: key,
                 purchase,
@@ -177,6 +178,7 @@ impl Ledger {
             if is_failed && !is_retry {
                 self.failed_purchases.insert(purchase, ());
             }
+            self.attempt_seen_at = self.attempt_seen_at.max(Some(event_at));
             facts.push(Fact::Attempt(AttemptFact {
                 charge: key,
                 purchase,
@@ -216,6 +218,7 @@ impl Ledger {
         if !is_retry {
             self.failed_purchases.insert(purchase, ());
         }
+        self.attempt_seen_at = self.attempt_seen_at.max(Some(event_at));
         facts.push(Fact::Attempt(AttemptFact {
             charge: purchase,
             purchase,

@@ -100,6 +100,7 @@ impl Ledger {
         let charge = invoice.charge.as_ref().map(|id| id.key());
         let intent = invoice.payment_intent.as_ref().map(|id| id.key());
         self.tie(charge, intent, key);
+        self.learn_invoice_attempt(event_type, invoice, event_at, facts);
         if is_paid {
             self.settle_invoice(key, event_at, facts);
             self.count_invoice_money(key, invoice, event_at, facts);

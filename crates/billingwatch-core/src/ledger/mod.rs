@@ -17,6 +17,7 @@ mod id_text;
 mod invoice;
 mod learn_charge;
 mod learn_invoice;
+mod learn_invoice_attempt;
 mod learn_session;
 mod learn_subscription;
 mod payment;
@@ -75,6 +76,8 @@ pub struct Ledger {
     /// When the oldest event known was made.
     known_from: Option<Timestamp>,
     charge_seen_at: Option<Timestamp>,
+    /// When a charge or an intent last told of an attempt.
+    attempt_seen_at: Option<Timestamp>,
     intent_seen_at: Option<Timestamp>,
     paid_invoice_seen_at: Option<Timestamp>,
     /// When an invoice was last announced that was final and not paid.
@@ -105,6 +108,7 @@ impl Default for Ledger {
             renewals: Renewals::default(),
             known_from: None,
             charge_seen_at: None,
+            attempt_seen_at: None,
             intent_seen_at: None,
             paid_invoice_seen_at: None,
             open_seen_at: None,

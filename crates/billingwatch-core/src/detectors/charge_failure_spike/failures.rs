@@ -74,10 +74,11 @@ pub(super) fn is_guessed(code: &str) -> bool {
     GUESSED.contains(&code)
 }
 
-/// The charge an event is about, or the intent where none was made.
+/// The charge an event is about, or the intent where none was made, or the invoice where that alone is told.
 pub(super) fn object_of(event: &Event) -> &str {
     let intent = || match &event.data {
         EventData::PaymentIntent(intent) => Some(intent.id.as_str()),
+        EventData::Invoice(invoice) => invoice.id.as_ref().map(|id| id.as_str()),
         _ => None,
     };
     charge_of(event).or_else(intent).unwrap_or_default()
@@ -160,6 +161,10 @@ impl<'a> Who<'a> {
             }
             EventData::PaymentIntent(intent) => Self {
                 customer: intent.customer.as_ref().map(|id| id.key()),
+                ..Self::default()
+            },
+            EventData::Invoice(invoice) => Self {
+                customer: invoice.customer.as_ref().map(|id| id.key()),
                 ..Self::default()
             },
             EventData::SetupIntent(intent) => Self {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::invoice::BillingReason;
 use crate::event::{Event, EventData};
 use crate::time::{Span, Timestamp};
 
@@ -38,6 +39,9 @@ impl Hand {
         let is_for_invoice = match &event.data {
             EventData::Charge(charge) => is_for_invoice(charge),
             EventData::PaymentIntent(intent) => intent.invoice.is_some(),
+            EventData::Invoice(invoice) => {
+                invoice.billing_reason != BillingReason::SubscriptionCreate
+            }
             _ => false,
         };
         if is_for_invoice {

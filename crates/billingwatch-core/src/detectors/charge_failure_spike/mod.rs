@@ -29,6 +29,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_clockwork;
 #[cfg(test)]
+mod tests_of_invoices;
+#[cfg(test)]
 mod tests_of_known;
 #[cfg(test)]
 mod tests_of_one_purchase;
@@ -110,7 +112,12 @@ static SPEC: DetectorSpec = DetectorSpec {
     name: "charge_failure_spike",
     description: "The share of failed payment attempts over a rolling hour is above 15 % and \
                   implausible for this merchant, or somebody tests cards.",
-    listens: FamilySet::of(&[Family::Charge, Family::PaymentIntent, Family::SetupIntent]),
+    listens: FamilySet::of(&[
+        Family::Charge,
+        Family::PaymentIntent,
+        Family::SetupIntent,
+        Family::Invoice,
+    ]),
     settings: Settings::SPECS,
 };
 

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use super::super::words::as_f64;
 use super::Settings;
 use super::again;
+use super::clocks;
 use super::days::Series;
 use super::gap::{Cause, Gap, Habits, KEPT_AN_HOUR, WINDOWS};
 use super::holidays::Holidays;
@@ -24,8 +25,8 @@ use super::worth::{FALLEN_TO, MANY_FALLEN_TO};
 /// well: the hour of a weekly sale may be the first of them, and leave.
 pub(super) const SHIFTS: [i64; 2] = [-1, 1];
 
-/// Windows by which recovery is judged, in hours.
-const RECOVERY_WINDOWS: [i64; 7] = [6, 9, 12, 18, 24, 48, WINDOW_MAX];
+/// Windows by which recovery is judged, in hours; the first one in the first week alone, of which longer ones say nothing.
+const RECOVERY_WINDOWS: [i64; 8] = [3, 6, 9, 12, 18, 24, 48, WINDOW_MAX];
 
 /// How many times likelier what comes in must be when all is as usual than when the loss goes on.
 const RECOVERY_EVIDENCE: f64 = 5.0;
@@ -179,7 +180,10 @@ impl Watched {
             Cause::Cheaper => self.is_cheap(past, (end, gap.hours, shift)),
             Cause::Fewer | Cause::Used => missing(gap.hours, shift).is_some(),
         };
-        let is_shifted = |gap: &Gap| !SHIFTS.iter().all(|by| is_missing_at(gap, *by));
+        let is_shifted = |gap: &Gap| {
+            !SHIFTS.iter().all(|by| is_missing_at(gap, *by))
+                && !clocks::are_as_before(&self.hours, past, (end, gap.hours))
+        };
         let gaps = WINDOWS.into_iter().filter_map(|len| missing(len, 0));
         let is_monthly = |gap: &Gap| {
             gap.cause != Cause::Used && again::is_of_the_month(&self.hours, past, end, gap)
@@ -457,7 +461,11 @@ impl Watched {
             return None;
         }
         // Of several days a single week says nothing, also not that enough comes in.
+        let is_first_week = end - past.known_from < past.hours_min;
         let is_known = |len: i64| {
+            if len < RECOVERY_WINDOWS[1] {
+                return is_first_week;
+            }
             len <= 24 || incident.is_of_renewals() || end - len - 2 * WEEK >= past.known_from
         };
         let fits = |len: &i64| end - len >= incident.began && is_known(*len);

@@ -12,8 +12,8 @@ use super::usage::{Usage, Used};
 use super::usual::{Past, Usual, by_weeks, usual, usual_for};
 use super::worth::{Sales, Worth};
 
-/// Windows judged, in hours: an outage shows in three, a slow loss in three days.
-pub(super) const WINDOWS: [i64; 5] = [3, 6, 12, 24, WINDOW_MAX];
+/// Windows judged, in hours: an outage of who sells much shows in one, a slow loss in three days.
+pub(super) const WINDOWS: [i64; 8] = [1, 2, 3, 6, 12, 24, 48, WINDOW_MAX];
 
 /// Of all renewals due, those that nobody asks for, until the merchant's own share is known: one in
 /// a hundred. Changes of plan that are told late look like it.
@@ -567,11 +567,13 @@ fn window_of(hours: i64) -> usize {
     index.unwrap_or(WINDOWS.len() - 1)
 }
 
-/// The least that sales are taken to stray, squared: 14 % over three hours, 4 % over a day. Nobody's
+/// The least that sales are taken to stray, squared: 17 % over an hour, 14 % over three, 4 % over a day. Nobody's
 /// days are more alike, holidays and weather included.
 const fn stray_min(hours: i64) -> f64 {
     match hours {
-        ..=3 => 0.02,
+        ..=1 => 0.03,
+        2 => 0.025,
+        3 => 0.02,
         4..=6 => 0.01,
         7..=12 => 0.004,
         _ => 0.001_6,

@@ -16,6 +16,7 @@
 //! Hours of an incident are no yardstick for later ones.
 
 mod again;
+mod clocks;
 mod commitment;
 mod counted;
 mod coupons;

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 13
-        legacy: 059a5a4a590ae55a
-        basil: e05395e733427ef0
+        version 14
+        legacy: 3b0812c4605cc396
+        basil: fe31c809d81eefaa
         ");
 }

@@ -100,11 +100,11 @@ fn a_morning_lost_after_the_change_is_told_by_its_own_hours() {
         d30 11:02:00 resolved critical usd: the last 6 hours brought 2,000.00 USD of 1,500.00 USD expected
         ");
     assert_snapshot!(check_in(berlin.clone(), "revenue_drop", &spring), @"
-        d29 09:02:00 firing critical usd: 18 hours brought 0.00 USD, 100 % less than the 1,000.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 20 are usual
+        d29 09:02:00 firing critical usd: 6 hours brought 0.00 USD, 100 % less than the 1,000.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 20 are usual
         d29 21:02:00 resolved critical usd: the last 9 hours brought 1,500.00 USD of 1,500.00 USD expected
         ");
     assert_snapshot!(check_in(berlin, "revenue_drop", &autumn), @"
-        d239 10:02:00 firing critical usd: 18 hours brought 0.00 USD, 100 % less than the 1,000.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 20 are usual
+        d239 10:02:00 firing critical usd: 6 hours brought 0.00 USD, 100 % less than the 1,000.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 20 are usual
         d239 22:02:00 resolved critical usd: the last 9 hours brought 1,500.00 USD of 1,500.00 USD expected
         ");
     let howe = zone("Australia/Lord_Howe");
@@ -116,7 +116,8 @@ fn a_morning_lost_after_the_change_is_told_by_its_own_hours() {
     let kolkata = zone("Asia/Kolkata");
     let lost = shop(&kolkata, 0..25, &[22]);
     assert_snapshot!(check_in(kolkata, "revenue_drop", &lost), @"
-        d22 06:02:00 firing critical usd: 12 hours brought 0.00 USD, 100 % less than the 1,250.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 25 are usual
+        d22 05:02:00 firing high usd: 6 hours brought 0.00 USD, 100 % less than the 750.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 15 are usual
+        d22 06:02:00 escalated critical usd: 7 hours brought 0.00 USD, 100 % less than the 1,250.00 USD that subscriptions and usual sales foretold: 0 of 0 renewals paid; 0 other payments where 25 are usual
         d22 18:02:00 resolved critical usd: the last 9 hours brought 1,250.00 USD of 1,250.00 USD expected
         ");
 }

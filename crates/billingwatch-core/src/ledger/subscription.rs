@@ -161,6 +161,10 @@ impl SubscriptionRecord {
             let age = event_at.since(start);
             (Span::ZERO..FRESH_PERIOD).contains(&age) && known_from <= start + TURN_SLACK
         });
+        // Made before the period that it is met at the very beginning of: that was a turn.
+        let made_before = subscription.created.zip(record.period_start);
+        record.is_renewed = is_fresh
+            && made_before.is_some_and(|(made, start)| made + record.boundary_slack() < start);
         // Begun without an invoice, to be billed from an anchor on: until then it is free (Stripe
         // docs: Set the subscription billing cycle; `proration_behavior=none`).
         let is_free_at_first = subscription.latest_invoice.is_none()

@@ -138,10 +138,11 @@ pub(super) fn compare(
     let ties = (invoice_of(first, ctx), invoice_of(second, ctx));
     let is_billed_twice = matches!(ties, (Some(a), Some(b)) if a != b
         && around.bills.billed_twice(a, b).is_some());
+    let is_soon = second.at.since(first.at) <= SIGNUP_SPAN;
     if let (Some(a), Some(b)) = ties
         && a != b
         && !is_billed_twice
-        && !(second.at.since(first.at) <= SIGNUP_SPAN && around.bills.are_one_signup(a, b))
+        && !(is_soon && around.bills.are_one_signup(a, b))
     {
         return apart("different_invoices", "equal charges for different invoices");
     }
@@ -173,7 +174,7 @@ pub(super) fn compare(
     }
     let is_tie_missing = ties.0.is_none() || ties.1.is_none();
     let billed_twice = if is_tie_missing {
-        billed_twice(around, ctx)
+        billed_twice(around, is_soon, ctx)
     } else {
         0
     };
@@ -246,8 +247,9 @@ pub(super) fn compare(
     Verdict::Twins
 }
 
-/// How many of the customer's invoices over this amount stand, and bill what another bills too.
-fn billed_twice(around: &Surroundings<'_>, ctx: &Context<'_>) -> usize {
+/// How many of the customer's invoices over this amount stand, and bill what another bills too; where the payments came soon after
+/// each other, also those that begin what another begins.
+fn billed_twice(around: &Surroundings<'_>, is_soon: bool, ctx: &Context<'_>) -> usize {
     let is_standing = |key: Key| {
         let invoice = ctx.ledger().invoice(key);
         invoice.is_some_and(|invoice| !invoice.is_closed)
@@ -255,7 +257,10 @@ fn billed_twice(around: &Surroundings<'_>, ctx: &Context<'_>) -> usize {
     let standing = || around.invoices.iter().filter(|key| is_standing(**key));
     let has_twin = |a: Key| {
         let mut others = standing().filter(|b| **b != a);
-        others.any(|b| around.bills.billed_twice(a, *b).is_some())
+        others.any(|b| {
+            around.bills.billed_twice(a, *b).is_some()
+                || is_soon && around.bills.are_one_signup(a, *b)
+        })
     };
     standing().filter(|key| has_twin(**key)).count()
 }

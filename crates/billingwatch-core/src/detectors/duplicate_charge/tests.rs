@@ -351,6 +351,28 @@ fn a_signup_sent_twice_is_told_and_two_that_differ_are_not() {
 }
 
 #[test]
+fn a_signup_sent_twice_is_told_where_charges_name_no_invoices() {
+    let told = |second: &str, apart: &str| {
+        let one = |n: usize, price: &str| {
+            format!(
+                "charge.succeeded ch=ch_{n} cus=cus_1 amt=4900 desc=Subscription_creation\n\
+                 +0s invoice.paid in=in_{n} cus=cus_1 sub=sub_{n} total=4900 reason=create price={price} \
+                 from=0s through=30d\n"
+            )
+        };
+        let timeline = format!(
+            "+0s {}+{apart} {}+1h wait\n",
+            one(1, "price_1"),
+            one(2, second)
+        );
+        firing(&check("duplicate_charge", &timeline))
+    };
+    assert_eq!(told("price_1", "22s"), 1);
+    assert_eq!(told("price_2", "22s"), 0);
+    assert_eq!(told("price_1", "200s"), 0);
+}
+
+#[test]
 fn subscriptions_with_metadata_of_their_own_are_two() {
     let told = check(
         "duplicate_charge",

@@ -24,6 +24,7 @@ mod settled;
 mod unit_prices;
 mod wave;
 mod wave_days;
+mod wave_early;
 mod wave_hours;
 
 use std::collections::BTreeMap;

@@ -256,3 +256,22 @@ fn payments_of_long_ago_are_no_weeks_that_are_known() {
     assert_eq!(told(false), "");
     assert_eq!(told(true), "");
 }
+
+#[test]
+fn a_wave_of_the_first_week_is_told_where_refunds_are_made_every_day() {
+    // Six a day; on Friday so many within the hour.
+    let told = |refunds: &dyn Fn(i64) -> i64, wave: i64| {
+        let mut shop = Shop::new(5, refunds);
+        for n in 0..wave {
+            shop.refund(4 * DAY + 20 * HOUR + n * HOUR / wave);
+        }
+        shop.told()
+    };
+    assert_snapshot!(told(&|_| 6, 40), @"
+    d4 20:40:30 firing high refund_wave: 30 charges were refunded within 6h, where 6.0 are usual: 38.4 % of the payments of a day; 600.00 USD given back
+    d4 20:54:00 escalated critical refund_wave: 39 charges were refunded within 6h, where 6.0 are usual: 50 % of the payments of a day; 780.00 USD given back
+    ");
+    assert_eq!(told(&|_| 6, 20), "");
+    // Who makes none on Wednesdays may make them once a week.
+    assert_eq!(told(&|day| if day == 2 { 0 } else { 6 }, 40), "");
+}

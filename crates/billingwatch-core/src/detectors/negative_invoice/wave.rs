@@ -21,6 +21,7 @@ use crate::money::{Currency, Money, share_bps};
 use crate::time::{Span, Timestamp};
 
 use super::wave_days::{Reach, Usual, WaveDays};
+use super::wave_early;
 use super::wave_hours::WaveHours;
 
 /// The longest of the rolling windows.
@@ -32,7 +33,7 @@ const WINDOW_MAX: usize = 20_000;
 /// Payments without which nothing is said: too little is known of this merchant.
 const PAYMENTS_MIN: u64 = 50;
 
-/// Where no events tell of payments: refunds without which nothing is said.
+/// Where no events tell of payments, and in the first week: refunds without which nothing is said.
 const REFUNDS_MIN: u64 = 20;
 
 /// There a wave of so many times the usual is a high one: it has no share of payments.
@@ -279,7 +280,7 @@ impl Wave {
     ) -> [Option<Seen>; Reach::ALL.len()] {
         let today = today(ctx);
         if !self.is_known(ctx) {
-            return [None; Reach::ALL.len()];
+            return Reach::ALL.map(|reach| self.weigh_early(reach, settings, ctx));
         }
         // No share of the chance for each of a day's 24 hours: what is usual of an hour is the busiest of a
         // day, so that all of them are held against it already.
@@ -301,6 +302,32 @@ impl Wave {
                 severity: self.severity_of(count, usual.mean, today),
                 is_odd: false,
             })
+        })
+    }
+
+    /// The same in the first week, where each day before had its refunds: of a part of a day alone, that brings many times what
+    /// the busiest of them brought.
+    fn weigh_early(
+        &self,
+        reach: Reach,
+        settings: &WaveSettings,
+        ctx: &Context<'_>,
+    ) -> Option<Seen> {
+        let (count, _) = self.count(reach, ctx);
+        let today = today(ctx);
+        if reach.days().is_some() || count < REFUNDS_MIN || self.days.payments() < PAYMENTS_MIN {
+            return None;
+        }
+        let usual = wave_early::usual(&self.days, today)?;
+        let chance = usual.chance(count);
+        let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
+        (wave_early::is_beyond(count, usual) && chance <= chance_max).then(|| Seen {
+            reach,
+            count,
+            usual,
+            chance,
+            severity: self.severity_of(count, usual.mean, today),
+            is_odd: false,
         })
     }
 

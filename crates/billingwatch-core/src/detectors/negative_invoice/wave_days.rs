@@ -34,7 +34,7 @@ const BEYOND_BUSIEST: (u64, u64) = (3, 2);
 /// Until the merchant's own spread is known, the busiest hours of one day are held to differ from another's
 /// by a half (a relative variance of a quarter) beyond chance: people work off refunds in batches. That weighs as much as
 /// four days of the record.
-const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
+pub(super) const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
 
 /// The least that is taken as usual: two days of nothing are no promise.
 const MEAN_MIN: f64 = 0.5;
@@ -246,6 +246,16 @@ impl WaveDays {
             None => Some(self.usual_of_part(today, reach)),
             Some(days) => self.usual_of_days(today, days),
         }
+    }
+
+    /// The first day that is known.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.days.front().map(|first| first.day)
+    }
+
+    /// Charges refunded on a day.
+    pub(super) fn made(&self, day: i64) -> u64 {
+        self.known_day(day).map_or(0, |day| day.made)
     }
 
     /// Of a part of a day.

@@ -427,7 +427,7 @@ impl Watched {
         }
         let len = (end - incident.began).clamp(1, WINDOW_MAX);
         let gap = self.habits.gap(&self.hours, past, (end, len, 0), false);
-        if !is_calm && MEASURED_HOURS.contains(&len) {
+        if !is_calm && gap.expected > 0 && MEASURED_HOURS.contains(&len) {
             // What was found was its worst window.
             incident.drop_bps = drop_of(&gap).max(settings.drop_bps_min);
             incident.lost_bps = gap.lost_bps();

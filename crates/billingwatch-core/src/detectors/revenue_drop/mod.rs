@@ -2,7 +2,7 @@
 //!
 //! **Expected against collected**, hour by hour and per currency: each active subscription says
 //! when it renews and for how much, and sales that no subscription foretells are held against the
-//! same hours of the weeks before. Opens when a window of 3 to 72 hours lacks more than
+//! same hours of the weeks before. Opens when a window of 1 to 72 hours lacks more than
 //! `drop_bps_min` of what was expected **and** so few payments are implausible; so a certain loss
 //! is told on the day it happens. A renewal has [`SETTLE`](dues::SETTLE) to be paid. Hours are judged only as far
 //! as their events have arrived: what is on its way is not lost.
@@ -44,6 +44,8 @@ mod terms;
 mod tests;
 #[cfg(test)]
 mod tests_of_backfills;
+#[cfg(test)]
+mod tests_of_breaks;
 #[cfg(test)]
 mod tests_of_calendars;
 #[cfg(test)]

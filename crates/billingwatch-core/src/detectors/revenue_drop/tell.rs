@@ -117,9 +117,10 @@ fn sentence(currency: Currency, missing: &Missing) -> String {
         format!("{} other payments where {usual_sales} are usual", gap.sales)
     };
     format!(
-        "{} hours brought {}, {} less than the {} that subscriptions and usual sales foretold: \
+        "{} hour{} brought {}, {} less than the {} that subscriptions and usual sales foretold: \
          {renewals}; {sales}",
         gap.hours,
+        if gap.hours == 1 { "" } else { "s" },
         Money::new(gap.collected, currency),
         percent(share_bps(gap.missing(), gap.expected)),
         Money::new(gap.expected, currency),

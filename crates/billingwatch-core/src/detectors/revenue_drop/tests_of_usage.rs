@@ -62,6 +62,18 @@ fn one_that_loses_most_of_its_use_is_told() {
 }
 
 #[test]
+fn half_of_the_meters_that_send_nothing_are_told_and_a_milder_season_is_not() {
+    let half = |sub: i64, week: i64| if week == 2 && sub % 2 == 0 { 5 } else { 100 };
+    let told_of_half = told(half);
+    assert!(told_of_half.contains("firing"), "{told_of_half}");
+    // All of them use as much less.
+    assert_eq!(told(|_, week| if week >= 2 { 55 } else { 100 }), "");
+    // Here half of them hardly use anything every other week.
+    let on_and_off = |sub: i64, week: i64| if (sub + week) % 2 == 0 { 5 } else { 100 };
+    assert_eq!(told(on_and_off), "");
+}
+
+#[test]
 fn a_customer_who_uses_nothing_is_no_incident_and_a_slack_week_is_none() {
     assert_eq!(told(|_, _| 100), "");
     assert_eq!(

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::normal_head;
+use crate::stats::{binomial_tail, normal_head};
 
-use super::super::words::as_f64;
+use super::super::words::{as_f64, rounded};
 use super::hours::WINDOW_MAX;
 use super::worth::{BACK_AT, of_none};
 
@@ -23,6 +23,14 @@ const COUNT_MIN: f64 = 20.0;
 
 /// Invoices that show that it is over.
 const BACK_COUNT_MIN: f64 = 10.0;
+
+/// Of the most that a subscription ever paid, what is next to nothing: the standing charge, say.
+const LITTLE: f64 = 0.25;
+
+/// Of those who renew, the part that asks for next to nothing may be so many times the usual one, and so much more, on any day.
+const LITTLE_TIMES: f64 = 2.0;
+/// See [`LITTLE_TIMES`].
+const LITTLE_SLACK: f64 = 0.1;
 
 /// How far the logarithm of what a day's customers use strays beyond what single ones do, squared, until it is known: 30 %.
 const STRAY_PRIOR: f64 = 0.09;
@@ -56,6 +64,8 @@ pub(super) struct Used {
     asked_squared: f64,
     most_squared: f64,
     product: f64,
+    /// Those that ask for [next to nothing](LITTLE) of it.
+    little: f64,
 }
 
 /// One currency's use.
@@ -97,6 +107,7 @@ impl Used {
             asked_squared: asked * asked,
             most_squared: most * most,
             product: asked * most,
+            little: if asked < LITTLE * most { 1.0 } else { 0.0 },
         }
     }
 
@@ -107,6 +118,7 @@ impl Used {
         self.asked_squared += other.asked_squared;
         self.most_squared += other.most_squared;
         self.product += other.product;
+        self.little += other.little;
     }
 
     fn keep(&mut self, part: f64) {
@@ -116,6 +128,7 @@ impl Used {
         self.asked_squared *= part;
         self.most_squared *= part;
         self.product *= part;
+        self.little *= part;
     }
 
     /// What is asked of the most that was ever paid.
@@ -214,7 +227,16 @@ impl Usage {
         let by_chance = of_one / used.alike().max(1.0) + of_one / self.known.alike().max(1.0);
         let spread = (stray + by_chance).sqrt();
         let chance = normal_head(ratio.max(LEAST_RATIO).ln() / spread);
-        Some(chance.max(of_none(used.alike() / (1.0 + of_one))))
+        let chance = chance.max(of_none(used.alike() / (1.0 + of_one)));
+        Some(chance.min(self.chance_of_little(used)))
+    }
+
+    /// How likely it is that so many ask for next to nothing. A season or a price makes all customers ask for less, and a meter that
+    /// sends nothing some of them.
+    fn chance_of_little(&self, used: &Used) -> f64 {
+        let usual = (self.known.little + 1.0) / (self.known.count + 1.0);
+        let usual = (LITTLE_TIMES * usual + LITTLE_SLACK).min(1.0);
+        binomial_tail(whole(used.little), whole(used.count), usual)
     }
 
     /// Learns from an hour that is no longer judged: what single customers use, and by the day how all do together.
@@ -241,4 +263,9 @@ impl Usage {
         }
         self.known.add(&day);
     }
+}
+
+/// A count that no memory has faded.
+fn whole(count: f64) -> u64 {
+    u64::try_from(rounded(count)).unwrap_or_default()
 }

@@ -156,6 +156,29 @@ fn a_phase_that_a_schedule_makes_free_is_invoiced_with_zero() {
 }
 
 #[test]
+fn what_a_schedule_shows_at_the_turn_with_which_it_is_met_is_owed() {
+    let told = |first: &str, after: &str| {
+        check(
+            "silent_lapse",
+            &format!(
+                "
+    +0s   customer.updated
+    +1d   customer.subscription.updated sub=sub_1 amt=600 schedule {first} from=0s to=30d
+    {after}
+    +12d  wait
+    "
+            ),
+        )
+    };
+    let draft = "+1s invoice.created sub=sub_1 in=in_1 total=600 through=30d";
+    insta::assert_snapshot!(told("born=-90d", draft), @"d4 00:00:00 firing high sub_1: sub_1 is active, yet 6.00 USD due 2024-03-05T00:00:00Z has not been paid for 3d");
+    // It is made now: whether its schedule begins with a free phase nobody knows.
+    assert_eq!(told("born=0s", draft), "");
+    let paid = "+1h invoice.paid sub=sub_1 in=in_1 total=600 through=30d";
+    assert_eq!(told("born=-90d", paid), "");
+}
+
+#[test]
 fn a_trial_that_ends_in_a_silence_is_left_to_the_end_of_its_first_period() {
     let told = |after: &str| {
         check(

@@ -268,10 +268,10 @@ fn a_wave_of_the_first_week_is_told_where_refunds_are_made_every_day() {
         shop.told()
     };
     assert_snapshot!(told(&|_| 6, 40), @"
-    d4 20:40:30 firing high refund_wave: 30 charges were refunded within 6h, where 6.0 are usual: 38.4 % of the payments of a day; 600.00 USD given back
-    d4 20:54:00 escalated critical refund_wave: 39 charges were refunded within 6h, where 6.0 are usual: 50 % of the payments of a day; 780.00 USD given back
+    d4 20:28:30 firing high refund_wave: 20 charges were refunded within 1h, where 1.0 are usual: 25.6 % of the payments of a day; 400.00 USD given back
+    d4 20:57:00 escalated critical refund_wave: 39 charges were refunded within 1h, where 1.0 are usual: 50 % of the payments of a day; 780.00 USD given back
     ");
-    assert_eq!(told(&|_| 6, 20), "");
+    assert_eq!(told(&|_| 6, 14), "");
     // Who makes none on Wednesdays may make them once a week.
     assert_eq!(told(&|day| if day == 2 { 0 } else { 6 }, 40), "");
 }

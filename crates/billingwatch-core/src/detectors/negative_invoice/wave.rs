@@ -318,10 +318,10 @@ impl Wave {
         if reach.days().is_some() || count < REFUNDS_MIN || self.days.payments() < PAYMENTS_MIN {
             return None;
         }
-        let usual = wave_early::usual(&self.days, today)?;
+        let usual = self.days.usual(today, reach)?;
         let chance = usual.chance(count);
         let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
-        (wave_early::is_beyond(count, usual) && chance <= chance_max).then(|| Seen {
+        (wave_early::is_beyond(count, &self.days, today) && chance <= chance_max).then(|| Seen {
             reach,
             count,
             usual,

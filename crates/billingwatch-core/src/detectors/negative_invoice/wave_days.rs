@@ -34,7 +34,7 @@ const BEYOND_BUSIEST: (u64, u64) = (3, 2);
 /// Until the merchant's own spread is known, the busiest hours of one day are held to differ from another's
 /// by a half (a relative variance of a quarter) beyond chance: people work off refunds in batches. That weighs as much as
 /// four days of the record.
-pub(super) const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
+const STRAY_PRIOR: (f64, f64) = (0.25, 4.0);
 
 /// The least that is taken as usual: two days of nothing are no promise.
 const MEAN_MIN: f64 = 0.5;

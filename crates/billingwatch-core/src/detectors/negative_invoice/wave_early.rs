@@ -5,7 +5,7 @@
 
 use crate::detectors::words::as_f64;
 
-use super::wave_days::{STRAY_PRIOR, Usual, WaveDays};
+use super::wave_days::WaveDays;
 
 /// Whole days that must be known.
 const DAYS_MIN: usize = 2;
@@ -16,25 +16,23 @@ const REFUNDS_MIN: u64 = 4;
 /// So many times the fewest of a day is the most at most, where refunds are made every day.
 const STEADY: u64 = 4;
 
-/// A part of a day must bring so many times what the busiest day brought: a weekend's refunds may be made on
-/// the Monday after it, within the hour.
-const TIMES: f64 = 4.0;
+/// A part of a day must bring so many times what the busiest day brought.
+const TIMES: f64 = 2.5;
 
-/// What the busiest day brought; `None` while too little is known.
-pub(super) fn usual(days: &WaveDays, today: i64) -> Option<Usual> {
+/// Whether so many of a part of a day are beyond all that the days before brought, and these can say so.
+pub(super) fn is_beyond(count: u64, days: &WaveDays, today: i64) -> bool {
     // The first of them may be half of one.
-    let made: Vec<u64> = (days.first()? + 1..today)
+    let made = days.first().map(|first| first + 1..today);
+    let made: Vec<u64> = made
+        .into_iter()
+        .flatten()
         .map(|day| days.made(day))
         .collect();
-    let (least, most) = (*made.iter().min()?, *made.iter().max()?);
-    let is_steady = made.len() >= DAYS_MIN && least >= REFUNDS_MIN && least * STEADY >= most;
-    is_steady.then(|| Usual {
-        mean: as_f64(most),
-        stray: STRAY_PRIOR.0,
+    let (least, most) = (made.iter().min(), made.iter().max());
+    least.zip(most).is_some_and(|(least, most)| {
+        made.len() >= DAYS_MIN
+            && *least >= REFUNDS_MIN
+            && least * STEADY >= *most
+            && as_f64(count) >= TIMES * as_f64(*most)
     })
-}
-
-/// Whether so many are beyond all that a part of a day brings.
-pub(super) fn is_beyond(count: u64, usual: Usual) -> bool {
-    as_f64(count) >= TIMES * usual.mean
 }

@@ -106,7 +106,7 @@ pub(super) fn least(
 /// What must come within a few hours, unless sales break off.
 fn breaks_off(hours: &Hours, past: Past<'_>, (end, len): (i64, i64)) -> Option<Usual> {
     let start = end - len;
-    let is_known = |day: &i64| past.before(start, day * 24) - 1 >= past.known_from;
+    let is_known = |day: &i64| past.before(start, day * 24) > past.known_from;
     let days = (1..=DAYS_MAX).take_while(is_known).last()?;
     let is_calm = |hour: i64| !hours.hour(hour).is_incident;
     let at = Timestamp::EPOCH + Span::hours(start);

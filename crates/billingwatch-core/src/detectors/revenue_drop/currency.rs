@@ -34,6 +34,9 @@ const RECOVERY_EVIDENCE: f64 = 5.0;
 /// What is lost less than this of renewals, or of sales, is not what the incident is about.
 const LOST_BPS_MIN: i64 = 1_000;
 
+/// The shortest window that says anything of renewals, in hours.
+const RENEWALS_WINDOW: i64 = 3;
+
 /// Payments that a window must have expected for that: where fewer are, the longest window need only
 /// be no surprise.
 const RECOVERY_PAYMENTS: f64 = 24.0;
@@ -188,6 +191,10 @@ impl Watched {
         let is_monthly = |gap: &Gap| {
             gap.cause != Cause::Used && again::is_of_the_month(&self.hours, past, end, gap)
         };
+        // A few renewals that are late together are no outage of an hour.
+        let is_of_sales =
+            |gap: &Gap| gap.hours >= RENEWALS_WINDOW || gap.lost_bps().0 < LOST_BPS_MIN;
+        let gaps = gaps.filter(is_of_sales);
         let missing = gaps.filter(|gap| !is_shifted(gap) && !is_monthly(gap));
         let missing = missing.filter(|gap| !self.is_ordinary(past, end, gap, settings));
         let missing = missing.filter(|gap| !self.is_trifle(past, end, gap));

@@ -13,7 +13,7 @@ use super::usual::{Past, Usual, by_weeks, usual, usual_for};
 use super::worth::{Sales, Worth};
 
 /// Windows judged, in hours: an outage of who sells much shows in one, a slow loss in three days.
-pub(super) const WINDOWS: [i64; 8] = [1, 2, 3, 6, 12, 24, 48, WINDOW_MAX];
+pub(super) const WINDOWS: [i64; 7] = [1, 2, 3, 6, 12, 24, WINDOW_MAX];
 
 /// Of all renewals due, those that nobody asks for, until the merchant's own share is known: one in
 /// a hundred. Changes of plan that are told late look like it.

@@ -127,7 +127,7 @@ fn a_loss_of_one_months_renewals_is_over_when_no_more_are_due_and_the_next_month
         }
     });
     assert_snapshot!(lost, @"
-    d10 06:02:00 firing high usd: 48 hours brought 396.00 USD, 49.4 % less than the 784.08 USD that subscriptions and usual sales foretold: 4 of 8 renewals paid, 4 not even invoiced; 0 other payments where 0 are usual
+    d10 06:02:00 firing high usd: 72 hours brought 396.00 USD, 49.4 % less than the 784.08 USD that subscriptions and usual sales foretold: 4 of 8 renewals paid, 4 not even invoiced; 0 other payments where 0 are usual
     d14 01:02:00 resolved high usd: nothing was to be expected in the last 72 hours; what was missing may still be
     d40 06:02:00 firing medium usd: 72 hours brought 1,440.00 USD, 16.9 % less than the 1,734.03 USD that subscriptions and usual sales foretold: 0 of 3 renewals paid, 3 not even invoiced; 144 other payments where 144 are usual
     d40 10:02:00 escalated high usd: 72 hours brought 1,440.00 USD, 32.2 % less than the 2,126.07 USD that subscriptions and usual sales foretold: 0 of 7 renewals paid, 7 not even invoiced; 144 other payments where 144 are usual

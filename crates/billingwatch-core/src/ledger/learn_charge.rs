@@ -72,10 +72,7 @@ impl Ledger {
 
         if is_news {
             let purchase = intent.unwrap_or(key);
-            let is_retry = self.failed_purchases.contains(purchase);
-            if is_failed && !is_retry {
-                self.failed_purchases.insert(purchase, ());
-            }
+            let is_retry = self.note_attempt(purchase, is_failed);
             let card = charge
                 .card
                 .as_ref()
@@ -174,10 +171,7 @@ impl Ledger {
         }
         if is_news {
             let purchase = intent.id.key();
-            let is_retry = self.failed_purchases.contains(purchase);
-            if is_failed && !is_retry {
-                self.failed_purchases.insert(purchase, ());
-            }
+            let is_retry = self.note_attempt(purchase, is_failed);
             self.attempt_seen_at = self.attempt_seen_at.max(Some(event_at));
             facts.push(Fact::Attempt(AttemptFact {
                 charge: key,
@@ -214,10 +208,7 @@ impl Ledger {
         facts: &mut Vec<Fact>,
     ) {
         let purchase = intent.id.key();
-        let is_retry = self.failed_purchases.contains(purchase);
-        if !is_retry {
-            self.failed_purchases.insert(purchase, ());
-        }
+        let is_retry = self.note_attempt(purchase, true);
         self.attempt_seen_at = self.attempt_seen_at.max(Some(event_at));
         facts.push(Fact::Attempt(AttemptFact {
             charge: purchase,

@@ -57,10 +57,7 @@ impl Ledger {
                 return;
             }
         }
-        let is_retry = self.failed_purchases.contains(purchase);
-        if is_failed && !is_retry {
-            self.failed_purchases.insert(purchase, ());
-        }
+        let is_retry = self.note_attempt(purchase, is_failed);
         let customer = invoice.customer.as_ref().map(|id| id.key());
         facts.push(Fact::Attempt(AttemptFact {
             charge: charge.unwrap_or(purchase),

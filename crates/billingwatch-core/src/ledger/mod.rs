@@ -260,6 +260,15 @@ impl Ledger {
         }
     }
 
+    /// Whether an attempt at this purchase is a retry of one that failed. A first failure is remembered.
+    fn note_attempt(&mut self, purchase: Key, is_failed: bool) -> bool {
+        let is_retry = self.failed_purchases.contains(purchase);
+        if is_failed && !is_retry {
+            self.failed_purchases.insert(purchase, ());
+        }
+        is_retry
+    }
+
     /// Whether charges announce the payments of this scope.
     fn has_charges(&self, at: Timestamp) -> bool {
         self.charge_seen_at

@@ -294,14 +294,7 @@ impl Wave {
             };
             let usual = self.days.usual(today, reach)?;
             let chance = usual.chance(count);
-            (chance <= doubt * chance_max).then(|| Seen {
-                reach,
-                count,
-                usual,
-                chance,
-                severity: self.severity_of(count, usual.mean, today),
-                is_odd: false,
-            })
+            (chance <= doubt * chance_max).then(|| self.seen(reach, count, usual, today))
         })
     }
 
@@ -321,14 +314,20 @@ impl Wave {
         let usual = self.days.usual(today, reach)?;
         let chance = usual.chance(count);
         let chance_max = as_f64(settings.chance_ppm_max.max(0).unsigned_abs()) / 1e6;
-        (wave_early::is_beyond(count, &self.days, today) && chance <= chance_max).then(|| Seen {
+        (wave_early::is_beyond(count, &self.days, today) && chance <= chance_max)
+            .then(|| self.seen(reach, count, usual, today))
+    }
+
+    /// A count against what is usual, as what was seen.
+    fn seen(&self, reach: Reach, count: u64, usual: Usual, today: i64) -> Seen {
+        Seen {
             reach,
             count,
             usual,
-            chance,
+            chance: usual.chance(count),
             severity: self.severity_of(count, usual.mean, today),
             is_odd: false,
-        })
+        }
     }
 
     /// The least plausible of the windows that hold more than ever.

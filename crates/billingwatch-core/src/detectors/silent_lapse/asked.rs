@@ -269,7 +269,8 @@ impl Asked {
         let voided_at = asks.filter_map(|ask| ask.voided_at).max();
         let how = match voided_at {
             Some(voided_at) => format!("the invoice for it is void since {voided_at}"),
-            None => "no invoice was sent for it".to_owned(),
+            // All that is known: one may have gone out whose events were lost.
+            None => "no event told of an invoice for it".to_owned(),
         };
         finding.message = format!(
             "{} is active, yet nobody was asked to pay the {} due for its period since {missing_since}: {how}",

@@ -32,11 +32,11 @@ const SENT: &str = "+1h invoice.finalized sub=sub_1 in=in_2 through=30d due=30d 
 
 #[test]
 fn a_renewal_of_which_no_invoice_goes_out_is_told_after_the_grace() {
-    insta::assert_snapshot!(renewal(6, "1h", &format!("{TURN}+5d wait\n")), @"d33 01:12:00 firing high sub_1: sub_1 is active, yet nobody was asked to pay the 20.00 USD due for its period since 2024-04-03T01:12:00Z: no invoice was sent for it");
+    insta::assert_snapshot!(renewal(6, "1h", &format!("{TURN}+5d wait\n")), @"d33 01:12:00 firing high sub_1: sub_1 is active, yet nobody was asked to pay the 20.00 USD due for its period since 2024-04-03T01:12:00Z: no event told of an invoice for it");
     // Nor does one that stays a draft ask for anything, and an invoice ends it, though its days to pay have just begun.
     let draft = "+1s invoice.created sub=sub_1 in=in_2 through=30d due=30d reason=cycle\n";
     insta::assert_snapshot!(renewal(6, "1h", &format!("{TURN}{draft}+5d wait\n{SENT}+20d wait\n")), @"
-    d33 01:12:00 firing high sub_1: sub_1 is active, yet nobody was asked to pay the 20.00 USD due for its period since 2024-04-03T01:12:00Z: no invoice was sent for it
+    d33 01:12:00 firing high sub_1: sub_1 is active, yet nobody was asked to pay the 20.00 USD due for its period since 2024-04-03T01:12:00Z: no event told of an invoice for it
     d35 00:18:13 resolved high sub_1: invoiced; next due 2024-05-08T00:18:13Z
     ");
     // Nothing at all happens at the turn.

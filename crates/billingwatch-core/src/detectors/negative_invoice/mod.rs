@@ -47,7 +47,7 @@ use one_customer::OneCustomer;
 use run::Runs;
 use settled::Settled;
 use unit_prices::UnitPrices;
-use wave::{Wave, WaveSettings};
+use wave::{CREDITS, Kind, REFUNDS, Wave, WaveSettings};
 
 /// How long an alert stays open when nothing mends it.
 const HOLD: Span = Span::days(7);
@@ -83,10 +83,10 @@ crate::settings! {
     payments_min: i64 = 50, 10 => 1_000_000;
     /// The smallest negative total spoken of, in minor units without the sign.
     negative_min: i64 = 1, 1 => 1_000_000_000;
-    /// Charges refunded within one to three days, six hours or one before a wave of refunds is spoken of; one
+    /// Charges refunded, or paid invoices credited, within one to three days, six hours or one before a wave is spoken of; one
     /// fewer where they are five times less likely than must be.
     wave_count_min: i64 = 8, 3 => 100_000;
-    /// How likely, in millionths, so many refunds may be, as far as this merchant's days stray, before
+    /// How likely, in millionths, so many may be, as far as this merchant's days stray, before
     /// they count as a wave.
     wave_chance_ppm_max: i64 = 100, 1 => 50_000;
 }
@@ -123,6 +123,8 @@ pub(super) struct NegativeInvoice {
     unit_prices: UnitPrices,
     given: Given,
     wave: Wave,
+    /// The same of credits beside refunds.
+    credits: Wave,
     one_customer: OneCustomer,
     runs: Runs,
     /// When each open alert fired, by key.
@@ -151,6 +153,7 @@ impl Detector for NegativeInvoice {
                     let (day, calendar) = (ctx.calendar().day(payment.at), ctx.calendar());
                     if self.began_at.is_some_and(|at| day >= calendar.day(at)) {
                         self.wave.count_payment(day);
+                        self.credits.count_payment(day);
                     }
                 }
                 Fact::InvoiceFinalized { .. } => {
@@ -161,7 +164,7 @@ impl Detector for NegativeInvoice {
                 }
                 Fact::Refund(refund) => {
                     self.judge_refund(refund, event, ctx);
-                    let settings = self.wave_settings();
+                    let settings = self.wave_settings(&REFUNDS);
                     self.wave.take(refund, event, &settings, ctx);
                     let finding = self.one_customer.take(refund, event, ctx);
                     if let Some(finding) = finding.filter(|_| self.wave.is_known(ctx)) {
@@ -176,6 +179,7 @@ impl Detector for NegativeInvoice {
                 Fact::CreditNote { .. } => {
                     if let EventData::CreditNote(note) = &event.data {
                         self.judge_credit(note, event, ctx);
+                        self.take_credit(note, event, ctx);
                     }
                 }
                 _ => {}
@@ -222,8 +226,8 @@ impl Detector for NegativeInvoice {
             let prices = self.unit_prices.advance_to(now);
             self.forgets_at = self.given.advance_to(now).min(settled).min(prices);
         }
-        let settings = self.wave_settings();
-        self.wave.tick(&settings, ctx);
+        self.wave.tick(&self.wave_settings(&REFUNDS), ctx);
+        self.credits.tick(&self.wave_settings(&CREDITS), ctx);
         for finding in self.runs.news(now) {
             self.open.insert(finding.key.clone(), now);
             ctx.fire(finding);
@@ -272,16 +276,41 @@ fn refund_ids(event: &Event) -> Option<(&str, Option<&str>)> {
             refund.charge.as_ref().map(|id| id.as_str()),
         )),
         EventData::Charge(charge) => Some((charge.id.as_str(), Some(charge.id.as_str()))),
+        EventData::CreditNote(note) => {
+            let invoice = note.invoice.as_ref().map(|id| id.as_str());
+            Some((note.id.as_str(), invoice))
+        }
         _ => None,
     }
 }
 
 impl NegativeInvoice {
-    const fn wave_settings(&self) -> WaveSettings {
+    const fn wave_settings(&self, kind: &'static Kind) -> WaveSettings {
         WaveSettings {
+            kind,
             count_min: self.settings.wave_count_min,
             chance_ppm_max: self.settings.wave_chance_ppm_max,
         }
+    }
+
+    /// A credit note that gives back by another way than refunds counts as one of those does.
+    fn take_credit(&mut self, note: &CreditNote, event: &Event, ctx: &mut Context<'_>) {
+        let amount = note.amount_beside_refunds;
+        let is_surplus = note.reason.as_deref() == Some("duplicate");
+        let Some(currency) = note.currency.filter(|_| amount > 0 && !is_surplus) else {
+            return;
+        };
+        let credit = RefundFact {
+            refund: note.id.key(),
+            charge: note.invoice.as_ref().map(|id| id.key()),
+            at: note.created.unwrap_or(ctx.event_at()),
+            amount,
+            currency,
+            amount_collected: None,
+            amount_refunded: amount,
+        };
+        let settings = self.wave_settings(&CREDITS);
+        self.credits.take(&credit, event, &settings, ctx);
     }
 
     fn learn(&mut self, currency: Currency, amount: i64) {
@@ -519,6 +548,8 @@ fn subscription_total(refund: &RefundFact, ctx: &Context<'_>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_credits;
 #[cfg(test)]
 mod tests_of_prorations;
 #[cfg(test)]

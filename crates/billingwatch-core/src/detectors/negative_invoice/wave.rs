@@ -59,11 +59,41 @@ const ODD_USUAL: Usual = Usual {
 /// A wave is over when what the windows hold is more likely than this.
 const CALM_CHANCE: f64 = 0.01;
 
-/// The alert's key.
-const KEY: &str = "refund_wave";
+/// What comes in a wave, and the words for it.
+pub(super) struct Kind {
+    /// The alert's key.
+    key: &'static str,
+    title: &'static str,
+    /// What was done, and what was done to whom.
+    what: &'static str,
+    whats: &'static str,
+    sum: &'static str,
+    measure: &'static str,
+}
+
+/// Charges that are refunded.
+pub(super) static REFUNDS: Kind = Kind {
+    key: "refund_wave",
+    title: "Refunds come in a wave",
+    what: "charges were refunded",
+    whats: "charges refunded",
+    sum: "given back",
+    measure: "charges_refunded",
+};
+
+/// Paid invoices that are credited beside refunds: to their customers' balances, or outside Stripe.
+pub(super) static CREDITS: Kind = Kind {
+    key: "credit_wave",
+    title: "Credits come in a wave",
+    what: "paid invoices were credited",
+    whats: "paid invoices credited",
+    sum: "credited",
+    measure: "invoices_credited",
+};
 
 /// What can be set of it.
 pub(super) struct WaveSettings {
+    pub(super) kind: &'static Kind,
     pub(super) count_min: i64,
     pub(super) chance_ppm_max: i64,
 }
@@ -193,9 +223,9 @@ impl Wave {
             let expected = usual.map_or(0.0, |usual| usual.mean);
             self.floor_at = ctx.now();
             let window = incident.reach.span();
-            let reason =
-                format!("{count} charges refunded within {window}, {expected:.1} are usual");
-            ctx.clear(KEY, reason);
+            let whats = settings.kind.whats;
+            let reason = format!("{count} {whats} within {window}, {expected:.1} are usual");
+            ctx.clear(settings.kind.key, reason);
         } else if self.unreported > 0 {
             self.report(settings, ctx);
         }
@@ -387,7 +417,9 @@ impl Wave {
             ..
         } = seen;
         let expected = usual.mean;
-        let mut finding = Finding::new(KEY, severity, "Refunds come in a wave");
+        let kind = settings.kind;
+        let what = kind.what;
+        let mut finding = Finding::new(kind.key, severity, kind.title);
         finding.anomaly_score = anomaly_score(chance);
         finding.occurrences = std::mem::take(&mut self.unreported);
         let newest = || self.window.iter().rev().filter(|one| one.at > from);
@@ -398,11 +430,9 @@ impl Wave {
             Money::new(sum, currency)
         });
         finding.message = if seen.is_odd {
-            format!(
-                "{count} charges were refunded within {window}, at hours at which none are usual"
-            )
+            format!("{count} {what} within {window}, at hours at which none are usual")
         } else {
-            format!("{count} charges were refunded within {window}, where {expected:.1} are usual")
+            format!("{count} {what} within {window}, where {expected:.1} are usual")
         };
         let share = (!self.days.is_unpaid()).then(|| self.share_bps(count, today(ctx)));
         if let Some(share) = share {
@@ -411,7 +441,7 @@ impl Wave {
         if let Some(sum) = sum {
             finding.currency = currency;
             finding.amount_at_stake = Some(sum.amount);
-            finding.message += &format!("; {sum} given back");
+            finding.message += &format!("; {sum} {}", kind.sum);
         }
         let id_of = |one: &Refunded| one.charge_id.as_ref().unwrap_or(&one.refund_id).to_string();
         finding.subjects = newest().take(20).map(id_of).collect();
@@ -426,7 +456,7 @@ impl Wave {
             .collect();
         evidence.measures = vec![
             Measure::new(
-                "charges_refunded",
+                kind.measure,
                 i64::try_from(count).unwrap_or(i64::MAX),
                 Unit::Count,
             )

@@ -72,6 +72,7 @@ event_types! {
     InvoiceFinalizationFailed = "invoice.finalization_failed" => Invoice,
     InvoiceMarkedUncollectible = "invoice.marked_uncollectible" => Invoice,
     InvoiceVoided = "invoice.voided" => Invoice,
+    InvoiceDeleted = "invoice.deleted" => Invoice,
     InvoiceUpdated = "invoice.updated" => Invoice,
     InvoiceOverdue = "invoice.overdue" => Invoice,
     InvoiceUpcoming = "invoice.upcoming" => Invoice,

@@ -52,6 +52,8 @@ pub struct Invoice {
     pub ending_balance: Option<i64>,
     /// The sum of `total_discount_amounts`, minor units.
     pub discount_amount: i64,
+    /// Whether Stripe finalises it and collects by itself; `None` where the event does not say.
+    pub auto_advance: Option<bool>,
     /// How often its schedule tried to collect.
     pub attempt_count: Option<i64>,
     /// When Stripe tries next.

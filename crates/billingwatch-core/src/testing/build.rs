@@ -326,6 +326,11 @@ fn invoice(line: &Line<'_>, event_type: &EventType, now: Timestamp, made: usize)
         discount_amount: line.number("off").unwrap_or_default(),
         amount_paid: is_paid.then(|| total.unwrap_or_default().max(0)),
         is_paid_out_of_band: line.has("out_of_band"),
+        auto_advance: if line.has("by_hand") {
+            Some(false)
+        } else {
+            line.has("auto").then_some(true)
+        },
         attempt_count: line.number("tries"),
         next_payment_attempt: line.at("next", now),
         due_date: line.at("due", now),

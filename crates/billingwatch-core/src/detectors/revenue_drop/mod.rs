@@ -22,6 +22,7 @@ mod counted;
 mod coupons;
 mod currency;
 mod days;
+mod drafts;
 mod dues;
 mod first_week;
 mod gap;
@@ -54,6 +55,8 @@ mod tests_of_currencies;
 mod tests_of_daily;
 #[cfg(test)]
 mod tests_of_discounts;
+#[cfg(test)]
+mod tests_of_drafts;
 #[cfg(test)]
 mod tests_of_holidays;
 #[cfg(test)]
@@ -100,13 +103,14 @@ use crate::event::intent::PaymentIntent;
 use crate::event::invoice::BillingReason;
 use crate::event::{Event, EventData, EventType, Family, FamilySet};
 use crate::ids::Key;
-use crate::ledger::{Fact, InvoiceRecord, SubscriptionRecord};
+use crate::ledger::{Fact, InvoiceRecord};
 use crate::money::Currency;
 use crate::snapshot::{SnapshotError, decode, encode};
 use crate::time::{Span, Timestamp};
 
 use counted::Counted;
 use currency::{Missing, Step, Watched};
+use drafts::Drafts;
 use dues::{Billed, Booking, Dues};
 use gap::Gap;
 use holidays::Holidays;
@@ -174,6 +178,7 @@ pub(super) struct RevenueDrop {
     settings: Settings,
     watched: BTreeMap<Currency, Watched>,
     dues: Dues,
+    drafts: Drafts,
     mrr: Mrr,
     segments: Segments,
     prices: Prices,
@@ -253,6 +258,9 @@ impl Detector for RevenueDrop {
                 _ => {}
             }
         }
+        if let EventData::Invoice(invoice) = &event.data {
+            self.drafts.note(invoice, event, ctx);
+        }
         if let EventData::PaymentIntent(intent) = &event.data
             && event.event_type == EventType::PaymentIntentSucceeded
         {
@@ -282,6 +290,7 @@ impl Detector for RevenueDrop {
             self.judged_hour = hour;
             self.judge_hour(hour, ctx);
         }
+        self.drafts.tick(horizon, ctx);
         // What was committed does not wait for the hour's end, but for what may be on its way.
         if ended.is_some() || horizon == now - TRANSIT {
             for change in self.mrr.judge(horizon, ended, &self.settings) {
@@ -351,21 +360,6 @@ impl RevenueDrop {
             self.dues
                 .invoice(subscription, billed, at, &mut self.bookings);
             self.take_used(known, event, at);
-        }
-    }
-
-    /// An invoice of a renewal that bills nothing but use: what it asks for, before discounts and the customer's balance, held
-    /// against the most that was ever paid.
-    fn take_used(&mut self, record: Option<&SubscriptionRecord>, event: &Event, at: Timestamp) {
-        let EventData::Invoice(invoice) = &event.data else {
-            return;
-        };
-        let metered = record.filter(|record| record.is_metered && record.largest_paid > 0);
-        if invoice.billing_reason == BillingReason::SubscriptionCycle
-            && let Some((record, asked)) = metered.zip(invoice.subtotal.or(invoice.total))
-            && let Some(watched) = record.currency.and_then(|currency| self.watched(currency))
-        {
-            watched.used(at, asked, record.largest_paid);
         }
     }
 

@@ -9,9 +9,14 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::invoice::BillingReason;
+use crate::event::{Event, EventData};
+use crate::ledger::SubscriptionRecord;
 use crate::stats::{binomial_tail, normal_head};
+use crate::time::Timestamp;
 
 use super::super::words::{as_f64, rounded};
+use super::RevenueDrop;
 use super::hours::WINDOW_MAX;
 use super::worth::{BACK_AT, of_none};
 
@@ -268,4 +273,25 @@ impl Usage {
 /// A count that no memory has faded.
 fn whole(count: f64) -> u64 {
     u64::try_from(rounded(count)).unwrap_or_default()
+}
+impl RevenueDrop {
+    /// An invoice of a renewal that bills nothing but use: what it asks for, before discounts and the customer's balance, held
+    /// against the most that was ever paid.
+    pub(super) fn take_used(
+        &mut self,
+        record: Option<&SubscriptionRecord>,
+        event: &Event,
+        at: Timestamp,
+    ) {
+        let EventData::Invoice(invoice) = &event.data else {
+            return;
+        };
+        let metered = record.filter(|record| record.is_metered && record.largest_paid > 0);
+        if invoice.billing_reason == BillingReason::SubscriptionCycle
+            && let Some((record, asked)) = metered.zip(invoice.subtotal.or(invoice.total))
+            && let Some(watched) = record.currency.and_then(|currency| self.watched(currency))
+        {
+            watched.used(at, asked, record.largest_paid);
+        }
+    }
 }

@@ -65,6 +65,7 @@ impl Draft for InvoiceDraft {
                 let sum = |sum: i64, one: &DiscountAmount| sum.saturating_add(one.amount);
                 invoice.discount_amount = amounts.iter().fold(0, sum);
             }
+            b"auto_advance" => invoice.auto_advance = read(map)?,
             b"attempt_count" => invoice.attempt_count = read(map)?,
             b"next_payment_attempt" => invoice.next_payment_attempt = read(map)?,
             b"due_date" => invoice.due_date = read(map)?,

@@ -157,7 +157,7 @@ impl Velocity {
         }
         let customers = self.cards.entry(card_key, Partners::default);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
-            if count >= count_min.max(self.busiest_cards.before(day) * 2 + 1) {
+            if count >= count_min.max(self.busiest_cards.before(day) * 2) {
                 let key = format!("card:{fingerprint}");
                 let mut finding = grown(&key, count, count_min, charge, event, customers);
                 "One card pays for many new customers".clone_into(&mut finding.title);

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 /// The layout of everything a snapshot holds. Any change of a state struct raises it; a snapshot of
 /// another version is refused, and the engine is rebuilt from the journal. `tests/snapshot_version.rs`
 /// fails where it was forgotten.
-pub const SNAPSHOT_VERSION: u32 = 14;
+pub const SNAPSHOT_VERSION: u32 = 15;
 
 /// Why a snapshot could not be written or taken back.
 #[derive(Debug, thiserror::Error)]

@@ -39,8 +39,8 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     });
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
-        version 14
-        legacy: d630a41d34ad2047
-        basil: c4023e2c2aa19c20
+        version 15
+        legacy: e2f85f5503c91818
+        basil: 8f097b5c778bbbba
         ");
 }

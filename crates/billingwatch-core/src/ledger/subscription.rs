@@ -278,6 +278,13 @@ impl SubscriptionRecord {
         self.largest_paid = self.largest_paid.max(amount_paid);
     }
 
+    /// The same subscription, paid up to `through` at least.
+    pub(crate) fn paid_up_to(&self, through: Timestamp) -> Self {
+        let mut paid = self.clone();
+        paid.forgive(Some(through));
+        paid
+    }
+
     /// What service up to `through` costs is not to be paid any more.
     pub(super) fn forgive(&mut self, through: Option<Timestamp>) {
         self.paid_through = self.paid_through.max(through);
@@ -364,6 +371,15 @@ impl SubscriptionRecord {
             let paid = self.paid_through.unwrap_or(start);
             paid <= start + self.boundary_slack()
         })
+    }
+
+    /// Whether it is active, and no invoice is known to pay for the period that it is in.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.status == SubscriptionStatus::Active
+            && self.period_start.is_some_and(|start| {
+                let paid = self.paid_through.unwrap_or(start);
+                paid <= start + self.boundary_slack()
+            })
     }
 
     /// Whether its period was seen to turn.

@@ -25,8 +25,8 @@ use crate::ledger::SubscriptionRecord;
 use crate::time::{Span, Timestamp};
 
 use super::super::words::as_f64;
+use super::PENDING;
 use super::groups::Groups;
-use super::{PENDING, trials};
 
 /// A renewal is told within this time after its turn, if it is told at all: events that are missing
 /// from it may have been its payment.
@@ -52,7 +52,7 @@ const UNEVEN: Span = Span::days(3);
 const PERIOD: Span = Span::days(31);
 
 /// So many lapses are no chance, where no more than as many paid among them.
-const CAUSE: usize = 5;
+pub(super) const CAUSE: usize = 5;
 
 /// Neighbours of a silence were due this soon before or after it.
 const NEAR: Span = Span::days(1);
@@ -80,12 +80,11 @@ pub(super) struct Outage<'a> {
 impl<'a> Outage<'a> {
     pub(super) fn of(
         record: &SubscriptionRecord,
-        due_at: Timestamp,
-        deadline: Timestamp,
+        (due_at, deadline): (Timestamp, Timestamp),
+        family: Family,
         ctx: &Context<'a>,
     ) -> Self {
         let turn = due_at - record.payment_term();
-        let family = trials::family_of(record.status);
         let share = |from: Timestamp, back_at: Timestamp| {
             if record.payment_term() > Span::ZERO {
                 return share_of(back_at.min(deadline).since(from), deadline.since(turn));
@@ -151,7 +150,7 @@ pub(super) fn undecided<'a>(asked_at: Timestamp, ctx: &Context<'a>) -> Option<&'
 
 /// How long its next period will be, at most. That of a trial is as long as the trial, and months are up to
 /// three days longer than others.
-fn usual_period(record: &SubscriptionRecord) -> Span {
+pub(super) fn usual_period(record: &SubscriptionRecord) -> Span {
     let count = i64::from(record.interval_count);
     let planned = match record.interval {
         Interval::Day => Some(Span::days(count)),

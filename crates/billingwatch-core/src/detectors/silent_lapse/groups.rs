@@ -23,6 +23,7 @@ use crate::ledger::SubscriptionRecord;
 use crate::money::{Currency, Money};
 use crate::time::{Span, Timestamp};
 
+use super::excuses::CAUSE;
 use super::{drafts, trials};
 
 /// So many alerts within [`JOIN`] stand by themselves; what follows joins the newest of them.
@@ -169,6 +170,20 @@ impl Lapse {
 impl Groups {
     pub(super) fn contains(&self, key: Key) -> bool {
         self.lapses.contains_key(&key)
+    }
+
+    /// The open lapses.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.lapses.iter().map(|(key, _)| *key)
+    }
+
+    /// When it should have paid, of an active subscription that lapsed with a few others at most.
+    pub(super) fn due_of_few(&self, key: Key) -> Option<Timestamp> {
+        let lapse = self.lapses.get(&key)?;
+        let joined = self.groups.get(&lapse.group)?.joined;
+        let is_active = !lapse.is_draft && !lapse.is_past_due && !lapse.is_in_trial;
+        let is_few = usize::try_from(joined).is_ok_and(|joined| joined < CAUSE);
+        (is_active && is_few).then_some(lapse.due_at)
     }
 
     /// How far from a time the last of so many open lapses was due that are the nearest to it, `most` away;

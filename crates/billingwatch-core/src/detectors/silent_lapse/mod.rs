@@ -18,6 +18,7 @@ mod describe;
 mod drafts;
 mod excuses;
 mod groups;
+mod late;
 mod overdue;
 mod past_due;
 mod retries;
@@ -32,6 +33,8 @@ mod tests_of_drafts;
 #[cfg(test)]
 mod tests_of_imports;
 #[cfg(test)]
+mod tests_of_late;
+#[cfg(test)]
 mod tests_of_moments;
 #[cfg(test)]
 mod tests_of_pauses;
@@ -42,8 +45,11 @@ mod tests_of_silences;
 #[cfg(test)]
 mod tests_of_trials;
 #[cfg(test)]
+mod tests_of_uninvoiced;
+#[cfg(test)]
 mod tests_of_write_offs;
 mod trials;
+mod uninvoiced;
 mod write_offs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,10 +71,12 @@ use crate::time::{Span, Timestamp};
 
 use asked::Asked;
 use drafts::Drafts;
-use excuses::{Excuses, Outage, undecided};
+use excuses::{Excuses, undecided};
 use groups::{Ended, Groups, Lapse};
+use late::Late;
 use retries::Retries;
 use trials::Trials;
+use uninvoiced::Uninvoiced;
 use write_offs::WriteOffs;
 
 /// A renewal is paid, or fails, within this time after its turn: Stripe finalises the invoice
@@ -107,6 +115,7 @@ static SPEC: DetectorSpec = DetectorSpec {
         Family::Invoice,
         Family::InvoicePayment,
         Family::Charge,
+        Family::PaymentIntent,
     ]),
     settings: Settings::SPECS,
 };
@@ -130,6 +139,10 @@ pub(super) struct SilentLapse {
     trials: Trials,
     /// Renewals that were written off untried.
     write_offs: WriteOffs,
+    /// What customers pay where no invoice is told as paid.
+    uninvoiced: Uninvoiced,
+    /// Who pays late as a matter of course.
+    late: Late,
     /// Invoices that are out.
     asked: Asked,
     /// Invoices that are drafts, of subscriptions that are known by their invoices alone.
@@ -187,6 +200,7 @@ impl Detector for SilentLapse {
         for fact in ctx.facts() {
             match fact {
                 Fact::TrialEnded { .. } => self.trials.note_told(),
+                Fact::Payment(payment) => self.note_payment(payment, event, ctx),
                 Fact::SubscriptionChanged { subscription } => {
                     self.look(*subscription, Some(event), ctx);
                 }
@@ -195,6 +209,10 @@ impl Detector for SilentLapse {
                     invoice,
                 } => {
                     self.write_offs.note_paid(*subscription);
+                    self.uninvoiced.note_told(ctx.event_at());
+                    if let Some(due_at) = self.lapsed.due_of_few(*subscription) {
+                        (self.late).note(*subscription, ctx.event_at().since(due_at));
+                    }
                     let paid_at = Some(ctx.event_at());
                     self.settle_asked(*subscription, *invoice, paid_at, ctx);
                     self.note_draft_paid(*subscription, *invoice, event, ctx);
@@ -269,6 +287,8 @@ impl SilentLapse {
         let Some(record) = ctx.ledger().subscription(key) else {
             self.excuses.forget(key);
             self.write_offs.forget(key);
+            self.uninvoiced.forget(key);
+            self.late.forget(key);
             // An invoice may be heard of before its subscription is.
             if !event.is_some_and(|event| matches!(event.data, EventData::Invoice(_))) {
                 self.retries.forget(key);
@@ -299,7 +319,7 @@ impl SilentLapse {
         ctx: &mut Context<'_>,
     ) {
         let is_in_trial = record.status == SubscriptionStatus::Trialing;
-        let due_at = match trials::due_at(record) {
+        let due_at = match self.due_of(key, record, ctx) {
             Ok(due_at) => due_at,
             Err(NothingDue::NotActive)
                 if record.status == SubscriptionStatus::PastDue && !record.is_paused =>
@@ -347,7 +367,7 @@ impl SilentLapse {
         if written_off_at.is_none() && unasked.is_none() {
             if deadline <= ctx.now() {
                 let debit = ctx.ledger().unannounced_debit(record, ctx.now());
-                deadline = deadline.max(due_at + debit);
+                deadline = deadline.max(due_at + debit.max(self.late.patience(key)));
             }
             if let Some(unrest_at) = record.unrest_at {
                 deadline = deadline.max(unrest_at + RECOVERY);
@@ -373,6 +393,8 @@ impl SilentLapse {
             self.lapsed.add(key, Lapse::new(record, due_at), ctx.now());
         } else if self.is_excused(key, record, due_at, ctx) {
             // Looked at again.
+        } else if !is_in_trial && self.is_untold(key, record, due_at, ctx) {
+            self.look_due(key, record, event, ctx);
         } else if is_in_trial && !self.trials.is_odd() {
             let message = format!("its trial ended {due_at}, and here that is not always told");
             ctx.suppress("trial_end_untold", Some(&record.id), message);
@@ -401,7 +423,7 @@ impl SilentLapse {
             return true;
         }
         let deadline = due_at + Span::secs(self.settings.grace_secs);
-        let outage = Outage::of(record, due_at, deadline, ctx);
+        let outage = self.outage_of(record, (due_at, deadline), ctx);
         if outage.judged_at > ctx.now() {
             let message = format!(
                 "what was due {due_at} is judged {}: its events may still be delivered",

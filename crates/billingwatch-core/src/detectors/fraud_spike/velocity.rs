@@ -35,6 +35,9 @@ pub(super) const WATCHED_MAX: usize = 100_000;
 /// How long a customer counts as known, at least; and at most twice so many are.
 const KNOWN: (Span, usize) = (Span::days(120), 500_000);
 
+/// A household's card pays for so many: twice as many are none. Who had busier cards has agencies, and these stray.
+const HOUSEHOLD: usize = 3;
+
 /// The most pairs kept of one card or customer.
 pub(super) const PAIRS_MAX: usize = 100;
 
@@ -157,7 +160,9 @@ impl Velocity {
         }
         let customers = self.cards.entry(card_key, Partners::default);
         if let Some(count) = meet(customers, customer.key(), at, charge.id.as_str()) {
-            if count >= count_min.max(self.busiest_cards.before(day) * 2) {
+            let busiest = self.busiest_cards.before(day);
+            let spare = usize::from(busiest > HOUSEHOLD);
+            if count >= count_min.max(busiest * 2 + spare) {
                 let key = format!("card:{fingerprint}");
                 let mut finding = grown(&key, count, count_min, charge, event, customers);
                 "One card pays for many new customers".clone_into(&mut finding.title);

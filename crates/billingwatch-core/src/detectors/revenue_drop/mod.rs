@@ -84,11 +84,14 @@ mod tests_of_straying;
 #[cfg(test)]
 mod tests_of_turns;
 #[cfg(test)]
+mod tests_of_unfinished;
+#[cfg(test)]
 mod tests_of_usage;
 #[cfg(test)]
 mod tests_of_worse;
 #[cfg(test)]
 mod tests_of_worth;
+mod unfinished;
 mod usage;
 mod usual;
 mod worse;
@@ -120,6 +123,7 @@ use prices::{Prices, Told as PricesTold};
 use said::{billed, created, discounted, is_unpaid, price, turned};
 use segments::{Segments, Told as PartTold};
 use terms::Told;
+use unfinished::Unfinished;
 use usual::Past;
 
 /// How long an event is on its way when nothing is wrong, generously.
@@ -179,6 +183,7 @@ pub(super) struct RevenueDrop {
     watched: BTreeMap<Currency, Watched>,
     dues: Dues,
     drafts: Drafts,
+    unfinished: Unfinished,
     mrr: Mrr,
     segments: Segments,
     prices: Prices,
@@ -258,6 +263,7 @@ impl Detector for RevenueDrop {
                 _ => {}
             }
         }
+        self.unfinished.note(event, ctx);
         if let EventData::Invoice(invoice) = &event.data {
             self.drafts.note(invoice, event, ctx);
         }
@@ -291,6 +297,7 @@ impl Detector for RevenueDrop {
             self.judge_hour(hour, ctx);
         }
         self.drafts.tick(horizon, ctx);
+        self.unfinished.tick(horizon, ctx);
         // What was committed does not wait for the hour's end, but for what may be on its way.
         if ended.is_some() || horizon == now - TRANSIT {
             for change in self.mrr.judge(horizon, ended, &self.settings) {

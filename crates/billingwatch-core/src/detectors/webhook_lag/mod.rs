@@ -22,6 +22,8 @@ mod pairs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_few;
+#[cfg(test)]
 mod tests_of_outages;
 #[cfg(test)]
 mod tests_of_pairs;

@@ -374,7 +374,7 @@ fn a_family_that_falls_silent_while_others_go_on_is_loud() {
         +4m  customer.created x60/5m
         +1m  charge.succeeded x3/5m
     "), @"
-        d7 13:23:00 firing high families: no charge.* for 1h 28m (since 2024-03-11T11:55:00Z), where 17 minutes with some were to be expected; other events go on
+        d7 13:24:00 firing high families: no charge.* for 1h 29m (since 2024-03-11T11:55:00Z), where 18 minutes with some were to be expected; other events go on
         d7 16:56:00 resolved high families: they arrive again since 2024-03-11T16:56:00Z
         ");
 }

@@ -114,3 +114,24 @@ fn a_long_season_that_has_begun_to_fade_may_go_on_to() {
     };
     assert_eq!(told(fading, 112), "");
 }
+
+/// Sundays of 200, but for the first, which is the first of a month, of 400.
+const fn with_a_rich_sunday(day: i64) -> i64 {
+    match day {
+        6 => 400,
+        _ if day % 7 == 6 => 200,
+        _ => 420,
+    }
+}
+
+#[test]
+fn sundays_that_are_poorer_than_the_first_are_told_once_and_not_each_week() {
+    let told = told(with_a_rich_sunday, 36);
+    assert_eq!(told.matches("firing").count(), 1, "{told}");
+}
+
+#[test]
+fn an_outage_that_comes_again_a_week_later_is_told_again() {
+    let told = told(|day| if day == 13 || day == 20 { 0 } else { 400 }, 23);
+    assert_eq!(told.matches("firing").count(), 2, "{told}");
+}

@@ -14,6 +14,12 @@ use crate::time::{Span, Timestamp};
 /// The share of a past window that may be part of an incident, one in so many hours.
 const INCIDENT_SHARE: i64 = 8;
 
+/// While so few weeks are known, those that were told may be the ordinary ones.
+const FEW_WEEKS: i64 = 3;
+
+/// Of what calm weeks bring, what the others must have brought for that: an outage is no ordinary week.
+const ORDINARY_MIN: f64 = 0.4;
+
 /// So many weeks know how poor one may be.
 const POOREST_OF: u32 = 3;
 
@@ -97,6 +103,46 @@ pub(super) fn usual(
     (end, len, shift): (i64, i64, i64),
     counts: impl Fn(&Hour) -> bool + Copy,
 ) -> Option<Usual> {
+    let calm = usual_of(hours, past, (end, len, shift), counts, false)?;
+    let weeks = (end - len - shift - past.known_from) / WEEK;
+    if !(2..=FEW_WEEKS).contains(&weeks) {
+        return Some(calm);
+    }
+    // Where half of the few weeks that are known were told as too poor, the others may have been too rich: the first of a month, say.
+    let odd = (1..=weeks).filter(|week| is_of_incident(hours, past, (end - len, end), week * WEEK));
+    if 2 * as_i64(odd.count()) < weeks {
+        return Some(calm);
+    }
+    let all = usual_of(hours, past, (end, len, shift), counts, true);
+    let is_ordinary = |sales: f64| sales < calm.sales && sales >= calm.sales * ORDINARY_MIN;
+    let poorer = all.filter(|all| is_ordinary(all.sales));
+    // Weeks with an incident make nothing surer.
+    Some(poorer.map_or(calm, |all| Usual {
+        sales: all.sales,
+        amount: all.amount.min(calm.amount),
+        ..calm
+    }))
+}
+
+/// Whether too much of the same window so many hours before was part of an incident.
+fn is_of_incident(hours: &Hours, past: Past<'_>, (start, end): (i64, i64), back: i64) -> bool {
+    let of_incidents = |hour| hours.hour(past.before(hour, back)).is_incident;
+    let incidents: i64 = (start..end).map(|hour| i64::from(of_incidents(hour))).sum();
+    incidents * INCIDENT_SHARE > end - start
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The same by the weeks without an incident, or by all of them.
+fn usual_of(
+    hours: &Hours,
+    past: Past<'_>,
+    (end, len, shift): (i64, i64, i64),
+    counts: impl Fn(&Hour) -> bool + Copy,
+    are_all: bool,
+) -> Option<Usual> {
     if end - past.known_from < past.hours_min {
         return first_week::least(hours, past, (end, len), counts);
     }
@@ -111,18 +157,16 @@ pub(super) fn usual(
     let chunks: Vec<(i64, i64)> = (0..(len + 23).div_euclid(24).max(1))
         .map(|day| (start.max(end - (day + 1) * 24), end - day * 24))
         .collect();
+    let counts = |hour: &Hour| are_all || counts(hour);
     let mut values = vec![(Vec::new(), Vec::new()); chunks.len()];
     let mut totals = Vec::new();
     let mut least = f64::INFINITY;
     for (index, week) in known.enumerate() {
         let back = week * WEEK;
         let (first, last) = (past.before(start, back), past.before(end - 1, back));
-        if hours.calm_sales(first, last + 1).is_none() {
-            let of_incidents = |hour| hours.hour(past.before(hour, back)).is_incident;
-            let incidents: i64 = (start..end).map(|hour| i64::from(of_incidents(hour))).sum();
-            if incidents * INCIDENT_SHARE > len {
-                continue;
-            }
+        let may_be_odd = !are_all && hours.calm_sales(first, last + 1).is_none();
+        if may_be_odd && is_of_incident(hours, past, (start, end), back) {
+            continue;
         }
         let factor = level.over(weeks_before.typical(index));
         let (mut bare, mut sum_of_week) = (0, 0.0);

@@ -173,16 +173,12 @@ impl Drafts {
         }
         self.forget(ctx.now());
         let until = horizon - LATE;
-        let count = |window: Span| {
-            let of = |made: &BTreeMap<Timestamp, u32>| {
-                let made = made.range(until - window..until);
-                made.map(|(_, count)| count).sum::<u32>()
-            };
-            let drafts = of(&self.made);
-            (drafts, drafts.saturating_add(of(&self.finalised)))
+        let of = |made: &BTreeMap<Timestamp, u32>, window: Span| {
+            let made = made.range(until - window..until);
+            made.map(|(_, count)| count).sum::<u32>()
         };
         if let Some(told) = self.told {
-            let (drafts, _) = count(OLD);
+            let drafts = of(&self.made, OLD);
             if drafts < told / 4 || drafts < COUNT_MIN / 2 {
                 self.told = None;
                 ctx.clear(
@@ -202,14 +198,20 @@ impl Drafts {
             return;
         }
         let count_min = if is_known { COUNT_MIN } else { FIRST_MIN };
-        let worst = WINDOWS.into_iter().map(count).find(|(drafts, of)| {
-            *drafts >= count_min && f64::from(*drafts) >= f64::from(*of) * SHARE_MIN
+        // Late drafts are few as a rule, and what was finalised is not looked through then.
+        let worst = WINDOWS.into_iter().find_map(|window| {
+            let drafts = of(&self.made, window);
+            if drafts < count_min {
+                return None;
+            }
+            let all = drafts.saturating_add(of(&self.finalised, window));
+            (f64::from(drafts) >= f64::from(all) * SHARE_MIN).then_some((drafts, all))
         });
-        let Some((drafts, of)) = worst else { return };
+        let Some((drafts, all)) = worst else { return };
         let mut silences = (ctx.intake()).silences(Family::Invoice, until - WINDOWS[1], ctx.now());
         // That they are final may have been told in it.
         if silences.next().is_none() {
-            self.fire(drafts, of, until, ctx);
+            self.fire(drafts, all, until, ctx);
         }
     }
 
